@@ -46,10 +46,10 @@ def main() -> None:
     base = 0.0
     for name, (front, training) in WAYS.items():
         with tempfile.TemporaryDirectory() as root:
-            found = [accuracy(seed, chosen.epochs, front, training, root) for seed in range(chosen.seeds)]
-        base = float(np.mean(found)) if name == "plain" else base
-        gain = f"{100 * (np.mean(found) - base):+.1f} points" if name != "plain" else ""
-        print(f"{name:10} {np.mean(found):.4f} ± {np.std(found):.4f}  {gain}", flush=True)
+            scores = [accuracy(seed, chosen.epochs, front, training, root) for seed in range(chosen.seeds)]
+        base = float(np.mean(scores)) if name == "plain" else base
+        gain = f"{100 * (np.mean(scores) - base):+.1f} points" if name != "plain" else ""
+        print(f"{name:10} {np.mean(scores):.4f} ± {np.std(scores):.4f}  {gain}", flush=True)
 
 
 if __name__ == "__main__":

@@ -108,13 +108,13 @@ def in_jax(row: Row, product: str) -> Convolving:
 
     window = place_window((row.size, row.size), row.kernel, row.stride, 1, "same")
     x, weight, dy = map(jax.numpy.asarray, row.arrays())
-    function, given = {
+    function, arguments = {
         "forward": (lambda x, weight: convolve(x, weight, window, row.groups), (x, weight)),
         "by data": (lambda dy, weight: data_gradient(dy, weight, window, row.groups), (dy, weight)),
         "by weights": (lambda x, dy: weight_gradient(x, dy, window, row.groups, x.dtype), (x, dy)),
     }[product]
     compiled = jax.jit(function)
-    return Convolving(lambda: compiled(*given), jax.block_until_ready)
+    return Convolving(lambda: compiled(*arguments), jax.block_until_ready)
 
 
 def in_pytorch(row: Row, product: str) -> Convolving:
@@ -159,19 +159,19 @@ def main() -> None:
     parser.add_argument("--row", default="", help="only rows that contain this text")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    given = parser.parse_args()
-    found: dict[str, dict[str, float]] = {}
+    options = parser.parse_args()
+    results: dict[str, dict[str, float]] = {}
     print(f"| GFLOP/s | {' | '.join(CONTESTANTS)} |\n|{' --- |' * (1 + len(CONTESTANTS))}")
     for workload in workloads:
-        if given.row in workload:
+        if options.row in workload:
             operations = ROWS[workload.partition(": ")[0]].operations
-            times = race.race(__file__, workload, CONTESTANTS, given.rounds)
-            found[workload] = {name: operations / 1e9 / each["seconds"] for name, each in times.items()}
-            cells = (f"{found[workload][name]:.0f}" if name in found[workload] else "-" for name in CONTESTANTS)
+            times = race.race(__file__, workload, CONTESTANTS, options.rounds)
+            results[workload] = {name: operations / 1e9 / each["seconds"] for name, each in times.items()}
+            cells = (f"{results[workload][name]:.0f}" if name in results[workload] else "-" for name in CONTESTANTS)
             print(f"| {workload} | {' | '.join(cells)} |", flush=True)
-    if given.json:
-        facts = {"machine": platform.machine(), "python": platform.python_version(), "gflops": found}
-        given.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    if options.json:
+        facts = {"machine": platform.machine(), "python": platform.python_version(), "gflops": results}
+        options.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -133,9 +133,9 @@ def scikit_learn(path: Path) -> dict[str, float]:
         rows = order[start : min(start + BATCH, train)]
         model.partial_fit(x[rows], y[rows], classes=[0, 1])
     seconds = time.perf_counter() - begun
-    held = order[train : train + len(x) * 15 // 100]
+    valid = order[train : train + len(x) * 15 // 100]
     return {"ready": ready, "seconds": seconds, "rows": train, "peak": peak() - before,
-            "accuracy": float(model.score(x[held], y[held]))}  # fmt: skip
+            "accuracy": float(model.score(x[valid], y[valid]))}  # fmt: skip
 
 
 def pytorch(path: Path, cache: Path) -> dict[str, float]:
@@ -173,8 +173,8 @@ def pytorch(path: Path, cache: Path) -> dict[str, float]:
         optimizer.step()
     seconds = time.perf_counter() - begun
     with torch.no_grad():
-        held = slice(train, train + len(x) * 15 // 100)
-        right = (model(torch.from_numpy(np.array(x[held]))) > 0).numpy() == (y[held] > 0)
+        valid = slice(train, train + len(x) * 15 // 100)
+        right = (model(torch.from_numpy(np.array(x[valid]))) > 0).numpy() == (y[valid] > 0)
     return {"ready": ready, "seconds": seconds, "rows": train, "peak": peak() - before, "accuracy": float(right.mean())}
 
 
@@ -193,8 +193,8 @@ def in_its_own_process(name: str, path: Path, cache: Path, limit_gib: float | No
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "JAX_PLATFORMS": "cpu"})
     if done.returncode:
         return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"ended with {done.returncode}"
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def ready(path: Path, cache: Path) -> dict[str, float]:
@@ -210,14 +210,14 @@ def ready(path: Path, cache: Path) -> dict[str, float]:
     return {"ready": first, "again": time.perf_counter() - begun, "rows": data.rows["train"], "peak": peak() - before}
 
 
-def shown(name: str, found: dict[str, float] | str) -> str:
+def shown(name: str, run: dict[str, float] | str) -> str:
     """Return a contestant's line."""
-    if isinstance(found, str):
-        return f"{name:22} {found}"
-    rate = f"{found['rows'] / found['seconds']:12,.0f} rows/s" if "seconds" in found else " " * 19
-    again = f"  again {found['again']:6.2f} s" if "again" in found else ""
-    accuracy = f"  accuracy {found['accuracy']:.3f}" if "accuracy" in found else ""
-    return f"{name:22} {rate}  ready {found['ready']:7.2f} s{again}  peak {found['peak'] / 1024**2:7,.0f} MiB{accuracy}"
+    if isinstance(run, str):
+        return f"{name:22} {run}"
+    rate = f"{run['rows'] / run['seconds']:12,.0f} rows/s" if "seconds" in run else " " * 19
+    again = f"  again {run['again']:6.2f} s" if "again" in run else ""
+    accuracy = f"  accuracy {run['accuracy']:.3f}" if "accuracy" in run else ""
+    return f"{name:22} {rate}  ready {run['ready']:7.2f} s{again}  peak {run['peak'] / 1024**2:7,.0f} MiB{accuracy}"
 
 
 def main() -> None:

@@ -46,16 +46,16 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="so many processes, a record each")
     parser.add_argument("--detect", action="store_true", help="diagnose, do not repair")
     parser.add_argument("--baseline", action="store_true", help="random search with the same updates beside it")
-    given = parser.parse_args()
-    paths = [path for path in sorted((given.cases / "cases").glob("*.json")) if chosen(path, given.only)]
+    options = parser.parse_args()
+    paths = [path for path in sorted((options.cases / "cases").glob("*.json")) if chosen(path, options.only)]
     results = []
-    with ProcessPoolExecutor(given.jobs, get_context("spawn"), settle) as pool:
-        measuring = functools.partial(measured, repairs=not given.detect, baseline=given.baseline)
+    with ProcessPoolExecutor(options.jobs, get_context("spawn"), settle) as pool:
+        measuring = functools.partial(measured, repairs=not options.detect, baseline=options.baseline)
         for result in pool.map(measuring, paths):
             results.append(result)
             print(line(result), flush=True)
-            if given.json:
-                given.json.write_text(json.dumps({"totals": totals(results), "programs": results}, indent=1) + "\n")
+            if options.json:
+                options.json.write_text(json.dumps({"totals": totals(results), "programs": results}, indent=1) + "\n")
     for name, value in totals(results).items():
         print(f"{name:44s} {value}")
 
@@ -113,7 +113,7 @@ def repaired(program: recorded.Recorded, diagnosis: Diagnosis, baseline: bool) -
     own = examine(shown, 2, frugal=True)  # every update that is spent is to be counted
     repair = treat(own, lambda settings: program.seen(_settings(program, settings)), updates, 3)
     start, after = fresh(program, program.config), fresh(program, repair.config)
-    found = {
+    record = {
         "remedies": list(repair.best.remedies) if repair.best else [],
         "updates": repair.search.budget.spent if repair.search else 0,
         "allowed": updates,
@@ -124,8 +124,8 @@ def repaired(program: recorded.Recorded, diagnosis: Diagnosis, baseline: bool) -
     if baseline and repair.search:
         chosen = random_search(own, lambda settings: program.seen(_settings(program, settings)), updates)
         score = fresh(program, chosen)
-        found |= {"random": score, "random_verified": _judged(program, start, score)["verified"]}
-    return found
+        record |= {"random": score, "random_verified": _judged(program, start, score)["verified"]}
+    return record
 
 
 def fresh(program: recorded.Recorded, config: RunConfig) -> list[float]:
@@ -158,10 +158,10 @@ def _scores(part: Any) -> list[float]:
 
 
 def _longer(program: recorded.Recorded, diagnosis: Diagnosis) -> int:
-    own = diagnosis.program.prepared.steps if diagnosis.program.prepared else 1
+    steps = diagnosis.program.prepared.steps if diagnosis.program.prepared else 1
     measured = program.record["measured"]
     known = [(measured.get(part) or {}).get("updates") or 0 for part in ("buggy", "fixed")]
-    return max(own, *known)
+    return max(steps, *known)
 
 
 def _settings(program: recorded.Recorded, settings: Any) -> dict[str, Any]:
@@ -189,12 +189,12 @@ def totals(results: list[dict[str, Any]]) -> dict[str, str]:
     everything, results = results, [result for result in results if "left_out" not in result]
     strong = [r for r in results if r["contrast"] == "strong"]
     quiet = [r for r in results if r["contrast"] in ("control", "none")]
-    found = [r for r in strong if r["verdict"] != "healthy"]
+    ill = [r for r in strong if r["verdict"] != "healthy"]
     tried = [r for r in strong if "verified" in r]
     counts = {
-        "strong faults detected": (found, strong),
+        "strong faults detected": (ill, strong),
         "alarms on controls and without contrast": ([r for r in quiet if r["verdict"] != "healthy"], quiet),
-        "first cause in the accepted set": ([r for r in found if r["named"]], found),
+        "first cause in the accepted set": ([r for r in ill if r["named"]], ill),
         "repairs verified": ([r for r in tried if r["verified"]], strong),
         "worse than the start": ([r for r in results if r.get("worse")], tried),
         "over the budget": ([r for r in results if r.get("updates", 0) > r.get("allowed", 0) > 0], tried),

@@ -29,23 +29,23 @@ LEG_SECONDS = 0.3
 def measure(name: str, rounds: int) -> dict[str, float]:
     """Return the seconds of a step and of a reading, medians of rounds that take turns, and the interval in steps."""
     work = WORKLOADS[name]
-    own = Retrograd(work)
-    first = dict(zip("xy", own.batches[0], strict=True))
-    interval = HealthWatch(STEPS, lambda event: None).steps_between(own.stepper, own.train, first)
+    contestant = Retrograd(work)
+    first = dict(zip("xy", contestant.batches[0], strict=True))
+    interval = HealthWatch(STEPS, lambda event: None).steps_between(contestant.stepper, contestant.train, first)
     watch = HealthWatch(1, lambda event: None)  # one that reads whenever it is asked
 
     def reading() -> float:
-        return seconds(lambda: watch.reading(own.stepper, own.train, first))
+        return seconds(lambda: watch.reading(contestant.stepper, contestant.train, first))
 
     def step(count: int) -> float:
-        return seconds(lambda: own.run(count)) / count
+        return seconds(lambda: contestant.run(count)) / count
 
     step(1)
     count = max(1, round(LEG_SECONDS / step(64)))
     reading()
     readings, singles = zip(*((reading(), step(count)) for _ in range(rounds)), strict=True)
-    found = {"step": statistics.median(singles), "reading": statistics.median(readings), "interval": interval}
-    return found | {"share": found["reading"] / (found["interval"] * found["step"])}
+    figures = {"step": statistics.median(singles), "reading": statistics.median(readings), "interval": interval}
+    return figures | {"share": figures["reading"] / (figures["interval"] * figures["step"])}
 
 
 def seconds(action: Any) -> float:
@@ -59,16 +59,16 @@ def main() -> None:
     parser.add_argument("--workload", action="append", choices=list(WORKLOADS))
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
     allocator.tune(2**30)
-    found = {}
+    results = {}
     print("| workload | step, ms | reading, ms | steps between | share |\n| --- | --- | --- | --- | --- |")
-    for name in given.workload or WORKLOADS:
-        found[name] = one = measure(name, given.rounds)
+    for name in options.workload or WORKLOADS:
+        results[name] = one = measure(name, options.rounds)
         cells = [f"{1e3 * one['step']:.4g}", f"{1e3 * one['reading']:.4g}", f"{one['interval']:.0f}"]
         print(f"| {name} | {' | '.join(cells)} | {one['share']:.2%} |", flush=True)
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -174,10 +174,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="warm runs of each contestant")
     parser.add_argument("--peers", default=sys.executable, help="interpreter that runs the scripts [default: this one]")
     parser.add_argument("--json", type=Path, help="write the figures to a file")
-    given = parser.parse_args()
+    options = parser.parse_args()
     results = {}
-    for name in given.task or TASKS:
-        results[name] = race(name, TASKS[name], given.rounds, given.peers)
+    for name in options.task or TASKS:
+        results[name] = race(name, TASKS[name], options.rounds, options.peers)
         print(f"\n{name}\n{'':14}{'cold s':>9}{'cpu s':>8}{'warm s':>9}{'cpu s':>8}{'MiB':>7}{'score':>8}")
         for contestant, figures in results[name].items():
             cold, warm = figures["cold"], figures["warm"]
@@ -186,9 +186,9 @@ def main() -> None:
                 f"{warm['mebibytes']:7.0f}{warm['score']:8.3f}",
                 flush=True,
             )
-    if given.json:
+    if options.json:
         machine = {"cores": os.cpu_count(), "processor": platform.processor() or platform.machine()}
-        given.json.write_text(json.dumps({"machine": machine, "tasks": results}, indent=1) + "\n")
+        options.json.write_text(json.dumps({"machine": machine, "tasks": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

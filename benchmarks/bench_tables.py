@@ -75,11 +75,11 @@ def tables(folder: Path) -> Iterator[Table]:
 def contestants(table: Table, seed: int) -> dict[str, Callable[[], Any]]:
     """Return what is compared, by name; the others get the preprocessing that a careful user would write."""
     kind = int(not table.is_class)
-    own = (Classifier, Regressor)[kind](random_state=seed)
+    network = (Classifier, Regressor)[kind](random_state=seed)
     mlp = (MLPClassifier, MLPRegressor)[kind](random_state=seed, early_stopping=True, max_iter=500)
     linear = (LogisticRegression(max_iter=2000), RidgeCV(np.logspace(-3, 3, 13)))[kind]
     trees = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)[kind](random_state=seed)
-    return {"retrograd": lambda: own, **{
+    return {"retrograd": lambda: network, **{
         name: lambda model=model: make_pipeline(encoder(table.x), model)
         for name, model in (("mlp", mlp), ("linear", linear), ("trees", trees))
     }}  # fmt: skip
@@ -98,7 +98,7 @@ def encoder(x: pl.DataFrame) -> Any:
 
 def scores(table: Table, seeds: int) -> dict[str, tuple[list[float], float]]:
     """Return each contestant's scores by seed, and its seconds."""
-    found: dict[str, tuple[list[float], float]] = {}
+    by_name: dict[str, tuple[list[float], float]] = {}
     for seed in range(seeds):
         rows = np.arange(len(table.y))
         train, test = train_test_split(
@@ -110,9 +110,9 @@ def scores(table: Table, seeds: int) -> dict[str, tuple[list[float], float]]:
                 inputs = tuple(part.to_numpy().astype(object) for part in inputs)
             begin = time.perf_counter()
             score = make().fit(inputs[0], table.y[train]).score(inputs[1], table.y[test])
-            own, seconds = found.get(name, ([], 0.0))
-            found[name] = ([*own, float(score)], seconds + time.perf_counter() - begin)
-    return found
+            values, seconds = by_name.get(name, ([], 0.0))
+            by_name[name] = ([*values, float(score)], seconds + time.perf_counter() - begin)
+    return by_name
 
 
 def main() -> None:
@@ -129,13 +129,13 @@ def main() -> None:
     for table in tables(chosen.data):
         if only and table.name not in only:
             continue
-        found = scores(table, chosen.seeds)
-        means = {name: float(np.mean(own)) for name, (own, _) in found.items()}
+        by_name = scores(table, chosen.seeds)
+        means = {name: float(np.mean(values)) for name, (values, _) in by_name.items()}
         ahead += means["retrograd"] > means["mlp"]
         near += means["retrograd"] >= max(means.values()) - NEAR
-        cells = [f"{means[name]:.4f} ±{np.std(own):.3f} {seconds:4.0f}s" for name, (own, seconds) in found.items()]
+        cells = [f"{means[name]:.4f} ±{np.std(best):.3f} {seconds:4.0f}s" for name, (best, seconds) in by_name.items()]
         print(f"{table.name:14} {len(table.y):6}  " + "  ".join(f"{cell:>16}" for cell in cells), flush=True)
-        results[table.name] = {name: own for name, (own, _) in found.items()}
+        results[table.name] = {name: values for name, (values, _) in by_name.items()}
     print(f"ahead of the MLP on {ahead}, within {NEAR:.0%} of the best on {near} of {len(results)} tables")
     if chosen.json:
         chosen.json.write_text(json.dumps(results), encoding="utf-8")

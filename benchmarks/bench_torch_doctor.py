@@ -72,11 +72,11 @@ def run(arrays: Any, record: dict[str, Any], seed: int, epochs: int | None) -> t
     names: dict[str, Any] = {}
     exec(compile(text, file, "exec"), names)
     torch.manual_seed(seed)
-    kept: list[Any] = []
+    outputs: list[Any] = []
 
     def watch(*args: Any) -> Any:
-        kept.append(retrograd.torch.watch(*args))
-        return kept[-1]
+        outputs.append(retrograd.torch.watch(*args))
+        return outputs[-1]
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch warns of some of these faults itself
@@ -84,7 +84,7 @@ def run(arrays: Any, record: dict[str, Any], seed: int, epochs: int | None) -> t
             names["loop"](*tensors, watch)
         except Exception as error:
             print(f"  {record['id']} ends with {type(error).__name__}: {str(error).splitlines()[0][:60]}")
-    return kept[0], text
+    return outputs[0], text
 
 
 def diagnose(folder: Path, seeds: int, epochs: int | None, show: str) -> Iterator[dict[str, Any]]:
@@ -140,19 +140,19 @@ def main() -> None:
     parser.add_argument("--print", dest="show", default="", metavar="ID", help="the loop and the report of a record")
     parser.add_argument("--no-cost", action="store_true")
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
     results: dict[str, Any] = {}
-    if given.cases:
-        rows = list(diagnose(given.cases, given.seeds, given.epochs, given.show))
+    if options.cases:
+        rows = list(diagnose(options.cases, options.seeds, options.epochs, options.show))
         results |= {"totals": summary(rows), "loops": rows}
         for name, value in results["totals"].items():
             print(f"{name:30s} {value}")
-    if not given.no_cost:
+    if not options.no_cost:
         results["overhead"] = torch_overhead.table()
         show(results["overhead"])
-    if given.json:
-        given.json.write_text(json.dumps(results, indent=1) + "\n")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
     wrong = [row for row in results.get("loops", []) if not row["right"]]
     long = max((row["steps"] for row in results.get("overhead", [])), default=0)
     dear = [row for row in results.get("overhead", []) if row["steps"] == long and row["watching costs"] > MOST]

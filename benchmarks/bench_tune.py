@@ -105,8 +105,8 @@ def optuna_search(rows: Rows, seconds: float, seed: int) -> float:
     def network(width: int) -> Any:
         return torch.nn.Sequential(torch.nn.Linear(x.shape[1], width), torch.nn.ReLU(), torch.nn.Linear(width, classes))
 
-    def answer(model: Any, given: Any) -> Any:
-        return model(given) if rows.is_class else model(given)[:, 0]
+    def answer(model: Any, x: Any) -> Any:
+        return model(x) if rows.is_class else model(x)[:, 0]
 
     def objective(trial: Any) -> float:
         torch.manual_seed(seed)
@@ -139,13 +139,13 @@ def optuna_search(rows: Rows, seconds: float, seed: int) -> float:
     model = network(best["width"])
     model.load_state_dict(best["weights"])
     with torch.no_grad():
-        found = answer(model, torch.tensor(rows.test[0])).numpy()
-    return rows.score(found.argmax(1) if rows.is_class else found)
+        output = answer(model, torch.tensor(rows.test[0])).numpy()
+    return rows.score(output.argmax(1) if rows.is_class else output)
 
 
 def searchers() -> dict[str, Callable[[Rows, float, int], float]]:
     """Return what is compared; Optuna only where it and PyTorch are installed."""
-    found: dict[str, Callable[[Rows, float, int], float]] = {
+    methods: dict[str, Callable[[Rows, float, int], float]] = {
         "halving": lambda rows, seconds, seed: own_search(rows, seconds, seed, "halving"),
         "random": lambda rows, seconds, seed: own_search(rows, seconds, seed, "random"),
     }
@@ -155,8 +155,8 @@ def searchers() -> dict[str, Callable[[Rows, float, int], float]]:
     except ImportError as error:
         print(f"without Optuna and PyTorch: {error}")
     else:
-        found["optuna"] = optuna_search
-    return found
+        methods["optuna"] = optuna_search
+    return methods
 
 
 def main() -> None:

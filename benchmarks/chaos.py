@@ -230,11 +230,11 @@ def processes(
 def compare(tally: Tally, name: str, folder: Path, expected: Bits) -> None:
     """Note a fault where a run did not come to what it should have."""
     try:
-        found = bits(folder)
+        bits_here = bits(folder)
     except Exception as error:
         tally.fault(f"{name}: no result: {error}")
         return
-    wrong = [part for part, own, other in zip(Bits._fields, found, expected, strict=True) if own != other]
+    wrong = [part for part, value, other in zip(Bits._fields, bits_here, expected, strict=True) if value != other]
     if wrong:
         tally.fault(f"{name}: other {' and '.join(wrong)} in {folder}")
 

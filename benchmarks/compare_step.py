@@ -64,13 +64,13 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--record", type=Path, default=FOLDER / "step.json")
-    given = parser.parse_args()
-    recorded = ratios(json.loads(given.record.read_text(encoding="utf-8"))["all cores"])
-    workloads = given.workload or list(dict.fromkeys(workload for workload, _ in recorded))
+    options = parser.parse_args()
+    recorded = ratios(json.loads(options.record.read_text(encoding="utf-8"))["all cores"])
+    workloads = options.workload or list(dict.fromkeys(workload for workload, _ in recorded))
     recorded = {place: ratio for place, ratio in recorded.items() if place[0] in workloads}
     if not recorded:
-        parser.error(f"{given.record} has no ratio of {', '.join(workloads)}")
-    lines, good = compared(recorded, [measured(workloads, given.rounds) for _ in range(given.runs)])
+        parser.error(f"{options.record} has no ratio of {', '.join(workloads)}")
+    lines, good = compared(recorded, [measured(workloads, options.rounds) for _ in range(options.runs)])
     print("\n".join(lines))
     return 0 if good else 1
 

@@ -145,17 +145,17 @@ def race(
             for name in order:
                 tries = 1 if one_core else TRIES
                 legs[name].append(quiet_leg(functools.partial(entrants.ask, name, "leg"), tries))
-        found = {}
+        figures = {}
         for name, taken in legs.items():
             others, seconds = map(statistics.median, zip(*taken, strict=True))
-            found[name] = {"seconds": seconds, "others": others}
+            figures[name] = {"seconds": seconds, "others": others}
         for name in names:
-            held = entrants.ask(name, "bytes")
-            if held is not None:
-                found[name]["temporary_bytes"] = held
+            nbytes = entrants.ask(name, "bytes")
+            if nbytes is not None:
+                figures[name]["temporary_bytes"] = nbytes
     for name, reason in entrants.absent.items():
         print(f"  {name}: absent ({reason})", file=sys.stderr)
-    return found
+    return figures
 
 
 def quiet_leg(take: Callable[[], tuple[float, float]], tries: int) -> tuple[float, float]:
@@ -212,18 +212,18 @@ def serve_first(build: Callable[[], Contestant]) -> None:
 
 def table(results: Results, contestants: Sequence[str]) -> str:
     """Return milliseconds a step, how many times as long as the first contestant that is, and MB of temporaries."""
-    own = contestants[0]
+    ours = contestants[0]
     lines = ["| workload | " + " | ".join(contestants) + " |", "|" + " --- |" * (1 + len(contestants))]
-    for workload, found in results.items():
+    for workload, figures in results.items():
         cells = []
         for name in contestants:
-            if name not in found:
+            if name not in figures:
                 cells.append("-")
                 continue
-            cell = f"{1e3 * found[name]['seconds']:.4g}"
-            cell += "" if name == own else f" ({found[name]['seconds'] / found[own]['seconds']:.2f}x)"
-            held = found[name].get("temporary_bytes")
-            cells.append(cell if held is None else f"{cell}, {held / 1e6:.3g} MB")
+            cell = f"{1e3 * figures[name]['seconds']:.4g}"
+            cell += "" if name == ours else f" ({figures[name]['seconds'] / figures[ours]['seconds']:.2f}x)"
+            nbytes = figures[name].get("temporary_bytes")
+            cells.append(cell if nbytes is None else f"{cell}, {nbytes / 1e6:.3g} MB")
         lines.append(f"| {workload} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -240,30 +240,30 @@ def main(script: str, workloads: Sequence[str], contestants: Sequence[str], buil
     parser.add_argument("--json", type=Path, help="write the figures to this file, over those of these workloads")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--serve-first", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    chosen, entered = given.workload or list(workloads), given.contestant or list(contestants)
-    if given.serve or given.serve_first:
+    options = parser.parse_args()
+    chosen, entered = options.workload or list(workloads), options.contestant or list(contestants)
+    if options.serve or options.serve_first:
         make = functools.partial(build, entered[0], chosen[0])
-        serve(make, given.one_core) if given.serve else serve_first(make)
+        serve(make, options.one_core) if options.serve else serve_first(make)
         return
-    if given.check:
+    if options.check:
         agreed = [check(script, workload, entered) for workload in chosen]
         sys.exit(not all(agreed))
-    if given.compile:
+    if options.compile:
         for workload in chosen:
             first, second = compile_seconds(script, workload, entered[0])
-            told = (f"{wall:.2f} s ({processor:.2f} of processor time)" for wall, processor in (first, second))
-            print(f"{workload}: first step compiled in {', from the cache in '.join(told)}", flush=True)
+            times = (f"{wall:.2f} s ({processor:.2f} of processor time)" for wall, processor in (first, second))
+            print(f"{workload}: first step compiled in {', from the cache in '.join(times)}", flush=True)
         return
     results: Results = {}
     for workload in chosen:
-        results[workload] = race(script, workload, entered, given.rounds, given.one_core)
+        results[workload] = race(script, workload, entered, options.rounds, options.one_core)
         print(table({workload: results[workload]}, entered).splitlines()[-1], file=sys.stderr, flush=True)
     print(table(results, entered))
-    if given.json:
-        before = json.loads(given.json.read_text(encoding="utf-8")) if given.json.is_file() else {}
+    if options.json:
+        before = json.loads(options.json.read_text(encoding="utf-8")) if options.json.is_file() else {}
         facts = {"machine": platform.machine(), "python": platform.python_version()}
-        what = "one core" if given.one_core else "all cores"
+        what = "one core" if options.one_core else "all cores"
         facts |= {key: before[key] for key in ("one core", "all cores") if key in before}
         facts[what] = {**before.get(what, {}), **results}
-        given.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

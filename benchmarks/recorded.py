@@ -109,24 +109,26 @@ def read(path: Path, arrays: Any, seed: int = 0) -> Recorded:
     if settings["task"] != "regression":
         y, held_y = _classes(y, held_y)
         settings["task"] = "binary" if settings["task"] == "binary" and max(y.max(), held_y.max()) < 2 else "multiclass"
-    found = Recorded(record, _config(record, len(x)), settings, x, y, held_x, held_y)
-    return found._replace(config=dataclasses.replace(found.config, data=parse(DataSettings, {"split": found.split})))
+    read_run = Recorded(record, _config(record, len(x)), settings, x, y, held_x, held_y)
+    return read_run._replace(
+        config=dataclasses.replace(read_run.config, data=parse(DataSettings, {"split": read_run.split}))
+    )
 
 
-def _classes(y: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _classes(y: np.ndarray, held_y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return class numbers from 0 on: the place of the 1 in a row, or the place of the label among all labels.
 
     Raises:  InexpressibleError for rows with several labels, or none
     """
     if y.shape[1] > 1:
-        every = np.concatenate([y, held])
+        every = np.concatenate([y, held_y])
         if not (np.isin(every, (0, 1)).all() and (every.sum(1) == 1).all()):
             raise InexpressibleError(f"rows of {y.shape[1]} labels of which several or none may hold")
-        return y.argmax(1), held.argmax(1)
-    labels = np.unique(np.concatenate([y.reshape(-1), held.reshape(-1)]))
+        return y.argmax(1), held_y.argmax(1)
+    labels = np.unique(np.concatenate([y.reshape(-1), held_y.reshape(-1)]))
     if np.isin(labels, (0, 1)).all():
-        return y.astype(int).reshape(-1), held.astype(int).reshape(-1)
-    return np.searchsorted(labels, y.reshape(-1)), np.searchsorted(labels, held.reshape(-1))
+        return y.astype(int).reshape(-1), held_y.astype(int).reshape(-1)
+    return np.searchsorted(labels, y.reshape(-1)), np.searchsorted(labels, held_y.reshape(-1))
 
 
 def _data_settings(record: dict[str, Any], y: np.ndarray) -> dict[str, Any]:

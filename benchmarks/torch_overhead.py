@@ -147,11 +147,11 @@ def table(lengths: tuple[int, ...] = (300, 1000), repeats: int = 3) -> list[dict
     """Measure every loop at every length, in shuffled order."""
     plan = [(index, steps) for index in range(len(WORKLOADS)) for steps in lengths] * repeats
     random.Random(0).shuffle(plan)
-    found: dict[tuple[int, int], list[tuple[float, float, bool]]] = {}
+    results: dict[tuple[int, int], list[tuple[float, float, bool]]] = {}
     for index, steps in plan:
-        found.setdefault((index, steps), []).append(pair(index, steps))
+        results.setdefault((index, steps), []).append(pair(index, steps))
     rows = []
-    for (index, steps), each in sorted(found.items()):
+    for (index, steps), each in sorted(results.items()):
         ratios = [watched / plain - 1 for plain, watched, _ in each]
         rows.append({
             "loop": WORKLOADS[index].name, "batch": WORKLOADS[index].batch, "steps": steps,

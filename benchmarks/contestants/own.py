@@ -27,9 +27,9 @@ class Retrograd(Contestant):
         first = dict(zip("xy", self.batches[0], strict=True))
         key = jax.random.key(0)
         variables = self.network.init(key, first)
-        given = translated(work, work.weights())
-        assert jax.tree.map(jnp.shape, given) == jax.tree.map(jnp.shape, variables.params)
-        self.train = self.stepper.start(variables._replace(params=jax.tree.map(jnp.asarray, given)), key)
+        weights = translated(work, work.weights())
+        assert jax.tree.map(jnp.shape, weights) == jax.tree.map(jnp.shape, variables.params)
+        self.train = self.stepper.start(variables._replace(params=jax.tree.map(jnp.asarray, weights)), key)
         self.together = self.stepper.steps_per_dispatch(self.train, first)
 
     def step(self, x: Any, y: Any) -> Any:
@@ -140,7 +140,7 @@ def convolution(work: ResNet, number: int, relu: bool = False) -> list[Any]:
 def translated(work: Workload, weights: Weights) -> Weights:
     """Return weights under the names of the network's nodes."""
     if isinstance(work, ResNet):
-        return {_inside_block(name): own for name, own in weights.items()}
+        return {_inside_block(name): arrays for name, arrays in weights.items()}
     if not isinstance(work, GPT):
         return weights
     nodes = {
@@ -149,16 +149,16 @@ def translated(work: Workload, weights: Weights) -> Weights:
         "hidden": "feed_forward/hidden",
         "output": "feed_forward/output",
     }
-    found = {name: weights[name] for name in ("embedding", "positions", "head")}
-    found["gpt/final_norm"] = weights["final_norm"]
+    result = {name: weights[name] for name in ("embedding", "positions", "head")}
+    result["gpt/final_norm"] = weights["final_norm"]
     for i in range(1, work.layers + 1):
-        found |= {f"gpt/{i}/{node}": weights[f"{i}/{name}"] for name, node in nodes.items()}
+        result |= {f"gpt/{i}/{node}": weights[f"{i}/{name}"] for name, node in nodes.items()}
         attention = {f"output_{part}": value for part, value in weights[f"{i}/projection"].items()}
         for part, value in weights[f"{i}/qkv"].items():
-            for name, own in zip(("query", "key", "value"), np.split(value, 3, -1), strict=True):
-                attention[f"{name}_{part}"] = own
-        found[f"gpt/{i}/attention"] = attention
-    return found
+            for name, arrays in zip(("query", "key", "value"), np.split(value, 3, -1), strict=True):
+                attention[f"{name}_{part}"] = arrays
+        result[f"gpt/{i}/attention"] = attention
+    return result
 
 
 def _inside_block(name: str) -> str:

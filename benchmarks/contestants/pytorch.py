@@ -31,11 +31,11 @@ class PyTorch(Contestant):
         self.update = self.optimizer.step
 
     def _given(self, x: np.ndarray) -> Tensor:
-        given = torch.from_numpy(x)
-        if given.ndim != 4:
-            return given
-        given = given.permute(0, 3, 1, 2)
-        return given.contiguous(memory_format=torch.channels_last if self.tuned else torch.contiguous_format)
+        tensor = torch.from_numpy(x)
+        if tensor.ndim != 4:
+            return tensor
+        tensor = tensor.permute(0, 3, 1, 2)
+        return tensor.contiguous(memory_format=torch.channels_last if self.tuned else torch.contiguous_format)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         logits = self.model(x)
@@ -68,12 +68,12 @@ class CompiledPyTorch(TunedPyTorch):
 # --------------------------------------------------------------------------------------------------------- models
 
 
-def fill(module: nn.Module, own: dict[str, np.ndarray]) -> None:
+def fill(module: nn.Module, arrays: dict[str, np.ndarray]) -> None:
     """Copy weights as y = x W and kernels with channels last into a layer of PyTorch."""
-    weight = torch.from_numpy(own["scale"] if "scale" in own else own["weight"])
+    weight = torch.from_numpy(arrays["scale"] if "scale" in arrays else arrays["weight"])
     module.weight.copy_({2: lambda w: w.T, 4: lambda w: w.permute(3, 2, 0, 1)}.get(weight.ndim, lambda w: w)(weight))
-    if "bias" in own:
-        module.bias.copy_(torch.from_numpy(own["bias"]))
+    if "bias" in arrays:
+        module.bias.copy_(torch.from_numpy(arrays["bias"]))
 
 
 class Model(nn.Module):
@@ -83,8 +83,8 @@ class Model(nn.Module):
         self.layer = nn.ModuleDict(layers)
 
     def load(self, weights: Weights) -> None:
-        for name, own in weights.items():
-            fill(self.layer[name], own)
+        for name, arrays in weights.items():
+            fill(self.layer[name], arrays)
 
 
 class MLP(Model):
@@ -156,10 +156,10 @@ class Recurrent(Model):
         self.named_layers({"dense_1": nn.Linear(work.hidden, 10)})
 
     def load(self, weights: Weights) -> None:
-        own = weights["lstm"]
-        self.lstm.weight_ih_l0.copy_(torch.from_numpy(own["input_weight"].T))
-        self.lstm.weight_hh_l0.copy_(torch.from_numpy(own["recurrent_weight"].T))
-        self.lstm.bias_ih_l0.copy_(torch.from_numpy(own["bias"]))
+        arrays = weights["lstm"]
+        self.lstm.weight_ih_l0.copy_(torch.from_numpy(arrays["input_weight"].T))
+        self.lstm.weight_hh_l0.copy_(torch.from_numpy(arrays["recurrent_weight"].T))
+        self.lstm.bias_ih_l0.copy_(torch.from_numpy(arrays["bias"]))
         self.lstm.bias_hh_l0.zero_()
         super().load({"dense_1": weights["dense_1"]})
 

@@ -15,13 +15,13 @@ def load(folder: Path) -> tuple[dict[str, Any], list[tuple[np.ndarray, np.ndarra
     y = frame.pop("target").to_numpy(np.int64 if task["classes"] else np.float32)
     x = pd.get_dummies(frame).to_numpy(np.float32)
     order = np.random.default_rng(0).permutation(len(x))
-    held = round(0.15 * len(x))
-    train = order[2 * held :]
+    count = round(0.15 * len(x))
+    train = order[2 * count :]
     mean, spread = x[train].mean(axis=0), x[train].std(axis=0)
     x = (x - mean) / np.where(spread == 0, 1, spread)
     if not task["classes"]:
         y = ((y - y[train].mean()) / y[train].std())[:, None]
-    return task, [(x[rows], y[rows]) for rows in (train, order[held : 2 * held], order[:held])]
+    return task, [(x[rows], y[rows]) for rows in (train, order[count : 2 * count], order[:count])]
 
 
 def score(task: dict[str, Any], outputs: np.ndarray, y: np.ndarray) -> float:

@@ -85,9 +85,9 @@ def within(program: Program, budget: Budget, seeds: int) -> tuple[Program, Obser
     if chosen >= rows:
         program.runs.seconds = seconds_each
         return program, first
-    told = f"on a sample of {chosen:,} of {rows:,} training rows"
-    budget.tell(f"all rows would take too long: continuing {told}")
-    return Program(program.config, sampled(program.dataset, chosen), seconds_each, sample=told), None
+    sample = f"on a sample of {chosen:,} of {rows:,} training rows"
+    budget.tell(f"all rows would take too long: continuing {sample}")
+    return Program(program.config, sampled(program.dataset, chosen), seconds_each, sample=sample), None
 
 
 def sampled(dataset: Dataset, rows: int, seed: int = 0) -> Dataset:

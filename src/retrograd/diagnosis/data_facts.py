@@ -59,10 +59,10 @@ class DataFacts:
     @cached_property
     def strangers(self) -> np.ndarray:
         """Which validation rows have a class that no training row has; none if the targets are not classes."""
-        held = self.dataset.valid
-        if not self.classifies or held is None or self.y is None:
+        valid = self.dataset.valid
+        if not self.classifies or valid is None or self.y is None:
             return np.zeros(0, bool)
-        strange: np.ndarray = ~np.isin(np.asarray(held["y"]).reshape(-1).astype(int), np.unique(self.y))
+        strange: np.ndarray = ~np.isin(np.asarray(valid["y"]).reshape(-1).astype(int), np.unique(self.y))
         return strange
 
     @property

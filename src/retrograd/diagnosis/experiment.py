@@ -63,18 +63,18 @@ def experiments(
     if judge(program, [runs[worst]], False).state != "ill":
         return ()
     trial = _Trial(program, runs[worst], program.config.training.seed + worst, time.perf_counter() + seconds)
-    found: list[Experiment] = []
+    tried: list[Experiment] = []
     for name in plan(program, findings):
         if trial.left <= 0:
             break
         result = trial.of(name)
-        if result is not None and result.heals and found and trial.left > 0:
+        if result is not None and result.heals and tried and trial.left > 0:
             result = trial.of(name, 1) or result  # a result that changes the order must succeed on a second seed
         if result is not None:
-            found.append(result)
+            tried.append(result)
             if result.heals:
                 break
-    return tuple(found)
+    return tuple(tried)
 
 
 def plan(program: Program, findings: Sequence[Finding]) -> Iterator[str]:
@@ -127,13 +127,13 @@ class _Trial:
             return None
         if config is None:
             return None
-        own, rate = self.program, config.optimizer.first_rate
+        before, rate = self.program, config.optimizer.first_rate
         if issubclass(remedies[name], Rate) and not isinstance(config.optimizer.learning_rate, ReduceOnPlateau):
-            other: Program | None = own
-            stepper = own.runs.stepper.with_rates_times(rate / own.config.optimizer.first_rate)
+            other: Program | None = before
+            stepper = before.runs.stepper.with_rates_times(rate / before.config.optimizer.first_rate)
         else:
-            other = variant(own, config)
-            stepper = other.runs.stepper if other is not None and other.prepared is not None else own.runs.stepper
+            other = variant(before, config)
+            stepper = other.runs.stepper if other is not None and other.prepared is not None else before.runs.stepper
         if other is None or other.prepared is None:
             return None
         seen = observe(
@@ -145,8 +145,8 @@ class _Trial:
             enough=self.enough,
         )
         heals = judge(other, [seen], False).state == "healthy"
-        changed = rate if rate != own.config.optimizer.first_rate else None
+        changed = rate if rate != before.config.optimizer.first_rate else None
         after = FAILED if seen.broken else seen.score
-        if own.dataset.task in SCORED:
+        if before.dataset.task in SCORED:
             return Experiment(name, self.before, after, heals, changed)
         return Experiment(name, loss_of(self.before), loss_of(after), heals, changed, "loss")

@@ -100,8 +100,8 @@ def observe(
         columns = getattr(prepared.dataset, part)
         loss, _ = scorer.evaluator.loss(variables, columns)
         in_training = scorer.score(variables, "train")
-        held = in_training if part == "train" else scorer.score(variables, part)
-        moments.append(Moment(0, in_training, held, 0.0, loss, look(variables) if look else None))
+        score = in_training if part == "train" else scorer.score(variables, part)
+        moments.append(Moment(0, in_training, score, 0.0, loss, look(variables) if look else None))
         compiling[:] = compiling or [time.perf_counter() - start]
         if settings.goal is None:
             return {part: {"loss": loss}}

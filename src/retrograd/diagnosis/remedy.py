@@ -39,10 +39,10 @@ class Remedy(ABC):
 
 def with_data(config: RunConfig, **changes: Any) -> RunConfig | None:
     """Return the configuration with other settings of its data, or None if they are already set."""
-    held = config.data or DataSettings()
-    if all(getattr(held, name) == value for name, value in changes.items()):
+    data = config.data or DataSettings()
+    if all(getattr(data, name) == value for name, value in changes.items()):
         return None
-    return dataclasses.replace(config, data=dataclasses.replace(held, **changes))
+    return dataclasses.replace(config, data=dataclasses.replace(data, **changes))
 
 
 def with_training(config: RunConfig, **changes: Any) -> RunConfig:

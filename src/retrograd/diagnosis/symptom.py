@@ -76,8 +76,8 @@ class Setup(NamedTuple):
 
     def program(self) -> Program:
         """Return the program."""
-        given = {"optimizer": {"adam": 0.01}, "training": {"epochs": 20, "batch_size": 16}, **self.settings}
-        return Program(parse(RunConfig, given), dataset(self.data, **self.options))
+        settings = {"optimizer": {"adam": 0.01}, "training": {"epochs": 20, "batch_size": 16}, **self.settings}
+        return Program(parse(RunConfig, settings), dataset(self.data, **self.options))
 
 
 def setup(data: str, options: dict[str, Any] | None = None, **settings: Any) -> Setup:

@@ -74,10 +74,10 @@ def rescaled(dataset: Dataset, before: DataSettings | None, after: DataSettings 
 def _scaled(dataset: Dataset, name: str, method: str, divisor: float, clip: float | None) -> Dataset:
     """Return the data set with one column rescaled; a logarithm is taken of the user's values."""
     undo = inputs_in_own_unit if name == "x" else targets_in_own_unit
-    columns = {part: held for part in PARTS if (held := getattr(dataset, part)) is not None}
-    raw = {part: undo(dataset, held[name]) if method == "log" else held[name] for part, held in columns.items()}
+    columns = {part: rows for part in PARTS if (rows := getattr(dataset, part)) is not None}
+    raw = {part: undo(dataset, rows[name]) if method == "log" else rows[name] for part, rows in columns.items()}
     scaling = fit_scaling(raw["train"], method, divisor, clip)
-    parts: dict[str, Any] = {part: {**held, name: scaling.to_floats(raw[part])} for part, held in columns.items()}
+    parts: dict[str, Any] = {part: {**rows, name: scaling.to_floats(raw[part])} for part, rows in columns.items()}
     preprocessing = dataset.preprocessing
     if name == "y" and isinstance(preprocessing.target, Quantities) and method == "log":
         target = dataclasses.replace(preprocessing.target, scaling=scaling)

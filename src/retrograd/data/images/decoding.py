@@ -135,10 +135,10 @@ def sized(image: Image.Image, form: Form) -> Image.Image:
     return ImageOps.fit(image, size, how) if form.fit == "crop" else ImageOps.pad(image, size, how)
 
 
-def too_many_pixels(source: Path, found: str, most: int) -> DataError:
+def too_many_pixels(source: Path, size: str, most: int) -> DataError:
     """Return the error for an image that would take too much memory."""
     cure = "make it smaller, or raise data.images.max_pixels"
-    return DataError(f"{found}, more than the limit of {most:,} pixels", where=str(source), cure=cure)
+    return DataError(f"{size}, more than the limit of {most:,} pixels", where=str(source), cure=cure)
 
 
 def fault_words(error: Exception) -> tuple[str]:

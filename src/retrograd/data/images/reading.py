@@ -185,8 +185,8 @@ def objects_of(boxes: np.ndarray, labels: np.ndarray, rows: int, where: str) -> 
         if fault:
             raise DataError(f"row {row}: {fault}", where=where)
     return tuple(
-        tuple(box_of(box, label) for box, label in zip(own, named, strict=True) if label >= 0)
-        for own, named in zip(boxes, labels, strict=True)
+        tuple(box_of(box, label) for box, label in zip(edges, named, strict=True) if label >= 0)
+        for edges, named in zip(boxes, labels, strict=True)
     )
 
 

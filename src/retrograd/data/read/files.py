@@ -36,10 +36,10 @@ def check_file(path: Path, max_bytes: int) -> None:
         raise too_large(path, f"{status.st_size:,} bytes", max_bytes)
 
 
-def too_large(path: Path | str, found: str, max_bytes: int) -> DataError:
+def too_large(path: Path | str, size: str, max_bytes: int) -> DataError:
     """Return the error for data beyond the limit, which names the limit's setting."""
     cure = "raise data.max_bytes (--max-bytes) if there is memory for it"
-    return DataError(f"{found}, more than the limit of {max_bytes:,} bytes", where=str(path), cure=cure)
+    return DataError(f"{size}, more than the limit of {max_bytes:,} bytes", where=str(path), cure=cure)
 
 
 def check_room(path: Path) -> None:

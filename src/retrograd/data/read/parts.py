@@ -59,12 +59,12 @@ def joined_tables(tables: list[Table], where: str) -> Table:
         lacking = [name for name in first.names if name not in table.names]
         more = [name for name in table.names if name not in first.names]
         if lacking or more:
-            found = " and ".join(
+            columns = " and ".join(
                 [f"lacks {listing('column', lacking)}"] * bool(lacking)
                 + [f"has {listing('column', more)}"] * bool(more)
             )
             cure = "parts of one table have the same columns (the first line of each file names them)"
-            raise DataError(f"{found}, unlike {first.where}", where=table.where, cure=cure)
+            raise DataError(f"{columns}, unlike {first.where}", where=table.where, cure=cure)
     files = tuple(table.where for table in tables)
     shown = some_of([Path(file).name for file in files], 4)
     rows = sum(map(len, tables))

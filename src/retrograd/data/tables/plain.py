@@ -119,9 +119,7 @@ def _found(table: Table, settings: DataSettings) -> dict[str, Found]:
 
 def _notes(table: Table, findings: Mapping[str, Found]) -> list[str]:
     notes = []
-    usual = (
-        (Notation(), Notation(",")) if table.form is not None else (Notation(),)
-    )  # else reported elsewhere
+    usual = (Notation(), Notation(",")) if table.form is not None else (Notation(),)  # else reported elsewhere
     names = [name for name, finding in findings.items() if finding.notation not in usual and not finding.doubt]
     if names:
         shown = [f"{name} ('{findings[name].example}' is {_value(findings[name])})" for name in names]
@@ -132,13 +130,13 @@ def _notes(table: Table, findings: Mapping[str, Found]) -> list[str]:
     return notes
 
 
-def _doubt(name: str, found: Found) -> str:
+def _doubt(name: str, reading: Found) -> str:
     """Return how an ambiguous number was read, and the setting for the other reading."""
-    mark = "comma" if "," in found.example else "point"
-    other: Literal[".", ","] = "," if found.notation.decimal == "." else "."
-    swapped = Notation(other, "." if other == "," else ",", found.notation.unit)
-    value = _value(Found(swapped, found.example))
-    reads = f"'{found.example}' in '{name}' is read as {_value(found)}: no cell shows what its {mark} means"
+    mark = "comma" if "," in reading.example else "point"
+    other: Literal[".", ","] = "," if reading.notation.decimal == "." else "."
+    swapped = Notation(other, "." if other == "," else ",", reading.notation.unit)
+    value = _value(Found(swapped, reading.example))
+    reads = f"'{reading.example}' in '{name}' is read as {_value(reading)}: no cell shows what its {mark} means"
     return f"{reads}; `decimal: '{other}'` reads {value}"
 
 
@@ -152,8 +150,8 @@ def _none_cells(cells: pl.Series) -> pl.Series:
     return cells.filter(stands_for_none(cells).fill_null(False))
 
 
-def _value(found: Found) -> str:
-    value = found.notation.read(pl.Series([found.example]))[0]
+def _value(reading: Found) -> str:
+    value = reading.notation.read(pl.Series([reading.example]))[0]
     return "no number" if value is None else f"{value:.15g}"
 
 

@@ -91,13 +91,13 @@ def spans(x: np.ndarray) -> np.ndarray:
     """
     flat = np.asarray(x, np.float64).reshape(-1, x.shape[-1])
     known = np.where(np.isfinite(flat), flat, np.nan)
-    found = np.zeros(flat.shape[1], bool)
+    wide = np.zeros(flat.shape[1], bool)
     for i, column in enumerate(known.T):
         positive = column[column > 0]
         if len(positive) > len(column) / 2 and not (column < 0).any():
             low, middle, high = np.quantile(positive, (0.01, 0.5, 0.99))
-            found[i] = high >= SPAN * low and high - middle >= LEANING * (middle - low)
-    return found
+            wide[i] = high >= SPAN * low and high - middle >= LEANING * (middle - low)
+    return wide
 
 
 def fit_scaling(x: np.ndarray, method: str, divisor: float = 1.0, clip: float | None = None) -> Scaling:

@@ -211,9 +211,9 @@ def _time_notes(plan: WindowPlan, table: Table, ordered: Table, rows: Table) -> 
     steps = len(ordered) - len({*blocks.numbers.tolist()})
     _, line = ordered.place(int(off[0]))
     length = clock.words(float(clock.places[off[0]] - clock.places[off[0] - 1]))
-    found = f"time is irregular: {len(off)} of {steps} steps are not {clock.words(step)}"
-    found += f", the first of them {length} before {line}"
+    note = f"time is irregular: {len(off)} of {steps} steps are not {clock.words(step)}"
+    note += f", the first of them {length} before {line}"
     if plan.settings.missing == "interpolate":
-        yield f"{found}; {len(rows)} rows with the moments between them filled in"
+        yield f"{note}; {len(rows)} rows with the moments between them filled in"
     else:
-        yield f"{found}; `missing: interpolate` fills in the moments between"
+        yield f"{note}; `missing: interpolate` fills in the moments between"

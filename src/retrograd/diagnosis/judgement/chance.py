@@ -44,8 +44,8 @@ def share_by_chance(statistic: Callable[[np.ndarray], float], truth: np.ndarray,
     if len(truth) < FEWEST_ROWS:
         return None
     rng = np.random.default_rng(seed)
-    own = statistic(truth)
-    as_good = sum(statistic(truth[rng.permutation(len(truth))]) >= own for _ in range(SHUFFLES))
+    actual = statistic(truth)
+    as_good = sum(statistic(truth[rng.permutation(len(truth))]) >= actual for _ in range(SHUFFLES))
     return float(as_good + 1) / (SHUFFLES + 1)
 
 

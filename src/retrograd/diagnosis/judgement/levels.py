@@ -212,8 +212,8 @@ def rows_of(dataset: Dataset, part: str, seed: int) -> Rows:
     """
     columns = columns_of(dataset, part)
     usual = UsualRows(dataset)
-    kept = np.flatnonzero(usual.of(np.asarray(columns["y"]))) if usual.ranges else np.arange(len(columns["y"]))
-    chosen = np.random.default_rng(seed).permutation(kept)[:MOST_ROWS]
+    usual_rows = np.flatnonzero(usual.of(np.asarray(columns["y"]))) if usual.ranges else np.arange(len(columns["y"]))
+    chosen = np.random.default_rng(seed).permutation(usual_rows)[:MOST_ROWS]
     inputs = [column for name, column in columns.items() if name not in ("y", "sample_weight")]
     x = np.hstack([np.asarray(column[chosen], np.float64).reshape(len(chosen), -1) for column in inputs])
     if x.shape[1] > MOST_FEATURES:
@@ -240,10 +240,10 @@ def _guess(model: Any, train_rows: Rows, valid_rows: Rows | None, classes: bool,
     return known if whole else out_of_fold(model, train_rows, classes)
 
 
-def _score(found: np.ndarray, truth: np.ndarray, task: str) -> float:
+def _score(answers: np.ndarray, truth: np.ndarray, task: str) -> float:
     if task == "multilabel":
-        return mean_area(found, truth)
-    return r_squared(found, truth) if task == "regression" else float(np.mean(found == truth))
+        return mean_area(answers, truth)
+    return r_squared(answers, truth) if task == "regression" else float(np.mean(answers == truth))
 
 
 def _chance(guess: Guess, truth: np.ndarray, task: str, seed: int) -> float | None:

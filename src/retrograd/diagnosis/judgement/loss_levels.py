@@ -60,11 +60,11 @@ class LossLevels(NamedTuple):
 def loss_levels(prepared: Prepared) -> LossLevels | None:
     """Return the references for a run's main objective, or None if its targets allow none."""
     objective = Evaluator(prepared.network, prepared.objectives, prepared.dataset.preprocessing).main
-    own, held = some(prepared, "train", TRAINING_ROWS), some(prepared, prepared.measured_part, ROWS)
-    if own is None or held is None or not isinstance(objective.loss, Loss):
+    train, measured = some(prepared, "train", TRAINING_ROWS), some(prepared, prepared.measured_part, ROWS)
+    if train is None or measured is None or not isinstance(objective.loss, Loss):
         return None
     with jax.default_matmul_precision("highest"):
-        return _levels(prepared, objective, own, held)
+        return _levels(prepared, objective, train, measured)
 
 
 def _levels(prepared: Prepared, objective: Objective, own: dict[str, Any], held: dict[str, Any]) -> LossLevels | None:
@@ -112,8 +112,8 @@ class Shown:
 
     def best(self, outputs: Callable[[], Iterator[np.ndarray]]) -> float | None:
         """Return the smallest loss of several outputs; None without any."""
-        found = [self.of(output) for output in outputs() if np.size(output) <= MOST_NUMBERS]
-        return min((loss for loss in found if np.isfinite(loss)), default=None)
+        losses = [self.of(output) for output in outputs() if np.size(output) <= MOST_NUMBERS]
+        return min((loss for loss in losses if np.isfinite(loss)), default=None)
 
     def of(self, output: np.ndarray) -> float:
         """Return the loss of an output that replaces the network's."""
@@ -197,13 +197,13 @@ class Shown:
 
         assert self.numbers is not None
         flat = self.numbers.reshape(len(self.numbers), -1)
-        kept = max(1, min(self.narrowest, flat.shape[1] // 2, len(flat) - 1))
-        self.linear_words = f"{kept} principal component{'s' * (kept > 1)}"
+        count = max(1, min(self.narrowest, flat.shape[1] // 2, len(flat) - 1))
+        self.linear_words = f"{count} principal component{'s' * (count > 1)}"
         # exact while that is quick
-        model = PCA(kept, svd_solver="randomized" if min(flat.shape) > 500 else "auto", random_state=0).fit(flat)
-        held = np.asarray(self.held[self.target], np.float64)
-        rows = model.inverse_transform(model.transform(held.reshape(len(held), -1)))
-        return self._as_output(rows.reshape(held.shape))
+        model = PCA(count, svd_solver="randomized" if min(flat.shape) > 500 else "auto", random_state=0).fit(flat)
+        measured = np.asarray(self.held[self.target], np.float64)
+        rows = model.inverse_transform(model.transform(measured.reshape(len(measured), -1)))
+        return self._as_output(rows.reshape(measured.shape))
 
     @property
     def narrowest(self) -> int:

@@ -32,7 +32,7 @@ def failed(measure: Measure) -> list[int]:
         return []
     pairs = ((measure.own, measure.own_trivial), (measure.held, measure.trivial))
     tops = [max(scores) for scores, _ in pairs]
-    found = []
+    seeds = []
     for i in range(len(measure.own)):
         short = [
             scores[i] - floor < HALF * (top - floor) and _short(measure, scores[i], top, rows)
@@ -42,8 +42,8 @@ def failed(measure: Measure) -> list[int]:
             measure.whole and measure.lags(measure.held[i], measure.best) and not measure.lags(tops[1], measure.best)
         )
         if all(short) or misses:
-            found.append(i)
-    return found
+            seeds.append(i)
+    return seeds
 
 
 def _short(measure: Measure, score: float, top: float, rows: int) -> bool:

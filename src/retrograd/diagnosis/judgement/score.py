@@ -38,8 +38,8 @@ class Scorer:
         if self.dataset.task not in SCORED:
             return worth(self.evaluator.loss(variables, columns_of(self.dataset, part))[0])
         outputs, y = self.outputs(variables, part), np.asarray(columns_of(self.dataset, part)["y"])
-        if self.usual.ranges and (kept := self.usual.of(y)).any():
-            outputs, y = outputs[kept], y[kept]
+        if self.usual.ranges and (rows := self.usual.of(y)).any():
+            outputs, y = outputs[rows], y[rows]
         outputs, y = comparable(self.dataset, outputs), comparable(self.dataset, y)
         return score(outputs, y, self.dataset.task, self.logits)
 
@@ -80,21 +80,21 @@ def shares(outputs: np.ndarray, logits: bool) -> np.ndarray:
     return outputs
 
 
-def mean_area(found: np.ndarray, truth: np.ndarray) -> float:
+def mean_area(scores: np.ndarray, truth: np.ndarray) -> float:
     """Return the area under the ROC curve, averaged over the labels that some rows have and others do not.
 
-    found, truth [rows, labels]; 0.5 is chance, whatever the labels' frequencies
+    scores, truth [rows, labels]; 0.5 is chance, whatever the labels' frequencies
     """
     positive = truth > HALF
     mixed = np.flatnonzero(positive.any(0) & ~positive.all(0))
-    areas = [area(ranks_of(found[:, i]), positive[:, i]) for i in mixed]
+    areas = [area(ranks_of(scores[:, i]), positive[:, i]) for i in mixed]
     return float(np.mean(areas)) if areas else HALF
 
 
-def r_squared(found: np.ndarray, truth: np.ndarray) -> float:
+def r_squared(outputs: np.ndarray, truth: np.ndarray) -> float:
     """Return 1 - squared error / squared deviation from the mean, averaged over targets, not below -1."""
     spread = ((truth - truth.mean(0)) ** 2).sum(0)
-    error = ((truth - found) ** 2).sum(0)
+    error = ((truth - outputs) ** 2).sum(0)
     with np.errstate(over="ignore", invalid="ignore"):
         each = 1 - error / np.where(spread > 0, spread, 1)
     return float(np.nanmean(np.maximum(each, FAILED)))

@@ -43,14 +43,14 @@ class MatchOutput(Remedy):
             changes["activation"] = None
         last = with_layer(last, **changes) if changes else last
         whole = (*config.network[:place], last, *config.network[place + 1 :])
-        kept = [(i, entry) for i, entry in enumerate(whole) if i <= place or not _squashes(entry)]
+        remaining = [(i, entry) for i, entry in enumerate(whole) if i <= place or not _squashes(entry)]
         wanted = default_loss(task, config.data)
         loss = config.loss
         if loss is None or type(loss) is not type(wanted) or not getattr(loss, "from_logits", True):
             loss = None if loss is None else wanted
-        if tuple(entry for _, entry in kept) == config.network and loss == config.loss:
+        if tuple(entry for _, entry in remaining) == config.network and loss == config.loss:
             return None
-        return dataclasses.replace(rearranged(config, kept), loss=loss)
+        return dataclasses.replace(rearranged(config, remaining), loss=loss)
 
 
 @remedies.register("mean_loss")

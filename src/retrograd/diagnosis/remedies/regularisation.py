@@ -55,8 +55,8 @@ class WeightDecay(Remedy):
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
-        held = any(isinstance(penalty, L2) and penalty.strength >= STRENGTH for penalty in config.penalties)
-        return None if held else dataclasses.replace(config, penalties=(L2(STRENGTH),))
+        is_present = any(isinstance(penalty, L2) and penalty.strength >= STRENGTH for penalty in config.penalties)
+        return None if is_present else dataclasses.replace(config, penalties=(L2(STRENGTH),))
 
 
 @remedies.register("add_dropout")

@@ -50,8 +50,8 @@ class DefaultInitialWeights(Remedy):
             if not hasattr(thing, "weight"):
                 return mapped(thing, reset)
             default = {field.name: field.default for field in fields(type(thing)) if field.name in PLAIN}
-            held = {name: getattr(thing, name) for name in default}
-            changed = {n: default[n] for n, value in held.items() if value is not False and value != default[n]}
+            values = {name: getattr(thing, name) for name in default}
+            changed = {n: default[n] for n, value in values.items() if value is not False and value != default[n]}
             return dataclasses.replace(thing, **changed) if changed else thing
 
         network = tuple(mapped(entry, reset) for entry in config.network)

@@ -35,15 +35,15 @@ class BadSplit(Symptom):
 
         If the rows are mixed, the split is not the reason for unlike parts.
         """
-        held = program.dataset.valid
+        valid = program.dataset.valid
         if (
             not program.data.classifies
-            or held is None
+            or valid is None
             or program.data.y is None
             or program.data.neighbours_alike < SORTED
         ):
             return
-        answers = np.asarray(held["y"]).reshape(-1).astype(int)
+        answers = np.asarray(valid["y"]).reshape(-1).astype(int)
         kinds = max(answers.max(), program.data.y.max()) + 1
         shares = [np.bincount(part, minlength=kinds) / len(part) for part in (program.data.y, answers)]
         apart = float(np.abs(shares[0] - shares[1]).sum() / 2)

@@ -36,11 +36,11 @@ class Leakage(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the features that reveal the answer, and the share of validation rows that are also training rows."""
         yield from self._answers(program)
-        held = program.dataset.valid
-        if program.data.x is None or held is None or "x" not in held:
+        valid = program.dataset.valid
+        if program.data.x is None or valid is None or "x" not in valid:
             return
         known = {row.tobytes() for row in np.ascontiguousarray(program.dataset.train["x"])}
-        copies = np.mean([row.tobytes() in known for row in np.ascontiguousarray(held["x"])])
+        copies = np.mean([row.tobytes() in known for row in np.ascontiguousarray(valid["x"])])
         if copies > SHARE and program.data.x.shape[1] > 2:
             yield self.finding(
                 "data.split",

@@ -30,11 +30,11 @@ class PartsDiffer(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the share of features with a very different spread or mean in training and validation part."""
-        held = program.dataset.valid
+        valid = program.dataset.valid
         # too few rows to estimate a spread
-        if program.data.x is None or held is None or "x" not in held or len(held["x"]) < 20:
+        if program.data.x is None or valid is None or "x" not in valid or len(valid["x"]) < 20:
             return
-        other = np.asarray(held["x"], np.float64).reshape(len(held["x"]), -1)
+        other = np.asarray(valid["x"], np.float64).reshape(len(valid["x"]), -1)
         spread = program.data.x.std(0)
         used = spread > 0
         if not used.any():
