@@ -43,6 +43,8 @@ def import_model(
     """  # fmt: skip
     if output is not None and output.exists() and not force:
         raise UsageError("exists already", where=str(output), cure="choose another name, or give --force")
+    if output is not None and output.parent != Path():  # paths in a configuration are meant from its folder
+        folder = folder.resolve()
     imported = import_folder(folder, head=head, data=data, target=target)
     for note in imported.notes:
         print(note, file=sys.stderr)
