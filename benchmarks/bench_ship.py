@@ -136,7 +136,8 @@ def said(figures: dict[str, Any] | str | None) -> str:
     """Return what a file takes, as a cell of the table."""
     if not isinstance(figures, dict):
         return "-"
-    return f"{figures['microseconds']:.0f} µs, {figures['bytes'] / 1e3:.0f} kB"
+    taken = figures["microseconds"]
+    return f"{f'{taken:.0f} µs' if taken < 1e4 else f'{taken / 1e3:.0f} ms'}, {figures['bytes'] / 1e3:.0f} kB"
 
 
 def write_readme() -> None:

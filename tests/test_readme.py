@@ -1,6 +1,8 @@
 """The README is true: its configuration is the example's, its code runs, its lists are the registries."""
 
+import json
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -78,6 +80,11 @@ def test_the_wrong_layer_shown_is_caught_with_those_words():
 def test_the_lists_are_the_registries(row, names):
     (listed,) = re.findall(rf"^\| {row} \| (.*) \|$", README, re.M)
     assert re.findall(r"`([a-z_0-9]+)`", listed) == sorted(names)
+
+
+def test_the_table_of_shipped_files_is_that_of_the_results_file():
+    bench = runpy.run_path(str(ROOT / "benchmarks" / "bench_ship.py"))
+    assert bench["table"](json.loads(bench["FIGURES"].read_text(encoding="utf-8"))["networks"]) in README
 
 
 def test_the_guide_to_a_layer_of_ones_own_is_complete_and_runs_as_printed(tmp_path, monkeypatch, capsys):
