@@ -42,14 +42,14 @@ def seat_of(settings: Distributed) -> Seat | None:
 
     Raises:  ConfigError where others are wanted and not there; ResourceError where they could not meet
     """
-    told = _launched(os.environ) if is_launched() else _detected(settings)
-    if told is None:
+    launched = _launched(os.environ) if is_launched() else _detected(settings)
+    if launched is None:
         if settings.processes not in ("auto", 1):
             message = f"{settings.processes} processes are wanted, and nothing started this one as one of several"
             cure = f"retrograd launch -n {settings.processes} -- train ..., or srun, mpirun, Kubernetes"
             raise ConfigError(message, where="distributed.processes", cure=cure)
         return None
-    coordinator, size, rank, local = told
+    coordinator, size, rank, local = launched
     if settings.processes not in ("auto", size):
         message = f"{settings.processes} processes are wanted, {size} were started"
         raise ConfigError(message, where="distributed.processes", cure="auto takes as many as there are")
@@ -70,9 +70,9 @@ def _launched(environ: Mapping[str, str]) -> tuple[str, int, int, int | None]:
         if not (0 <= rank < size and host and 0 < int(port) < 65536):
             raise ValueError
     except (KeyError, ValueError):
-        found = ", ".join(f"{name}={environ.get(name, '')}" for name in (COORDINATOR, PROCESSES, RANK))
+        variables = ", ".join(f"{name}={environ.get(name, '')}" for name in (COORDINATOR, PROCESSES, RANK))
         cure = "HOST:PORT, how many processes, and which one this is, from 0"
-        raise ConfigError(f"found {found}", where="environment", cure=cure) from None
+        raise ConfigError(f"found {variables}", where="environment", cure=cure) from None
     return coordinator, size, rank, local
 
 
@@ -98,9 +98,9 @@ def are_on_several_hosts(environ: Mapping[str, str], size: int) -> bool:
 
 def refuse_unreachable(seat: Seat, several_hosts: bool) -> None:
     """Raise ResourceError where the place to meet has no address, or one that other machines cannot reach."""
-    found = addresses(seat)
-    if several_hosts and all(is_loopback(address) for address in found):
-        message = f"{seat.host} is {', '.join(found)} here, which other machines cannot reach"
+    there = addresses(seat)
+    if several_hosts and all(is_loopback(address) for address in there):
+        message = f"{seat.host} is {', '.join(there)} here, which other machines cannot reach"
         cure = "give the address by which they reach the machine of rank 0"
         raise ResourceError(message, where="distributed.coordinator", cure=cure)
 

@@ -62,11 +62,11 @@ def _sharing(settings: Distributed, state: TrainState, data: int, model: int) ->
         if path[0].name != "params":
             continue
         axes = axes_of(settings.shard, extents, path, leaf.shape)
-        own = nbytes(leaf) // _parts(axes, extents)
-        whole = own * (data if DATA in axes else 1)  # along data it is gathered again
-        parameter_bytes, parameters = parameter_bytes + own, parameters + math.prod(leaf.shape)
+        slice_bytes = nbytes(leaf) // _parts(axes, extents)
+        gathered = slice_bytes * (data if DATA in axes else 1)  # along data it is gathered again
+        parameter_bytes, parameters = parameter_bytes + slice_bytes, parameters + math.prod(leaf.shape)
         cut += math.prod(leaf.shape) if any(axes) else 0
-        wire += (3 if DATA in axes else 2) * whole * (data - 1) // data
+        wire += (3 if DATA in axes else 2) * gathered * (data - 1) // data
     return Sharing(data * model, parameter_bytes, _optimizer_bytes(settings, state, extents), wire, cut, parameters)
 
 

@@ -155,8 +155,8 @@ def totals(made: RunFacts) -> Iterator[str]:
 def sharing_words(s: Sharing) -> str:
     """Return what each of several devices holds, and what travels."""
     cut = f"; {s.cut / s.parameters:.0%} of the parameters are cut" if s.cut else ""
-    held = f"parameters {size(s.parameter_bytes)}, optimizer {size(s.optimizer_bytes)} each"
-    return f"{held}, {size(s.wire_bytes)} on the wire a step{cut}"
+    state = f"parameters {size(s.parameter_bytes)}, optimizer {size(s.optimizer_bytes)} each"
+    return f"{state}, {size(s.wire_bytes)} on the wire a step{cut}"
 
 
 def time_words(t: Totals) -> str:

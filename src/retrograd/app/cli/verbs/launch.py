@@ -19,7 +19,10 @@ def launch(
         int, typer.Option("-n", "--processes", parser=at_least(1), metavar="N", help="how many processes")
     ] = 2,
     restarts: Annotated[
-        int, typer.Option(parser=at_least(0), metavar="N", help="begin again so often where they failed, and go on")
+        int,
+        typer.Option(
+            parser=at_least(0), metavar="N", help="restart up to N times after a failure, and continue the run"
+        ),
     ] = 0,
 ) -> int:
     """Train in several processes of this machine: each computes its rows of every batch.
