@@ -132,7 +132,7 @@ def resident(process: int) -> float:
 @contextmanager
 def studio_of(prepare: Callable[[Path], object] = lambda runs: None) -> Iterator[Studio]:
     """Give a studio of a new folder, whose runs were written before."""
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         runs = Path(name) / "runs"
         runs.mkdir()
         prepare(runs)
