@@ -104,6 +104,7 @@ from retrograd.network.layers import (
     Reshape as Reshape,
     RMSNorm as RMSNorm,
     RNN as RNN,
+    RoiAlign as RoiAlign,
     SELU as SELU,
     Sigmoid as Sigmoid,
     SiLU as SiLU,

@@ -72,6 +72,7 @@ from retrograd.network.layers.pooling.average_pool import AveragePool
 from retrograd.network.layers.pooling.global_average_pool import GlobalAveragePool
 from retrograd.network.layers.pooling.global_max_pool import GlobalMaxPool
 from retrograd.network.layers.pooling.max_pool import MaxPool
+from retrograd.network.layers.pooling.roi_align import RoiAlign
 from retrograd.network.layers.pooling.upsample import Upsample
 from retrograd.network.layers.rearranging.flatten import Flatten
 from retrograd.network.layers.rearranging.pad import Crop, Pad
@@ -157,6 +158,7 @@ __all__ = [
     "ReLU",
     "ReLU6",
     "Reshape",
+    "RoiAlign",
     "SiLU",
     "Sigmoid",
     "Snake",

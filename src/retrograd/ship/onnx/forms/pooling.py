@@ -120,3 +120,17 @@ def _map_axes(g: Graph, x: Value, matrices: Sequence[np.ndarray]) -> Value:
         flat = g.op("MatMul", rows[0], g.reshape(y, 0, 0, 0, -1))
         y = g.reshape(flat, 0, 0, 0, len(rows[1]), len(columns))
     return Value(y, first=True)
+
+
+@to_onnx.register(kinds.RoiAlign, settings="size scale samples")
+def roi_align(g: Graph, layer: kinds.RoiAlign, weights: Weights, x: Value, boxes: Value) -> str:
+    """RoiAlign of all boxes in one list, each with the number of its image."""
+    count = boxes.shape[1]
+    rows = g.op("Gather", g.op("Shape", boxes), np.int64(0), axis=0)
+    numbers = g.op("Unsqueeze", g.op("Range", np.int64(0), rows, np.int64(1)), np.array([1]))
+    of_each = g.op("Reshape", g.op("Expand", numbers, np.array([1, count])), np.array([-1]))
+    regions = g.op("RoiAlign", g.channels_first(x), g.reshape(boxes, -1, 4), of_each, output_height=layer.size,
+                   output_width=layer.size, sampling_ratio=layer.samples, spatial_scale=float(layer.scale), mode="avg",
+                   coordinate_transformation_mode="half_pixel")  # fmt: skip
+    last = g.op("Transpose", regions, perm=[0, 2, 3, 1])
+    return g.reshape(last, -1, count, layer.size, layer.size, x.shape[-1])
