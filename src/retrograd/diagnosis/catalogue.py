@@ -102,6 +102,12 @@ CATALOGUE: dict[str, Kind] = {
         share=(0.1, "of the stated rate: a cosine leaves 0.5 on average, a decay to a hundredth 0.2"),
     ),
     "S19": _kind("frozen at random"),
+    "S23": _kind("augmentation that changes answers"),
+    "S22": _kind(
+        "lost on the way",
+        lost=(0.4, "of what can be predicted: models on 256 rows differ by less than 0.1 from fold to fold"),
+        known=(0.2, "above a constant: below, there is nothing that could be lost for certain"),
+    ),
     "S21": _kind(
         "order of steps", change=(1e-3, "of the outputs' deviation: sums in another order leave 1e-6 in float32")
     ),

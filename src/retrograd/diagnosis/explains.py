@@ -21,6 +21,8 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "bad_split": ("overfit", "parts_differ", "imbalance", *FAILURE),
     "imbalance": FAILURE,
     "order_blind": FAILURE,
+    "lost_on_the_way": ("travel", "curvature", "slow_descent", "magnitudes", *FAILURE),
+    "augmentation": FAILURE,
     "coded_numbers": ("narrow", *FAILURE),
     "loss_weights": ("initial_loss", "imbalance", "curvature", *FAILURE),
     "contradictory_rows": ("no_signal", *FAILURE),

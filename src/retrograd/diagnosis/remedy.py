@@ -81,20 +81,20 @@ def rearranged(config: RunConfig, entries: Sequence[tuple[int | None, Entry]]) -
     Entries without a name are numbered by kind. If a pattern or a reference names an entry by a name that it would
     lose, or that another would take over, the entry keeps its name; patterns for dropped entries alone are removed.
     """
-    before = _names(config.network)
+    before = names_of(config.network)
     config = _without_idle_patterns(config, before, [before[i] for i, _ in entries if i is not None])
     references = {name.partition(".")[0] for name in _references(config)}
     heads = {pattern.partition("/")[0] for pattern in _patterns(config)}
     network: list[Entry] = []
     for i, entry in entries:
-        old, new = "" if i is None else before[i], _names([*network, entry])[-1]
+        old, new = "" if i is None else before[i], names_of([*network, entry])[-1]
         by_pattern = any(fnmatchcase(old, head) != fnmatchcase(new, head) for head in heads)
         keeps = i is not None and old != new and (by_pattern or bool({old, new} & references))
         network.append(dataclasses.replace(entry, name=old) if keeps else entry)
     return dataclasses.replace(config, network=tuple(network))
 
 
-def _names(entries: Sequence[Entry]) -> list[str]:
+def names_of(entries: Sequence[Entry]) -> list[str]:
     """Return the names of entries: the configured name, or kind and number."""
     counts: Counter[str] = Counter()
     names = []

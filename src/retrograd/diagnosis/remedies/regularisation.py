@@ -27,6 +27,7 @@ from retrograd.update.mixing import SOFT
 from retrograd.update.penalties import L2
 
 RATE, STRENGTH, PATIENCE = 0.3, 1e-3, 10  # mild strengths: a trial shows if they are too weak
+MOVING = ("random_flip", "random_rotation", "random_scaling", "random_crop", "time_shift")
 NOISE = ("dropout", "spatial_dropout", "gaussian_noise")
 MOVED, TURNED, MIXED = 1 / 8, 10.0, 0.2  # of an image's side; degrees; of Beta(0.2, 0.2), as its authors use it
 
@@ -148,3 +149,14 @@ class TrainToTheEnd(Remedy):
         if settings.goal is None and settings.convergence is None and settings.time_limit is None:
             return None
         return with_training(config, goal=None, convergence=None, time_limit=None)
+
+
+@remedies.register("no_augmentation")
+class NoAugmentation(Remedy):
+    """Train on the rows as they are: no random flips, turns or shifts."""
+
+    why = "a change that turns one answer into another teaches the wrong one"
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        return with_entries(config, lambda entry: None if kind(entry) in MOVING else entry)

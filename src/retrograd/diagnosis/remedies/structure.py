@@ -19,7 +19,8 @@ from retrograd.diagnosis.edit import (
     output_index,
 )
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.remedy import Remedy, rearranged, remedies, with_behind, with_layer, with_layers
+from retrograd.diagnosis.remedy import Remedy, names_of, rearranged, remedies, with_behind, with_layer, with_layers
+from retrograd.diagnosis.symptoms.lost_on_the_way import lossy
 from retrograd.network.finish import mapped
 from retrograd.network.layer import Activation
 from retrograd.network.layers.activations.leaky_relu import LeakyReLU
@@ -27,6 +28,7 @@ from retrograd.network.layers.activations.relu import ReLU
 from retrograd.network.layers.attention.positions import Positions
 from retrograd.network.layers.normalisation.layer_norm import LayerNorm
 from retrograd.network.layers.pooling.global_average_pool import GlobalAveragePool
+from retrograd.network.layers.rearranging.flatten import Flatten
 from retrograd.network.layers.recurrent.recurrent import Recurrent
 from retrograd.network.scope import Entry
 from retrograd.training.config.config import RunConfig
@@ -284,3 +286,23 @@ class AddPositions(Remedy):
         entries: list[tuple[int | None, Entry]] = list(enumerate(config.network))
         entries.insert(place, (None, Entry(Positions())))
         return rearranged(config, entries)
+
+
+@remedies.register("without_lossy_layer")
+class WithoutLossyLayer(Remedy):
+    """Leave out the layer that loses what the answers depend on; in place of a global pooling, flatten."""
+
+    why = "what a layer drops, no later layer brings back"
+    cost = 2
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        loss = lossy(program)
+        if loss is None:
+            return None
+        place = next((i for i, name in enumerate(names_of(config.network)) if name == loss.node.name), None)
+        if place is None:
+            return None
+        new = Entry(Flatten()) if kind(config.network[place]).startswith("global_") else None
+        entries = [(i, entry) for i, entry in enumerate(config.network) if i != place]
+        return rearranged(config, entries if new is None else [*entries[:place], (None, new), *entries[place:]])

@@ -10,6 +10,7 @@ from retrograd.base.finding import Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
+MIDDLE, ASIDE = 0.5, 0.25  # of a quantile: beyond the quartiles it is no estimate of the middle
 DISTANCES = ("mean_squared_error", "mean_absolute_error", "huber")
 
 
@@ -32,6 +33,16 @@ class LossForTask(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the loss if the task needs another one."""
         loss = program.graph.loss.kind
+        levels = np.atleast_1d(getattr(program.graph.loss, "quantile", MIDDLE))
+        level = float(levels[0]) if len(levels) == 1 else MIDDLE  # several give a range
+        if abs(level - MIDDLE) > ASIDE:
+            yield self.finding(
+                "loss",
+                "the quantile {level:g} is a value that {share:.0%} of the targets lie below, not their middle",
+                values={"level": level, "share": level},
+                remedies=("match_output",),
+                confidence=0.6,
+            )
         if program.data.classifies and loss in DISTANCES:
             squashed = any(node.layer.kind in ("sigmoid", "softmax") for node in program.graph.output_activations)
             worst = "; after a squashing activation its gradient is smallest where the answer is most wrong"
