@@ -102,6 +102,10 @@ CATALOGUE: dict[str, Kind] = {
         share=(0.1, "of the stated rate: a cosine leaves 0.5 on average, a decay to a hundredth 0.2"),
     ),
     "S19": _kind("frozen at random"),
+    "S24": _kind(
+        "skipped places",
+        read=(0.2, "of the places: a 1x1 kernel with stride 2, as residual shortcuts have it, reads 0.25"),
+    ),
     "S23": _kind("augmentation that changes answers"),
     "S22": _kind(
         "lost on the way",

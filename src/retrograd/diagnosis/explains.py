@@ -21,6 +21,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "bad_split": ("overfit", "parts_differ", "imbalance", *FAILURE),
     "imbalance": FAILURE,
     "order_blind": FAILURE,
+    "skipped_places": ("dead_units", "travel", "magnitudes", *FAILURE),
     "lost_on_the_way": ("travel", "curvature", "slow_descent", "magnitudes", *FAILURE),
     "augmentation": FAILURE,
     "coded_numbers": ("narrow", *FAILURE),

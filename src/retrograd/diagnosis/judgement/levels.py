@@ -265,9 +265,26 @@ def _luck(
         both = Rows(*(np.concatenate(pair) for pair in zip(train_rows, valid_rows, strict=True)))
         return _chance_out_of_fold(both, classes, seed), len(both.x)
     if not few and luck is not None and luck > LUCK:
-        again = _chance_out_of_fold(train_rows, classes, seed)
-        luck = again if again is not None and again <= SURER else luck
+        others = (_chance_out_of_fold(train_rows, classes, seed), _chance_of_one(train_rows, classes))
+        luck = min((chance for chance in others if chance is not None and chance <= SURER), default=luck)
     return luck, len(valid_rows.x)
+
+
+def _chance_of_one(rows: Rows, classes: bool) -> float | None:
+    """Return the chance of the feature that depends most on the answer by itself, times the number of features.
+
+    A few among hundreds of idle ones escape models that have to choose. By the F test of one feature (and one target).
+    """
+    from sklearn.feature_selection import f_classif, f_regression
+
+    x = rows.x[:, rows.x.std(0) > 0]
+    if not x.shape[1] or (classes and len(np.unique(rows.y)) < 2) or len(x) < FEWEST_HELD:
+        return None
+    with np.errstate(all="ignore"):
+        targets = [rows.y] if classes else [y for y in rows.y.T if y.std() > 0]
+        chances = [(f_classif if classes else f_regression)(x, y)[1] for y in targets]
+    smallest = [float(np.nanmin(chance)) for chance in chances if np.isfinite(chance).any()]
+    return min(1.0, min(smallest) * x.shape[1] * len(smallest)) if smallest else None
 
 
 def _chance_out_of_fold(rows: Rows, classes: bool, seed: int) -> float | None:

@@ -18,6 +18,7 @@ from retrograd.diagnosis.program import Program
 
 ACCURACY_GAP, R2_GAP, TIMES = 0.05, 0.1, 2.0  # smaller gaps are not a failure; for errors, twice the reference's is one
 ERRORS = 2.0  # standard errors of a difference
+RARE = 0.75  # accuracy of a constant: the other classes are a third of it, and less
 MANY = 10**9  # rows, for which nothing is chance
 
 
@@ -138,7 +139,7 @@ def ranks_only(program: Program) -> bool:
     best = max(levels.ranking.values(), default=0.0)
     tells = levels.chance is not None and levels.chance <= LUCK and best > 2 * ACCURACY_GAP
     if program.data.classifies:
-        return tells and levels.best - levels.trivial < ACCURACY_GAP
+        return tells and levels.trivial >= RARE and levels.best - levels.trivial < ACCURACY_GAP
     return tells and program.dataset.task == "regression" and levels.best < R2_GAP
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,17 @@ class Scorer:
 
     def outputs(self, variables: Variables, part: str) -> np.ndarray:
         """Return the network's main output on a part."""
-        return self.evaluator.outputs(variables, columns_of(self.dataset, part))
+        return self.central(self.evaluator.outputs(variables, columns_of(self.dataset, part)))
+
+    def central(self, outputs: np.ndarray) -> np.ndarray:
+        """Return outputs as values of the target: the rate of a logarithm, and of several quantiles the middle one."""
+        loss: Any = self.evaluator.main.loss
+        if loss.kind == "poisson_nll" and loss.log_input:
+            with np.errstate(over="ignore"):
+                rates: np.ndarray = np.exp(outputs)
+            return rates
+        levels = np.atleast_1d(getattr(loss, "quantile", ()))
+        return outputs[..., [int(np.abs(levels - HALF).argmin())]] if len(levels) > 1 else outputs
 
     def score(self, variables: Variables, part: str) -> float:
         """Return the score of weights on a part; for tasks outside SCORED, their loss as a score."""

@@ -28,7 +28,7 @@ from retrograd.update.penalties import L2
 
 RATE, STRENGTH, PATIENCE = 0.3, 1e-3, 10  # mild strengths: a trial shows if they are too weak
 MOVING = ("random_flip", "random_rotation", "random_scaling", "random_crop", "time_shift")
-NOISE = ("dropout", "spatial_dropout", "gaussian_noise")
+NOISE = ("dropout", "spatial_dropout", "token_dropout", "gaussian_noise")
 MOVED, TURNED, MIXED = 1 / 8, 10.0, 0.2  # of an image's side; degrees; of Beta(0.2, 0.2), as its authors use it
 
 

@@ -306,3 +306,25 @@ class WithoutLossyLayer(Remedy):
         new = Entry(Flatten()) if kind(config.network[place]).startswith("global_") else None
         entries = [(i, entry) for i, entry in enumerate(config.network) if i != place]
         return rearranged(config, entries if new is None else [*entries[:place], (None, new), *entries[place:]])
+
+
+@remedies.register("shorter_stride")
+class ShorterStride(Remedy):
+    """Let no stride be longer than its kernel."""
+
+    why = "every place is then read at least once"
+    cost = 2
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        places = [
+            i
+            for i, entry in enumerate(config.network)
+            if isinstance(stride := getattr(entry.layer, "stride", None), int)
+            and isinstance(kernel := getattr(entry.layer, "kernel", None), int)
+            and stride > kernel
+        ]
+        if not places:
+            return None
+        shortest = min(config.network[i].layer.kernel for i in places)  # type: ignore[union-attr]
+        return with_layers(config, places, stride=shortest)

@@ -101,7 +101,8 @@ def learned(program: Program, stepper: Stepper, rows: dict[str, Any]) -> float |
     for _ in range(STEPS // BETWEEN):
         for _ in range(BETWEEN):
             train, _ = stepper.single(train, rows)
-        outputs = program.runs.scorer.evaluator.outputs(Variables(train.params, train.state), rows)
+        scorer = program.runs.scorer
+        outputs = scorer.central(scorer.evaluator.outputs(Variables(train.params, train.state), rows))
         best = max(best, score(outputs, answers, program.dataset.task, program.runs.scorer.logits))
         if best >= ENOUGH:
             break

@@ -41,13 +41,24 @@ class PartsDiffer(Symptom):
             return
         ratio = other.std(0)[used] / spread[used]
         moved = np.abs(other.mean(0)[used] - program.data.x.mean(0)[used]) / spread[used]
-        share = float(np.mean((ratio > FACTOR) | (moved > FACTOR / 2) | (ratio < 1 / FACTOR)))
-        if share > SHARE:
+        differs = (ratio > FACTOR) | (moved > FACTOR / 2) | (ratio < 1 / FACTOR)
+        share = float(np.mean(differs))
+        if share > SHARE or (moved > FACTOR).any():  # so far apart, the parts need not overlap in that feature
             yield self.finding(
                 "data",
-                "{share:.0%} of the features have a different mean or spread in the validation part",
+                "{share:.0%} of the features have another mean or spread in the validation part, feature {worst} by "
+                "{times:.3g} deviations",
                 Evidence("share of features that differ", share, SHARE),
-                values={"share": share},
+                values={
+                    "share": share,
+                    "worst": _name(program, int(np.flatnonzero(used)[moved.argmax()])),
+                    "times": moved.max(),
+                },
                 remedies=("shuffled_split",),
                 confidence=0.7,
             )
+
+
+def _name(program: Program, number: int) -> str:
+    names = program.dataset.features
+    return names[number] if number < len(names) else str(number)

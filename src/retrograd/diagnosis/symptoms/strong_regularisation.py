@@ -16,7 +16,7 @@ from retrograd.update.selection import is_weight
 
 MOST_DROPPED, MOST_DECAY = threshold("S14", "dropped"), threshold("S14", "decay")
 MOST_SMOOTHED = threshold("S14", "smoothed")
-DROPPING = ("dropout", "spatial_dropout")
+DROPPING = ("dropout", "spatial_dropout", "token_dropout")
 FEWEST_UNITS = 4  # at the usual 0.5 one pass in sixteen has no unit left
 HEAD = [{"dense": {"units": 16, "activation": "relu"}}]
 

@@ -1,0 +1,63 @@
+"""Strides that step over what no kernel reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+READ = threshold("S24", "read")
+STRIDED = ("conv1d", "conv2d", "conv3d", "max_pool", "average_pool")
+
+
+def over_image(kernel: int, stride: int) -> list[object]:
+    """Return a network that reads 16 features as an image."""
+    conv = {"conv2d": {"filters": 4, "kernel": kernel, "stride": stride, "activation": "relu"}}
+    return [{"reshape": [4, 4, 1]}, conv, "flatten", {"dense": 1}]
+
+
+@symptoms.register(
+    "skipped_places",
+    examples=Examples(
+        sick=setup("halves", {"features": 16}, network=over_image(1, 3)),
+        healthy=setup("halves", {"features": 16}, network=over_image(3, 1)),
+        near_miss=setup("halves", {"features": 16}, network=over_image(2, 2)),
+    ),
+)
+class SkippedPlaces(Symptom):
+    """A stride longer than the kernel leaves places between its steps that nothing reads.
+
+    read = product of min(1, kernel / stride) over the axes
+    """
+
+    code = "S24"
+    stage = "static"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the layers that read less than a fifth of their input."""
+        for node in program.graph.nodes if program.graph.specs is not None else ():
+            if node.layer.kind not in STRIDED or program.graph.specs is None:
+                continue
+            kernel = getattr(node.layer, "kernel", None) or getattr(node.layer, "size", None)
+            stride = getattr(node.layer, "stride", None)
+            if kernel is None or stride is None:
+                continue
+            axes = len(program.graph.specs[node.name].shape) - 2  # but for rows and channels
+            read = math.prod(min(1.0, k / s) for k, s in zip(_each(kernel, axes), _each(stride, axes), strict=True))
+            if read < READ:
+                yield self.finding(
+                    program.graph.line(node),
+                    "kernel {kernel} with stride {stride} reads {read:.0%} of the places, and nothing reads the others",
+                    Evidence("share of the places that are read", read, READ),
+                    values={"kernel": kernel, "stride": stride, "read": read},
+                    remedies=("shorter_stride",),
+                    confidence=0.6,
+                )
+
+
+def _each(value: object, axes: int) -> list[int]:
+    return [int(number) for number in value] if isinstance(value, (tuple, list)) else [int(str(value))] * axes
