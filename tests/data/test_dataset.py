@@ -364,7 +364,7 @@ def test_no_data_named_is_a_wrong_setting():
 
 
 def test_a_wrong_date_format_is_a_wrong_setting(load_csv):
-    with pytest.raises(ConfigError, match="'%Q' is not a date format"):
+    with pytest.raises(ConfigError, match="'%Q' is no format of a date"):
         load_csv(csv(["1,0", "2,1"]), kinds={"x": "%Q"})
 
 

@@ -160,7 +160,7 @@ def test_portions_train_like_one_run_of_as_many_epochs(rows):
     assert model.n_iter_ == len(model.loss_curve_) == 30
     assert model.loss_curve_[-1] < model.loss_curve_[0] / 2
     assert model.score(x, y) > 0.8
-    with pytest.raises(ValueError, match="did not know"):
+    with pytest.raises(ValueError, match="unknown to the first fit"):
         model.partial_fit(x, np.full(40, "never"))
 
 

@@ -92,7 +92,7 @@ def test_what_cannot_be_built_is_named(name, monkeypatch):
 def test_the_configuration_turns_them_off(variant, tmp_path, monkeypatch):
     seen = []
 
-    def trained(*_):
+    def trained(*_, **__):
         seen.append(library.active())
         return SimpleNamespace(folder=tmp_path)
 

@@ -70,7 +70,7 @@ def test_a_repair_is_no_larger_than_what_was_tried(repaired):
 def test_nothing_is_tried_where_nothing_is_ill():
     healthy = setup("blobs", network=[{"dense": {"units": 8, "activation": "relu"}}, {"dense": 3}])
     found = treat(examine(healthy.program(), 1))
-    assert found.found is None
+    assert found.search is None
     assert found.sentence.startswith("nothing to repair")
 
 

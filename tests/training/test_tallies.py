@@ -21,7 +21,7 @@ def test_intersection_over_union_is_the_mean_over_classes_that_are_there():
 
 
 def test_padding_counts_neither_for_accuracy_nor_for_perplexity():
-    tally = TokenTally()
+    tally = TokenTally(0)
     logits = np.log(np.array([[[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1]], [[0.25] * 4, [0.1, 0.1, 0.1, 0.7]]]))
     tally.add(logits, {"y": np.array([[3, 0], [2, 3]])})
     expected = np.exp(-(np.log(0.4) + np.log(0.25) + np.log(0.7)) / 3)
@@ -29,7 +29,7 @@ def test_padding_counts_neither_for_accuracy_nor_for_perplexity():
 
 
 def test_outputs_that_are_not_finite_have_no_metrics():
-    tally = TokenTally()
+    tally = TokenTally(0)
     tally.add(np.full((1, 2, 4), np.nan), {"y": np.array([[1, 2]])})
     assert tally.scores(False) == {}
 

@@ -33,7 +33,9 @@ def placed(error: ConfigError, cls: type[Settings], values: Mapping[str, Any]) -
             return problem
         is_advice = not problem.cure.startswith(("known:", "did you mean"))
         open_to = [name for name in homes if homes[name].startswith(TRAINED) or not in_layer]
-        ours = [name for name in same_things(key, open_to) if not (is_advice and (in_layer or name in named))]
+        trained = same_things(key, [name for name in open_to if homes[name].startswith(TRAINED)])
+        alike = dict.fromkeys((*trained, *same_things(key, open_to)))
+        ours = [name for name in alike if not (is_advice and (in_layer or name in named))]
         if not ours:
             return problem
         paths = [homes[name] for name in ours if homes[name].count(".") <= homes[ours[0]].count(".")]

@@ -31,14 +31,14 @@ LEAST = 1e-12  # PyTorch's, of a length that is divided by
 class SpectralNorm(Parametrised):
     """Let a layer stretch no vector: its weights are divided by their largest singular value.
 
-        w = v / s, s = aᵀ v b; in training b = vᵀ a / |vᵀ a|, then a = v b / |v b|, `iterations` times before
+        W = V / s, s = aᵀ V b; in training b = Vᵀ a / |Vᵀ a|, then a = V b / |V b|, `iterations` times before
 
     Shapes:  those of the layer
-    Params:  those of the layer, its weights being v, as a matrix [all other axes, units]
+    Params:  those of the layer, its weights being V, as a matrix [all other axes, units]
     State:   that of the layer, and of each weight `_left` a [all other axes] and `_right` b [units]
-    Tape:    that of the layer, w, a, b and s
+    Tape:    that of the layer, W, a, b and s
     See:     Miyato et al. 2018, arXiv:1802.05957; PyTorch's parametrizations.spectral_norm, which iterates in the same
-             order. Backward takes a and b as constants. Exported models have w alone.
+             order. Backward takes a and b as constants. Exported models have W alone.
     """
 
     iterations: Annotated[

@@ -23,16 +23,16 @@ from retrograd.network.layers.parametrised.parametrised import Parametrised
 )
 @dataclass(frozen=True)
 class WeightNorm(Parametrised):
-    """Train the length and the direction of each unit's weights apart: another layer with w = g v / |v|.
+    """Train the length and the direction of each unit's weights apart: another layer with W = g V / |V|.
 
-        w = g v / |v|, |v| over all axes but that of the units
+        W = g V / |V|, |V| over all axes but that of the units
 
     Shapes:  those of the layer
-    Params:  those of the layer, its weights being v; of each a `_length` g [units], at the start |v|
+    Params:  those of the layer, its weights being V; of each a `_length` g [units], at the start |v|
     State:   that of the layer
-    Tape:    that of the layer, w, v / |v| and |v|
-    See:     Salimans & Kingma 2016, arXiv:1602.07868; PyTorch's parametrizations.weight_norm, whose original1 is v and
-             original0 g. A unit whose v is 0 has w = 0. Exported models have w alone.
+    Tape:    that of the layer, W, V / |V| and |V|
+    See:     Salimans & Kingma 2016, arXiv:1602.07868; PyTorch's parametrizations.weight_norm, whose original1 is V and
+             original0 g. A unit whose V is 0 has W = 0. Exported models have W alone.
     """
 
     equations = Equations(
