@@ -214,7 +214,7 @@ def test_binary_logits_become_labels_and_probabilities():
     decoded = preprocessing.decode(np.array([[0.0], [math.log(3)], [-1000.0]]))
     assert decoded.labels.tolist() == ["no", "yes", "no"]
     assert np.allclose(decoded.probabilities, [[0.5, 0.5], [0.25, 0.75], [1, 0]])
-    assert preprocessing.decode(np.array([0.2, 0.8]), from_logits=False).labels.tolist() == ["no", "yes"]
+    assert preprocessing.decode(np.array([0.2, 0.8]), link="identity").labels.tolist() == ["no", "yes"]
 
 
 def test_multiclass_logits_become_labels_and_probabilities():

@@ -51,6 +51,19 @@ def test_values_come_out_in_their_own_unit(tmp_path):
     np.testing.assert_allclose(said, trained.predict(X), rtol=1e-7)  # the last bit of a float32 times spread over level
 
 
+@pytest.mark.parametrize("members", [1, 2])
+def test_counts_come_out_as_rates(tmp_path, members):
+    counts = np.random.default_rng(0).poisson(np.exp(1 + X[:, 0])).astype(float)
+    trained = rg.fit(X, counts, data=rg.DataSettings(task="regression"), loss="poisson_nll", network=[{"dense": 1}], ensemble=members,
+                     optimizer={"adam": 0.1}, epochs=40, root=tmp_path, progress=False)  # fmt: skip
+    rates = np.asarray(trained.predict(X))
+    assert np.corrcoef(np.log(rates), X[:, 0])[0, 1] > 0.9
+    assert trained.scores["train"]["r2"] > 0.5
+    rg.export(trained, tmp_path / "m.onnx", from_x=True)
+    said = run(session(tmp_path / "m.onnx"), {"x": X})
+    np.testing.assert_allclose(said["values"][:, 0], rates, rtol=1e-5)
+
+
 def test_the_file_says_what_it_is(tmp_path):
     trained = fit(tmp_path, network=[{"dense": "classes"}])
     rg.export(trained, tmp_path / "m.onnx", from_x=True)

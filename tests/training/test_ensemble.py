@@ -75,3 +75,15 @@ def test_one_network_has_no_spread_and_some_tasks_no_average(together, tmp_path)
     network = [{"dense": "classes", "name": "a"}, {"dense": "classes", "name": "b", "inputs": "x"}]
     with pytest.raises(rg.ConfigError, match="under one loss"):
         rg.train({**PLAIN, **split, "network": network, "training": {"ensemble": 2}}, root=tmp_path)
+
+
+def test_rates_of_members_are_averaged_not_their_logarithms(tmp_path):
+    x = np.linspace(-1, 1, 40)[:, None]
+    counts = np.random.default_rng(0).poisson(np.exp(1 + x[:, 0])).astype(float)
+    settings = {"loss": "poisson_nll", "network": [{"dense": 1}], "epochs": 3, "root": tmp_path, "progress": False}
+    both = rg.fit(x, counts, data=rg.DataSettings(task="regression"), ensemble=2, seed=1, **settings)
+    alone = [
+        rg.fit(x, counts, data=rg.DataSettings(task="regression"), seed=seed, **settings).predict(x) for seed in (1, 2)
+    ]
+    assert np.min(alone) > 0
+    np.testing.assert_allclose(both.predict(x), np.mean(alone, 0), rtol=1e-5)

@@ -26,8 +26,8 @@ CLASSES = (HOSTILE, "ash", "oak")
 BARE = SimpleNamespace(seen={}, preprocessing=SimpleNamespace(inputs=None))
 
 
-def tallied(target, outputs, truths, portions=3, from_logits=True):
-    tally = tally_of(target, ("y",), outputs.shape, from_logits)
+def tallied(target, outputs, truths, portions=3, link="logit"):
+    tally = tally_of(target, ("y",), outputs.shape, link)
     cuts = np.array_split(np.arange(len(outputs)), portions)
     for rows in cuts:
         tally.add(outputs[rows], {"y": truths[rows]})

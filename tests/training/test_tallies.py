@@ -61,7 +61,7 @@ def test_average_precision_is_the_area_under_precision_over_recall():
 
 def test_a_tally_is_chosen_by_target_and_shape():
     vocabulary = Vocabulary("words", False, ("a",))
-    assert isinstance(tally_of(NextToken(vocabulary), ("y",), (2, 3, 5), True), TokenTally)
-    assert tally_of(NextToken(vocabulary), ("other",), (2, 3, 5), True) is None
-    assert tally_of(Boxes(("a",), (2, 2)), ("cell_object",), (1, 2, 2, 1), True) is None
-    assert tally_of(None, ("y",), (2, 1), True) is None
+    assert isinstance(tally_of(NextToken(vocabulary), ("y",), (2, 3, 5), "logit"), TokenTally)
+    assert tally_of(NextToken(vocabulary), ("other",), (2, 3, 5), "logit") is None
+    assert tally_of(Boxes(("a",), (2, 2)), ("cell_object",), (1, 2, 2, 1), "logit") is None
+    assert tally_of(None, ("y",), (2, 1), "logit") is None

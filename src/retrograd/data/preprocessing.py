@@ -27,7 +27,7 @@ from retrograd.data.tables.goal import labelled_rows
 from retrograd.data.tables.inputs import ArrayInputs, TableInputs
 from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.plain import to_plain_like
-from retrograd.data.tables.target import Decoded, Labels, Quantities, quantities
+from retrograd.data.tables.target import Decoded, Labels, Link, Quantities, quantities
 from retrograd.data.tables.typed import TypedTable
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.data.texts.settings import TextSettings
@@ -106,15 +106,15 @@ class Preprocessing:
             text = TextSettings(column=inputs.column, next=isinstance(inputs, CorpusInputs))
         return replace(settings, images=images, text=text)
 
-    def decode(self, outputs: np.ndarray, *, from_logits: bool = True) -> Decoded:
+    def decode(self, outputs: np.ndarray, *, link: Link = "logit") -> Decoded:
         """Return a network's outputs as labels and probabilities, or as values in their own unit.
 
-        For classes the outputs are logits [rows, units] (one unit for two classes), or with `from_logits=False`
-        probabilities.
+        For classes the outputs are logits [rows, units] (one unit for two classes), or with `link="identity"`
+        probabilities; for quantities their values, or with `link="log"` their logarithms.
         """
         if self.target is None:
             return Decoded(values=np.asarray(outputs))
-        return self.target.decode(np.asarray(outputs), from_logits)
+        return self.target.decode(np.asarray(outputs), link)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` returns an equal object, with the same transform to the last bit."""

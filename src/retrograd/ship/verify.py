@@ -24,7 +24,7 @@ from retrograd.ship.onnx.session import run, session
 from retrograd.ship.onnx.written import Written, inner_values, other_outputs
 from retrograd.ship.samples import BATCHES
 from retrograd.ship.ways import Case
-from retrograd.training.use.evaluate import gives_logits
+from retrograd.training.use.evaluate import link_of
 from retrograd.training.use.predict import Model
 
 ALLOWED = 1e-5  # of the largest number, or of 1: float32 sums in another order
@@ -61,7 +61,7 @@ def wanted_of(model: Model, columns: Mapping[str, np.ndarray]) -> tuple[dict[str
     output = evaluator.outputs(model.variables, columns)
     decoded = None
     if target is not None and target.kind in ("labels", "multilabel", "quantities", "masks"):
-        decoded = model.preprocessing.decode(output, from_logits=gives_logits(evaluator.main.loss))
+        decoded = model.preprocessing.decode(output, link=link_of(evaluator.main.loss))
         if decoded.values is not None:
             decoded = decoded._replace(values=at_level(decoded.values, columns))
     wanted = wanted_answers(target, decoded, output)
@@ -69,7 +69,7 @@ def wanted_of(model: Model, columns: Mapping[str, np.ndarray]) -> tuple[dict[str
     outputs = node_outputs(model, columns) if others else {}
     wanted |= {f"{OUTPUT}_{name}": np.asarray(take(outputs, name)) for name in others}
     reach = np.ones(len(output))
-    if PROBABILITIES in wanted and gives_logits(evaluator.main.loss):
+    if PROBABILITIES in wanted and link_of(evaluator.main.loss) == "logit":
         reach = np.maximum(1, np.abs(output).reshape(len(output), -1).max(1))
     return wanted, wanted.get(PROBABILITIES, output), reach
 

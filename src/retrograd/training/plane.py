@@ -19,7 +19,7 @@ from retrograd.training.loop.loop import Fitted
 from retrograd.training.loop.saved import named
 from retrograd.training.prepare import Prepared
 from retrograd.training.use.confusion import class_name
-from retrograd.training.use.evaluate import Evaluator, gives_logits
+from retrograd.training.use.evaluate import Evaluator, link_of
 from retrograd.training.use.residuals import short
 from retrograd.update.step import SMALL_STEP, Stepper, TrainState
 
@@ -123,9 +123,7 @@ class PlaneSampler:
     def _answers(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return a value for each cell, and of more than two classes the likeliest."""
         with np.errstate(all="ignore"):
-            decoded = self.prepared.dataset.preprocessing.decode(
-                outputs, from_logits=gives_logits(self.evaluator.main.loss)
-            )
+            decoded = self.prepared.dataset.preprocessing.decode(outputs, link=link_of(self.evaluator.main.loss))
         if decoded.probabilities is None:
             return np.asarray(decoded.values)[:, 0], None
         share = decoded.probabilities

@@ -12,7 +12,7 @@ from retrograd.base.errors import LabelError, ShapeError
 from retrograd.base.memory import require_room
 from retrograd.data.cells.precision import floats
 from retrograd.data.images.rows import Images
-from retrograd.data.tables.target import Decoded
+from retrograd.data.tables.target import Decoded, Link
 from retrograd.present.wording import some_of
 
 CELL_BYTES = 26  # an object, whether there is one, its box and its class
@@ -84,7 +84,7 @@ class Boxes:
         return {"cell_object": filled[..., None].astype(floats()), "cell_filled": filled, "cell_box": box,
                 "cell_class": label}  # fmt: skip
 
-    def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
+    def decode(self, outputs: np.ndarray, link: Link = "logit") -> Decoded:
         """Return each image's boxes [objects, 6]: x_min, y_min, x_max, y_max as shares of the image, score, class."""
         return Decoded(boxes=[chosen_boxes(*parts) for parts in zip(*self.read(outputs), strict=True)])
 

@@ -12,7 +12,7 @@ from retrograd.base.errors import DataError, LabelError, ShapeError
 from retrograd.data.images.decoding import Form
 from retrograd.data.images.pixels import Pixels, as_column
 from retrograd.data.images.rows import Images
-from retrograd.data.tables.target import Decoded
+from retrograd.data.tables.target import Decoded, Link
 from retrograd.present.wording import some_of
 
 Value = Annotated[int, Field(ge=0, le=255)]
@@ -60,7 +60,7 @@ class Masks:
             )
         return {"y": as_column(pixels, lambda levels: self.table[levels])}
 
-    def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
+    def decode(self, outputs: np.ndarray, link: Link = "logit") -> Decoded:
         """Return the pixel value of each pixel's likeliest class, for outputs [rows, height, width, classes]."""
         if outputs.ndim != 4 or outputs.shape[-1] != self.units:
             raise ShapeError(f"expected outputs (rows, height, width, {self.units}), got {outputs.shape}")

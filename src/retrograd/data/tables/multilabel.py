@@ -16,7 +16,7 @@ from retrograd.base.errors import DataError, LabelError, ShapeError
 from retrograd.data.cells.precision import floats
 from retrograd.data.cells.values import booleans, label_words
 from retrograd.data.table import CellFaults, Table
-from retrograd.data.tables.target import Decoded, Label
+from retrograd.data.tables.target import Decoded, Label, Link
 from retrograd.present.wording import some_of
 
 MARKS = ("|", ";", ",", "/")
@@ -60,7 +60,7 @@ class MultiLabels:
         """
         return self._listed(table) if self.mark else read_truths(table, self.names)
 
-    def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
+    def decode(self, outputs: np.ndarray, link: Link = "logit") -> Decoded:
         """Return for logits (or probabilities) [rows, labels] the probabilities, and as labels 0 and 1 or the columns'
         own words; of lists the cells [rows].
         """
@@ -68,7 +68,7 @@ class MultiLabels:
         outputs = outputs.reshape(len(outputs), 1) if outputs.ndim == 1 and self.units == 1 else outputs
         if outputs.ndim != 2 or outputs.shape[1] != self.units:
             raise ShapeError(f"expected outputs (rows, {self.units}), got {outputs.shape}")
-        shares = np.exp(-np.logaddexp(0, -outputs)) if from_logits else np.clip(outputs, 0, 1)
+        shares = np.exp(-np.logaddexp(0, -outputs)) if link == "logit" else np.clip(outputs, 0, 1)
         there = shares >= 0.5
         if not self.mark:
             plain = all(pair == (0, 1) for pair in self.said)

@@ -24,6 +24,9 @@ NO_LABEL_CURE = (
 )
 
 
+Link = Literal["identity", "logit", "log"]  # what an output is of what is asked for: itself, or a function of it
+
+
 class Decoded(NamedTuple):
     """Predictions in the user's terms: labels and probabilities [rows, classes], or values [rows, targets].
 
@@ -118,17 +121,17 @@ class Labels:
         places: np.ndarray = values.argmax(1).astype(np.int32)
         return places
 
-    def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
+    def decode(self, outputs: np.ndarray, link: Link = "logit") -> Decoded:
         """Return labels and probabilities for logits (or probabilities) [rows, units]."""
         outputs = np.asarray(outputs, np.float64)
         outputs = outputs.reshape(len(outputs), 1) if self.binary and outputs.ndim == 1 else outputs
         if outputs.ndim != 2 or outputs.shape[1] != self.units:
             raise ShapeError(f"expected outputs (rows, {self.units}), got {outputs.shape}")
         if self.binary:
-            positive = np.exp(-np.logaddexp(0, -outputs)) if from_logits else outputs
+            positive = np.exp(-np.logaddexp(0, -outputs)) if link == "logit" else outputs
             probabilities = np.hstack([1 - positive, positive])
         else:
-            probabilities = _softmax(outputs) if from_logits else outputs
+            probabilities = _softmax(outputs) if link == "logit" else outputs
         classes = np.array(self.classes, dtype=None if _fits_int64(self.classes) else object)
         return Decoded(labels=classes[probabilities.argmax(axis=1)], probabilities=probabilities)
 
@@ -166,13 +169,22 @@ class Quantities:
             )
         return y
 
-    def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
-        """Return the numbers in the target's unit for outputs [rows, targets]; one target may have several outputs."""
+    def decode(self, outputs: np.ndarray, link: Link = "logit") -> Decoded:
+        """Return the numbers in the target's unit for outputs [rows, targets], or for their logarithms; one target may
+        have several outputs.
+        """
         outputs = np.asarray(outputs)
         outputs = outputs.reshape(len(outputs), 1) if outputs.ndim == 1 and self.units == 1 else outputs
         if outputs.ndim != 2 or (self.units > 1 and outputs.shape[1] != self.units):
             raise ShapeError(f"expected outputs (rows, {self.units}), got {outputs.shape}")
-        return Decoded(values=self.scaling.undo(outputs))
+        return Decoded(values=self.scaling.undo(exponential(outputs) if link == "log" else outputs))
+
+
+def exponential(logarithms: np.ndarray) -> np.ndarray:
+    """Return e to the power of numbers, in float64; infinite beyond 709."""
+    with np.errstate(over="ignore"):
+        powers: np.ndarray = np.exp(np.asarray(logarithms, np.float64))
+    return powers
 
 
 def fit_labels(table: Table, name: str, is_number: bool, task: Task) -> Labels:

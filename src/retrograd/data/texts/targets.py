@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 from retrograd.base.errors import DataError, UsageError
 from retrograd.data.cells.vocabulary import Vocabulary, padded
 from retrograd.data.table import CellFaults, Table
-from retrograd.data.tables.target import Decoded
+from retrograd.data.tables.target import Decoded, Link
 from retrograd.data.texts.reading import texts_in
 
 
@@ -38,7 +38,7 @@ class NextToken:
         """Return nothing: `y` stands beside `x` already."""
         return {}
 
-    def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
+    def decode(self, outputs: np.ndarray, link: Link = "logit") -> Decoded:
         """Refuse: a language model continues texts."""
         raise UsageError("a language model predicts no rows", cure="continue a text with `retrograd generate`")
 
@@ -92,6 +92,6 @@ class Answer:
         y = padded(ended, self.length, "answer_length", no_target)
         return {"previous": previous, "y": y}
 
-    def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
+    def decode(self, outputs: np.ndarray, link: Link = "logit") -> Decoded:
         """Return the texts of identifiers [rows, length]."""
         return Decoded(labels=np.array([self.vocabulary.decode(row) for row in outputs], object))

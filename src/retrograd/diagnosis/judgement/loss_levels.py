@@ -21,7 +21,7 @@ from retrograd.network.network import Variables, take
 from retrograd.propagation.backprop import forward
 from retrograd.propagation.objective import Objective
 from retrograd.training.prepare import Prepared
-from retrograd.training.use.evaluate import Evaluator, gives_logits
+from retrograd.training.use.evaluate import Evaluator, link_of
 
 ROWS, TRAINING_ROWS = 256, 3_000  # compared, and used for means and components
 MOST_NUMBERS = 2 * 10**7  # of one output
@@ -107,7 +107,7 @@ class Shown:
         self.predicted = self.inputs[: self.loss.predictions]
         self.target = objective.inputs[self.loss.predictions] if self.loss.targets else ""
         self.shape = tuple(self.predicted[0].shape)
-        self.logits = gives_logits(self.loss)
+        self.logits = link_of(self.loss) == "logit"
         self.constant_words, self.linear_words = "a constant output", ""
 
     def best(self, outputs: Callable[[], Iterator[np.ndarray]]) -> float | None:

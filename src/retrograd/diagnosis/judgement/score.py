@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from retrograd.data.dataset import Dataset
+from retrograd.data.tables.target import exponential
 from retrograd.diagnosis.judgement.chance import area, ranks_of
 from retrograd.diagnosis.judgement.usual_rows import UsualRows
 from retrograd.diagnosis.original_unit import comparable
 from retrograd.network.network import Variables
 from retrograd.training.prepare import Prepared
-from retrograd.training.use.evaluate import Evaluator, gives_logits
+from retrograd.training.use.evaluate import Evaluator, link_of
 
 SCORED = ("binary", "multiclass", "multilabel", "regression")  # tasks with a class or numbers for each row
 HALF = 0.5
@@ -27,7 +28,7 @@ class Scorer:
     def __init__(self, prepared: Prepared) -> None:
         self.dataset = prepared.dataset
         self.evaluator = Evaluator(prepared.network, prepared.objectives, prepared.dataset.preprocessing)
-        self.logits = gives_logits(self.evaluator.main.loss)
+        self.logits = link_of(self.evaluator.main.loss) == "logit"
         self.usual = UsualRows(prepared.dataset)
 
     def outputs(self, variables: Variables, part: str) -> np.ndarray:
@@ -37,10 +38,8 @@ class Scorer:
     def central(self, outputs: np.ndarray) -> np.ndarray:
         """Return outputs as values of the target: the rate of a logarithm, and of several quantiles the middle one."""
         loss: Any = self.evaluator.main.loss
-        if loss.kind == "poisson_nll" and loss.log_input:
-            with np.errstate(over="ignore"):
-                rates: np.ndarray = np.exp(outputs)
-            return rates
+        if link_of(loss) == "log":
+            return exponential(outputs)
         levels = np.atleast_1d(getattr(loss, "quantile", ()))
         return outputs[..., [int(np.abs(levels - HALF).argmin())]] if len(levels) > 1 else outputs
 

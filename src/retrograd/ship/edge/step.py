@@ -23,7 +23,7 @@ from retrograd.ship.onnx.graph import Graph, Value, model_of
 from retrograd.ship.onnx.inputs.door import Door, Entrance
 from retrograd.ship.onnx.registry import to_onnx
 from retrograd.ship.onnx.written import CELLS
-from retrograd.training.use.evaluate import gives_logits
+from retrograd.training.use.evaluate import link_of
 from retrograd.training.use.predict import Model
 from retrograd.update.selection import without_frozen
 
@@ -82,7 +82,7 @@ def write_step(model: Model, door: Door, part: Part, opset: int) -> Step:
             graph.free(path + suffix)
     passed = _Pass(graph, model, weights, {name: columns[name] for name in model.network.columns})
     y = take(passed.outputs, objective.inputs[0])
-    answers = write_answers(graph, model.preprocessing.target, y, gives_logits(objective.loss), columns)
+    answers = write_answers(graph, model.preprocessing.target, y, link_of(objective.loss), columns)
     if cells is not None:
         answers.append(Answer(cells.name, CELLS, "uint8", ("batch", *cells.shape[1:])))
     assert isinstance(objective.loss, Loss)

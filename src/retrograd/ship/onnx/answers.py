@@ -10,7 +10,7 @@ from retrograd.data.images.masks import Masks
 from retrograd.data.preprocessing import Target
 from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.scaling import Scaling
-from retrograd.data.tables.target import Decoded, Labels, Quantities
+from retrograd.data.tables.target import Decoded, Labels, Link, Quantities
 from retrograd.data.windows.levels import LEVEL, SPREAD
 from retrograd.ship.onnx.graph import BATCH, TYPES, Graph, Value
 
@@ -26,13 +26,13 @@ class Answer(NamedTuple):
     shape: tuple[Any, ...]
 
 
-def write_answers(g: Graph, target: Target | None, y: Value, from_logits: bool, columns: dict[str, Value]
+def write_answers(g: Graph, target: Target | None, y: Value, link: Link, columns: dict[str, Value]
                   ) -> list[Answer]:  # fmt: skip
     """Return what the file says, in float64 as `predict` computes it; of what it does not decode the output itself."""
     g.path = "answer"
     rest = y.shape[1:]
     if isinstance(target, Labels):
-        probabilities = _probabilities(g, target.binary, y, from_logits)
+        probabilities = _probabilities(g, target.binary, y, link)
         dtype, classes = _labels(target.classes)
         label = g.op("ArgMax", probabilities, axis=1, keepdims=0)
         if dtype != "int64" or [*classes] != [*range(len(classes))]:
@@ -41,7 +41,7 @@ def write_answers(g: Graph, target: Target | None, y: Value, from_logits: bool, 
                 Answer(probabilities, PROBABILITIES, "float64", (BATCH, len(target.classes)))]  # fmt: skip
     if isinstance(target, MultiLabels):
         shares = _wide(g, y)
-        shares = g.op("Sigmoid", shares) if from_logits else g.op("Clip", shares, np.float64(0), np.float64(1))
+        shares = g.op("Sigmoid", shares) if link == "logit" else g.op("Clip", shares, np.float64(0), np.float64(1))
         there = g.op("Not", g.op("Less", shares, np.float64(0.5)))
         shape = (BATCH, target.units)
         return [Answer(there, LABEL, "bool", shape), Answer(shares, PROBABILITIES, "float64", shape)]
@@ -49,7 +49,8 @@ def write_answers(g: Graph, target: Target | None, y: Value, from_logits: bool, 
         label = g.op("Gather", np.array(target.values, np.uint8), g.op("ArgMax", y, axis=-1, keepdims=0))
         return [Answer(label, LABEL, "uint8", (BATCH, *rest[:-1]))]
     if isinstance(target, Quantities):
-        values = _undone(g, target.scaling, _wide(g, y if len(rest) else g.reshape(y, 0, 1)))
+        values = _wide(g, y if len(rest) else g.reshape(y, 0, 1))
+        values = _undone(g, target.scaling, g.op("Exp", values) if link == "log" else values)
         if LEVEL in columns:
             times = target.units // columns[LEVEL].shape[1]
             level, spread = (g.op("Tile", _wide(g, columns[name]), np.array([1, times])) for name in (LEVEL, SPREAD))
@@ -69,13 +70,13 @@ def wanted_answers(target: Target | None, decoded: Decoded | None, output: np.nd
     return {name: array for name, array in named.items() if array is not None}
 
 
-def _probabilities(g: Graph, binary: bool, y: Value, from_logits: bool) -> str:
+def _probabilities(g: Graph, binary: bool, y: Value, link: Link) -> str:
     """Return the probability of each class [rows, classes]."""
     wide = _wide(g, y)
     if not binary:
-        return g.op("Softmax", wide, axis=1) if from_logits else wide
+        return g.op("Softmax", wide, axis=1) if link == "logit" else wide
     positive = g.reshape(wide, 0, 1)
-    positive = g.op("Sigmoid", positive) if from_logits else positive
+    positive = g.op("Sigmoid", positive) if link == "logit" else positive
     return g.op("Concat", g.op("Sub", np.float64(1), positive), positive, axis=1)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from retrograd.network.layer import Spec
 from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
 from retrograd.network.losses.cross_entropy import CrossEntropy
+from retrograd.network.losses.quantities.poisson_nll import PoissonNLL
 from retrograd.network.network import Network, Variables, own_params, take
 from retrograd.ship.onnx import forms
 from retrograd.ship.onnx.graph import Graph, Value
@@ -48,13 +49,15 @@ def write_members(graph: Graph, network: Network, stacked: Variables, members: i
 
 
 def _combined(g: Graph, ys: list[str], loss: Any) -> str:
-    """Return the logarithm of the mean probability of logits, else the mean of the outputs."""
+    """Return the logarithm of the mean probability of logits or of the mean rate, else the mean of the outputs."""
     if isinstance(loss, CrossEntropy) and loss.from_logits:
         return _mean_of_logarithms(g, [g.op("LogSoftmax", y, axis=-1) for y in ys])
     if isinstance(loss, BinaryCrossEntropy) and loss.from_logits:
         no = _mean_of_logarithms(g, [g.op("Neg", g.op("Softplus", y)) for y in ys])
         yes = _mean_of_logarithms(g, [g.op("Neg", g.op("Softplus", g.op("Neg", y))) for y in ys])
         return g.op("Sub", yes, no)
+    if isinstance(loss, PoissonNLL) and loss.log_input:
+        return _mean_of_logarithms(g, ys)
     return g.op("Mean", *ys)
 
 

@@ -16,7 +16,7 @@ from retrograd.ship.onnx.inputs.door import Door
 from retrograd.ship.onnx.inputs.table import Cells
 from retrograd.ship.onnx.inputs.windows import Windows
 from retrograd.ship.onnx.network import Outputs, named, write_members, write_network
-from retrograd.training.use.evaluate import gives_logits
+from retrograd.training.use.evaluate import link_of
 from retrograd.training.use.predict import Model
 
 CELLS = "cells"
@@ -75,8 +75,8 @@ def write(model: Model, door: Door, opset: int = OPSET) -> Written:
         nodes = write_members(graph, network, model.variables, model.members, read, main, evaluator.main.loss)
     else:
         nodes = write_network(graph, network, model.variables, read)
-    target, logits = model.preprocessing.target, gives_logits(evaluator.main.loss)
-    answers = write_answers(graph, target, take(nodes, main), logits, columns)
+    target, link = model.preprocessing.target, link_of(evaluator.main.loss)
+    answers = write_answers(graph, target, take(nodes, main), link, columns)
     for reference in other_outputs(model):
         value = take(nodes, reference)
         shape = (BATCH, *value.shape[1:])

@@ -15,7 +15,7 @@ from retrograd.network.network import take
 from retrograd.ship.onnx.graph import Graph
 from retrograd.ship.onnx.written import Written
 from retrograd.ship.quantization.running import Columns, outputs
-from retrograd.training.use.evaluate import gives_logits
+from retrograd.training.use.evaluate import link_of
 from retrograd.training.use.predict import Model
 from retrograd.training.use.tallies import PlainTally, Tally
 
@@ -101,7 +101,7 @@ class Bench:
         """Return the answers that outputs stand for; None where they are numbers."""
         target = self.model.preprocessing.target
         if isinstance(target, Labels | MultiLabels):
-            decoded = target.decode(output, from_logits=gives_logits(self.model.evaluator.main.loss))
+            decoded = target.decode(output, link=link_of(self.model.evaluator.main.loss))
             shares = np.asarray(decoded.probabilities)
             return np.asarray(shares.argmax(-1) if isinstance(target, Labels) else shares >= 0.5)
         return np.asarray(output.argmax(-1)) if isinstance(target, Masks | NextToken) else None

@@ -14,6 +14,7 @@ from retrograd.base.compilation.programs import Program
 from retrograd.data.images.boxes import Boxes
 from retrograd.data.prefetch import ahead, is_streamed
 from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.tables.target import Link
 from retrograd.distributed.team import ALONE, Team
 from retrograd.network.layer import Context, Spec
 from retrograd.network.losses.loss import Loss
@@ -144,7 +145,7 @@ class Evaluator:
     def tally(self, shape: Sequence[int]) -> Tally | None:
         """Return what adds up the metrics of outputs of this shape, if they predict the target."""
         target = self.preprocessing.target if self.preprocessing else None
-        return tally_of(target, self.main.inputs[1:2], tuple(shape), gives_logits(self.main.loss))
+        return tally_of(target, self.main.inputs[1:2], tuple(shape), link_of(self.main.loss))
 
     def _portions(
         self, program: Program, variables: Variables, columns: Mapping[str, Any]
@@ -223,6 +224,10 @@ def filled_up(column: np.ndarray) -> np.ndarray:
     return np.concatenate([column, np.repeat(column[-1:], missing, 0)]) if missing else column
 
 
-def gives_logits(loss: Loss | Any) -> bool:
-    """Return whether a network trained with this loss puts out logits (a hinge's scores count as such)."""
-    return bool(getattr(loss, "from_logits", getattr(loss, "reads_scores", False)))
+def link_of(loss: Loss | Any) -> Link:
+    """Return what the outputs of a network trained with this loss are: logits (a hinge's scores count as such), the
+    logarithms of rates, or what is asked for itself.
+    """
+    if getattr(loss, "log_input", False):
+        return "log"
+    return "logit" if getattr(loss, "from_logits", getattr(loss, "reads_scores", False)) else "identity"

@@ -9,7 +9,7 @@ import numpy as np
 
 from retrograd.data.dataset import Dataset
 from retrograd.data.tables.multilabel import MultiLabels
-from retrograd.data.tables.target import Quantities
+from retrograd.data.tables.target import Quantities, exponential
 from retrograd.data.windows.levels import at_level
 from retrograd.present.numbers import number
 from retrograd.present.wording import some_of
@@ -77,7 +77,7 @@ def _of_several(tally: PlainTally, target: MultiLabels) -> Answers:
     truths, answers = [], []
     worst = Worst(lambda row: (_labels(row["truth"], target), _labels(row["answer"], target)))
     for output, truth in zip(tally.outputs, tally.truths, strict=True):
-        share = np.asarray(target.decode(output, from_logits=tally.from_logits).probabilities)
+        share = np.asarray(target.decode(output, link=tally.link).probabilities)
         has, found, finite = truth >= 0.5, share >= 0.5, np.isfinite(output).all(1)
         losses = -np.log(np.maximum(np.where(has, share, 1 - share), LEAST)).mean(1)
         worst.add(losses, finite, truth=has, answer=found)
@@ -92,9 +92,10 @@ def _of_quantities(tally: PlainTally, target: Quantities) -> Answers:
     worst = Worst(lambda row: (_values(row["truth"]), _values(row["answer"])))
     for output, scaled, level in zip(tally.outputs, tally.truths, tally.levels, strict=True):
         truth = at_level(target.scaling.undo(scaled), level)
-        found = at_level(np.asarray(target.decode(output).values), level)
+        found = at_level(np.asarray(target.decode(output, link=tally.link).values), level)
         finite = np.isfinite(found).all(1)
-        losses = ((np.asarray(output, np.float64) - scaled) ** 2).mean(1)
+        numbers = exponential(output) if tally.link == "log" else np.asarray(output, np.float64)
+        losses = ((numbers - scaled) ** 2).mean(1)
         worst.add(losses, finite, truth=truth, answer=found)
         truths.append(truth[finite])
         answers.append(found[finite])

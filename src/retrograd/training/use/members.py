@@ -13,6 +13,7 @@ from jax import Array
 from retrograd.network.layer import Spec
 from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
 from retrograd.network.losses.cross_entropy import CrossEntropy
+from retrograd.network.losses.quantities.poisson_nll import PoissonNLL
 from retrograd.network.network import Variables
 
 
@@ -31,13 +32,16 @@ def stacked_specs(specs: Any, members: int) -> Any:
 def combined(outputs: Array, loss: Any) -> Array:
     """Return the output [rows, ...] that says what members' outputs [members, rows, ...] say on average.
 
-    logits:  y = log of the mean probability (of two classes log p - log(1 - p)), so that softmax gives the mean
-    else:    y = mean of the outputs
+    logits:      y = log of the mean probability (of two classes log p - log(1 - p)), so that softmax gives the mean
+    logarithms:  y = log of the mean rate
+    else:        y = mean of the outputs
     """
     if isinstance(loss, CrossEntropy) and loss.from_logits:
         return mean_of_logarithms(jax.nn.log_softmax(outputs, -1))
     if isinstance(loss, BinaryCrossEntropy) and loss.from_logits:
         return mean_of_logarithms(jax.nn.log_sigmoid(outputs)) - mean_of_logarithms(jax.nn.log_sigmoid(-outputs))
+    if isinstance(loss, PoissonNLL) and loss.log_input:
+        return mean_of_logarithms(outputs)
     return jnp.mean(outputs, 0)
 
 

@@ -43,7 +43,7 @@ from retrograd.record.tree import nonfinite
 from retrograd.training.config.config import RunConfig, config_of, plain_config
 from retrograd.training.loop.keeping import SECONDS
 from retrograd.training.use.decoding import answers
-from retrograd.training.use.evaluate import Evaluator, gives_logits
+from retrograd.training.use.evaluate import Evaluator, link_of
 from retrograd.training.use.members import stacked_specs
 from retrograd.training.use.ranges import check_identifiers
 from retrograd.training.use.tallies import Tally
@@ -127,12 +127,12 @@ class Model:
         return self._decoded(rows, columns), self._spread(columns) if self.members > 1 else None
 
     def _decoded(self, rows: Any, columns: Mapping[str, Any]) -> Decoded:
-        target, from_logits = self.preprocessing.target, gives_logits(self.evaluator.main.loss)
+        target, link = self.preprocessing.target, link_of(self.evaluator.main.loss)
         if isinstance(target, Answer):
             return target.decode(answers(self, columns))
         outputs = self.evaluator.each_output(self.variables, columns)
         with self._reading():
-            decoded = Decoded.joined([self.preprocessing.decode(part, from_logits=from_logits) for part in outputs])
+            decoded = Decoded.joined([self.preprocessing.decode(part, link=link) for part in outputs])
         self._check_finite(decoded)
         if decoded.values is not None:
             decoded = decoded._replace(values=at_level(decoded.values, columns))
@@ -155,7 +155,7 @@ class Model:
     def _spread(self, columns: Mapping[str, Any]) -> np.ndarray:
         apart = self.evaluator.outputs_apart(self.variables, columns)
         with self._reading():
-            decoded = [self.preprocessing.decode(y, from_logits=gives_logits(self.evaluator.main.loss)) for y in apart]
+            decoded = [self.preprocessing.decode(y, link=link_of(self.evaluator.main.loss)) for y in apart]
         if decoded[0].probabilities is None:
             values: np.ndarray = np.std([np.asarray(member.values) for member in decoded], 0)
             return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values

@@ -12,7 +12,7 @@ from retrograd.data.images.boxes import Boxes
 from retrograd.data.images.masks import Masks
 from retrograd.data.preprocessing import Target
 from retrograd.data.tables.multilabel import MultiLabels
-from retrograd.data.tables.target import Labels, Quantities
+from retrograd.data.tables.target import Labels, Link, Quantities
 from retrograd.data.texts.targets import Answer, NextToken
 from retrograd.data.windows.levels import LEVEL, SPREAD, at_level
 from retrograd.training.use.detection import average_precision
@@ -38,15 +38,15 @@ class ClassTally(Tally):
 
     names = ("accuracy",)
 
-    def __init__(self, target: Labels, from_logits: bool) -> None:
-        self.target, self.from_logits = target, from_logits
+    def __init__(self, target: Labels, link: Link) -> None:
+        self.target, self.link = target, link
         self.portions: list[Judged] = []
 
     @override
     def add(self, output: np.ndarray, columns: Columns) -> None:
         truth = np.asarray(columns["y"]).reshape(-1).astype(np.int32)
         with np.errstate(invalid="ignore"):  # rows that are not finite are marked
-            probabilities = self.target.decode(output, from_logits=self.from_logits).probabilities
+            probabilities = self.target.decode(output, link=self.link).probabilities
         self.portions.append(judged(truth, np.asarray(probabilities)))
 
     @override
@@ -66,8 +66,8 @@ class ClassTally(Tally):
 class PlainTally(Tally):
     """Of quantities, or of several labels at once: outputs and targets are kept."""
 
-    def __init__(self, target: MultiLabels | Quantities, from_logits: bool) -> None:
-        self.target, self.from_logits = target, from_logits
+    def __init__(self, target: MultiLabels | Quantities, link: Link) -> None:
+        self.target, self.link = target, link
         self.names = ("r2",) if isinstance(target, Quantities) else ("accuracy",)
         self.outputs: list[np.ndarray] = []
         self.truths: list[np.ndarray] = []
@@ -82,7 +82,7 @@ class PlainTally(Tally):
     @override
     def scores(self, full: bool) -> dict[str, float]:
         truth = np.concatenate(self.truths)
-        decoded = self.target.decode(np.concatenate(self.outputs), from_logits=self.from_logits)
+        decoded = self.target.decode(np.concatenate(self.outputs), link=self.link)
         if isinstance(self.target, MultiLabels):
             return label_metrics(truth, np.asarray(decoded.probabilities), full, self.target.classes)
         return self._regression(self.target.scaling.undo(truth), np.asarray(decoded.values), full)
@@ -184,9 +184,7 @@ def _answers(target: Target, units: tuple[int, ...]) -> bool:
     return units == (target.units,) or (marks is not None and units > (target.units,))
 
 
-def tally_of(
-    target: Target | None, compared: tuple[str, ...], shape: tuple[int, ...], from_logits: bool
-) -> Tally | None:
+def tally_of(target: Target | None, compared: tuple[str, ...], shape: tuple[int, ...], link: Link) -> Tally | None:
     """Return the tally of outputs of this shape (batch first), if they predict the target.
 
     `compared` are the columns with which the loss compares them.
@@ -201,4 +199,4 @@ def tally_of(
         return TokenTally(target.vocabulary.no_target) if len(shape) == 3 else None
     if len(shape) != 2:
         return None
-    return ClassTally(target, from_logits) if isinstance(target, Labels) else PlainTally(target, from_logits)
+    return ClassTally(target, link) if isinstance(target, Labels) else PlainTally(target, link)
