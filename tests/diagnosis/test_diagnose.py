@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from retrograd.base.finding import Finding
+from retrograd.base.schema import parse
+from retrograd.data.dataset import from_arrays, load
+from retrograd.diagnosis.data_facts import DataFacts
 from retrograd.diagnosis.diagnose import diagnose, examine
 from retrograd.diagnosis.explains import EXPLAINS
 from retrograd.diagnosis.judgement.levels import reference_levels
@@ -12,8 +15,10 @@ from retrograd.diagnosis.judgement.measure import lags
 from retrograd.diagnosis.judgement.score import FAILED, labels, score, worth
 from retrograd.diagnosis.judgement.verdict import judge
 from retrograd.diagnosis.observe import Moment, Observed
+from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.ranking import ranked
 from retrograd.diagnosis.symptom import setup, symptoms
+from retrograd.training.config.config import RunConfig
 
 ONES = {"weight": {"constant": 1.0}, "bias": {"constant": 1.0}}
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
@@ -147,3 +152,27 @@ def test_references_know_signal_from_noise():
     assert told.best > 0.85
     assert told.chance < 0.05
     assert noise.chance > 0.05
+
+
+def test_references_see_what_a_tight_clip_takes_from_the_network(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 2))
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b,y\n" + "".join(f"{a:.4f},{b:.4f},{2 * a - b:.4f}\n" for a, b in x), encoding="utf-8")
+    config = parse(RunConfig, {"data": {"path": str(path), "target": "y", "clip": 0.05}, "network": [{"dense": 1}]})
+    facts = Program(config, load(config.data)).data
+    assert (facts.cut > 0.8).all()
+    assert facts.levels.best > 0.99
+    assert DataFacts(facts.dataset).levels.best < 0.9  # of what is left
+
+
+def test_a_score_that_chance_gives_on_few_rows_is_no_success():
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(100, 300)), rng.integers(0, 2, 100)
+    settings = {"network": [{"dense": {"units": 32, "activation": "relu"}}, {"dense": 1}],
+                "optimizer": {"adam": 0.005}, "training": {"epochs": 40}}  # fmt: skip
+    idle = Program(parse(RunConfig, settings), from_arrays(x[:70], y[:70], (x[70:], y[70:])))
+    runs = [idle.runs.of(seed) for seed in range(2)]
+    verdict = judge(idle, runs, no_signal=False)
+    assert verdict.state == "undecided"
+    assert "30 rows are too few to tell that from chance" in verdict.sentence

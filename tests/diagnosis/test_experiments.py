@@ -69,6 +69,14 @@ def test_likely_causes_are_tried_before_rates_and_unlikely_ones_after_them(progr
     assert "raise_rate" not in known
 
 
+def test_another_remedy_for_a_likely_cause_is_tried_and_confirms_it(program):
+    cause = finding("magnitudes", "log_inputs", 0.4)._replace(remedies=("log_inputs", "robust_inputs", "adam"))
+    assert list(plan(program, [cause]))[:2] == ["log_inputs", "robust_inputs"]
+    tried = [Experiment("log_inputs", 0.3, 0.5, False), Experiment("robust_inputs", 0.3, 0.9, True)]
+    first, *_ = ranked([finding("underfit", "widen"), cause], "ill", tried)
+    assert (first.name, first.remedies[0]) == ("magnitudes", "robust_inputs")
+
+
 def test_notes_ask_for_no_experiment(program):
     assert "weigh_classes" not in list(plan(program, [finding("imbalance", "weigh_classes", severity="note")]))
 

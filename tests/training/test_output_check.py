@@ -10,6 +10,7 @@ from retrograd.training.prepare import prepare
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 4)).astype(np.float32)
+LABELS = np.stack([X[:, 0] > 0, X[:, 1] > 0], 1).astype(np.float32)
 BINARY, THREE, NUMBERS = np.arange(30) % 2, np.arange(30) % 3, X[:, 0]
 
 
@@ -37,6 +38,8 @@ def test_right_networks_are_not_worth_a_word(y, layers, loss):
 @pytest.mark.parametrize(
     ("y", "layers", "loss", "place", "words"),
     [
+        (LABELS, [rg.Dense(2, "softmax")], rg.BinaryCrossEntropy(from_logits=False), "network.0 (dense_1/softmax)",
+         "no two labels can both be likely"),
         (BINARY, [rg.Dense(1, "sigmoid")], None, "network.0 (dense_1/sigmoid)", "binary_cross_entropy once more"),
         (BINARY, [rg.Dense(1, "relu"), rg.Dropout(0.1)], None, "network.0 (dense_1/relu)", "bends the logits"),
         (BINARY, [rg.Dense(1), rg.LogSigmoid()], None, "network.1 (log_sigmoid_1)", "bends the logits"),

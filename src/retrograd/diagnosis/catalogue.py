@@ -165,6 +165,7 @@ CATALOGUE: dict[str, Kind] = {
     "D16": _kind(
         "codes as numbers", gain=(0.1, "of the target's variance: five times what chance gives 40 codes in 600 rows")
     ),
+    "D17": _kind("clipped inputs", cut=(0.25, "of the cells: clipping is for the few that lie far out")),
     # the behaviour of a run
     "B01": _kind("not finite"),
     "B02": _kind("divergence", times=(3.0, "times the first loss: chance changes the loss of an epoch by less")),

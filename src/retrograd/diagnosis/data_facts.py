@@ -2,30 +2,57 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
-from retrograd.data.dataset import Dataset
+from retrograd.data.dataset import Dataset, load
 from retrograd.data.prefetch import is_streamed
+from retrograd.data.settings import DataSettings
 from retrograd.diagnosis.catalogue import threshold
+from retrograd.diagnosis.judgement.codes import coded
 from retrograd.diagnosis.judgement.levels import Levels, reference_levels
 from retrograd.diagnosis.judgement.score import SCORED
+from retrograd.diagnosis.original_unit import clip_of
 
 SORTED = threshold("D08", "neighbours")
 STRANGERS = threshold("D08", "unknown")
+CUT = threshold("D17", "cut")
 
 
 class DataFacts:
     """The facts of a data set for the symptoms, each computed at its first use."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: Dataset, settings: DataSettings | None = None) -> None:
+        self.dataset, self.settings = dataset, settings
 
     @cached_property
     def levels(self) -> Levels:
-        """The scores of a trivial predictor, a linear one and two others without a network."""
-        return reference_levels(self.dataset)
+        """The scores of a trivial predictor, a linear one and two others without a network.
+
+        They see what a tight `clip` takes from the network, if the data can be read again.
+        """
+        cut = self.cut.max(initial=0.0) > CUT
+        whole = load(replace(self.settings, clip=None)) if cut and self.settings is not None else self.dataset
+        return reference_levels(whole if whole.rows == self.dataset.rows else self.dataset)
+
+    @cached_property
+    def cut(self) -> np.ndarray:
+        """The share of each feature's cells that `clip` brings to its bound, [features].
+
+        0 for a yes or no that lies at the bounds entirely: it says what it said.
+        """
+        clip = clip_of(self.dataset.preprocessing.inputs)
+        if clip is None or self.x is None:
+            return np.zeros(0)
+        at_bound = np.abs(self.x) >= np.float32(clip) * (1 - 1e-6)
+        return np.where(at_bound.all(0), 0.0, at_bound.mean(0))
+
+    @cached_property
+    def codes(self) -> dict[str, tuple[float, float]]:
+        """The number columns that look like names, and what their values and their order explain of the answers."""
+        return coded(self.dataset, self.x, self.y)
 
     @cached_property
     def x(self) -> np.ndarray | None:
@@ -50,6 +77,11 @@ class DataFacts:
         if self.classifies:
             return np.asarray(y).reshape(len(y)).astype(np.int64)
         return np.asarray(y, np.float64).reshape(len(y), -1)
+
+    def feature_name(self, number: int) -> str:
+        """Return the name of a feature, or its number if it has none."""
+        names = self.dataset.features
+        return names[number] if number < len(names) else str(number)
 
     @property
     def classifies(self) -> bool:

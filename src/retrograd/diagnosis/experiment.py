@@ -86,12 +86,19 @@ def plan(program: Program, findings: Sequence[Finding]) -> Iterator[str]:
         for finding in causes
         if finding.confidence >= (SURE if finding.remedies[0] in ANYTHING else LIKELY)
     ]
+    probable = [finding for finding in causes if finding.confidence >= LIKELY]
+    likely += [name for finding in probable for name in finding.remedies[1:] if _is_specific(name)]
     named = {name for finding in remedied for name in finding.remedies[:1]}
     rates: tuple[str, ...] = ("lower_rate", "raise_rate") if "lower_rate" in named else ("raise_rate", "lower_rate")
     rates = () if set(rates) & set(likely) else rates  # they are tried in the known direction only
     others = [finding.remedies[0] for finding in (*causes, *remedied) if finding.remedies[0] not in ANYTHING]
     names = [*likely, *rates, "more_updates", *others]
     yield from dict.fromkeys(degree for name in names for degree in FAMILIES.get(name, (name,)))
+
+
+def _is_specific(name: str) -> bool:
+    """Return whether a remedy changes one cause, rather than compensating for many."""
+    return name not in ANYTHING and not any(name in family for family in FAMILIES.values())
 
 
 def _is_settled(findings: Sequence[Finding]) -> bool:

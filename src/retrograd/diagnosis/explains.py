@@ -24,6 +24,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "skipped_places": ("dead_units", "travel", "magnitudes", *FAILURE),
     "lost_on_the_way": ("travel", "curvature", "slow_descent", "magnitudes", *FAILURE),
     "augmentation": FAILURE,
+    "tight_clip": ("coded_numbers", "no_signal", *FAILURE),
     "coded_numbers": ("narrow", *FAILURE),
     "loss_weights": ("initial_loss", "imbalance", "curvature", *FAILURE),
     "contradictory_rows": ("no_signal", *FAILURE),

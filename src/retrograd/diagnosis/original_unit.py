@@ -27,8 +27,17 @@ def inputs_in_own_unit(dataset: Dataset, x: np.ndarray) -> np.ndarray:
 
 def takes_logarithms(thing: object) -> bool:
     """Return whether fitted inputs, or a target, use the logarithm of some numbers."""
-    scalings = [getattr(each, "scaling", None) for each in (thing, *getattr(thing, "columns", ()))]
-    return any(isinstance(scaling, Scaling) and not scaling.is_affine for scaling in scalings)
+    return any(not scaling.is_affine for scaling in _scalings(thing))
+
+
+def clip_of(thing: object) -> float | None:
+    """Return the tightest bound of fitted inputs, in units of their scale; None without one."""
+    return min((scaling.clip for scaling in _scalings(thing) if scaling.clip is not None), default=None)
+
+
+def _scalings(thing: object) -> list[Scaling]:
+    scalings = (getattr(each, "scaling", None) for each in (thing, *getattr(thing, "columns", ())))
+    return [scaling for scaling in scalings if isinstance(scaling, Scaling)]
 
 
 def targets_in_own_unit(dataset: Dataset, y: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from retrograd.data.dataset import Dataset
 from retrograd.diagnosis.data_facts import DataFacts
 from retrograd.diagnosis.graph import Graph
 from retrograd.diagnosis.judgement.loss_levels import LossLevels, loss_levels
+from retrograd.diagnosis.judgement.lost import Loss, lossy
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.runs import Runs
 from retrograd.diagnosis.start import Probe, Start
@@ -39,7 +40,7 @@ class Program:
     ) -> None:
         self.config, self.dataset, self.sample = config, dataset, sample
         self.seed = config.training.seed
-        self.data = DataFacts(dataset)
+        self.data = DataFacts(dataset, config.data)
         self.prepared = prepared
         self.refusal: RetrogradError | None = None
         if prepared is not None:
@@ -125,6 +126,14 @@ class Program:
     def loss_levels(self) -> LossLevels | None:
         """The loss of a constant output and of a linear model; None without such references."""
         return None if self.prepared is None else loss_levels(self.prepared)
+
+    @cached_property
+    def loss_on_the_way(self) -> Loss | None:
+        """The layer without weights that loses most of what predicts the answers, if one loses much."""
+        y = self.probe.rows.get("y")
+        if y is None or self.data.y is None or self.dataset.task == "multilabel":
+            return None
+        return lossy(self.graph, self.start, np.asarray(y), self.data.classifies)
 
     def describe(self) -> str:
         """Return the program in one line."""

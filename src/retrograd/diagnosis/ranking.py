@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.experiment import FAMILIES, Experiment
 from retrograd.diagnosis.explains import explained
-from retrograd.diagnosis.symptom import is_effect
+from retrograd.diagnosis.symptom import is_effect, is_of_the_answers
 
 SHOWN = 0.95  # confidence in a cause whose remedy alone repairs
 RATE, UPDATES = "optimizer.learning_rate", "training.epochs"
@@ -22,8 +22,8 @@ def ranked(findings: Sequence[Finding], state: str, tried: Sequence[Experiment] 
     unique = list({(f.name, f.path): f for f in findings}.values())
     if state == "healthy":
         unique = [f._replace(severity="note") for f in unique]
-    elif state != "hopeless":  # if references learn what the network does not, contradictions are not the cause
-        unique = [f._replace(severity="note") if f.name == "contradictory_rows" else f for f in unique]
+    elif state != "hopeless":  # references learn what the network does not
+        unique = [f._replace(severity="note") if is_of_the_answers(f) else f for f in unique]
     later = explained({f.name for f in unique})
     order = sorted(unique, key=lambda f: (f.severity == "note", is_effect(f), f.name in later, -f.confidence))
     for experiment in tried:
@@ -56,8 +56,9 @@ def _place(order: list[Finding], remedy: str, family: str) -> int | None:
     Learning rates and numbers of updates compensate for many effects without being their cause.
     """
     asking = [i for i, f in enumerate(order) if f.severity != "note" and f.remedies]
-    causes = [i for i in asking if not is_effect(order[i]) and order[i].remedies[0] == family]
-    effects = [i for i in asking if remedy in order[i].remedies and family not in FAMILIES]
+    usual = family in FAMILIES
+    causes = [i for i in asking if not is_effect(order[i]) and family in order[i].remedies[: 1 if usual else None]]
+    effects = [i for i in asking if remedy in order[i].remedies and not usual]
     return next(iter(causes or effects), None)
 
 

@@ -24,12 +24,14 @@ class Symptom(ABC):
     """A rule. `find` yields findings without judging the program: an oddity of a network that learns is a note.
 
     `code` is the symptom's code in the catalogue, `stage` what it needs: the configuration, the data, probes, or a run.
-    A fault `by_chance` spoils some seeds and spares others: a few good runs do not rule it out.
+    A fault `by_chance` spoils some seeds and spares others: a few good runs do not rule it out. One `of_the_answers`
+    makes them impossible to learn for anyone: where references learn them, it is a note.
     """
 
     code: ClassVar[str]
     stage: ClassVar[Stage]
     by_chance: ClassVar[bool] = False
+    of_the_answers: ClassVar[bool] = False
 
     @abstractmethod
     def find(self, program: Program) -> Iterator[Finding]:
@@ -65,6 +67,11 @@ class Symptom(ABC):
 def is_effect(finding: Finding) -> bool:
     """Return whether a finding concerns the run alone, and so may be the effect of another fault."""
     return finding.name in symptoms and symptoms[finding.name].stage == "run"
+
+
+def is_of_the_answers(finding: Finding) -> bool:
+    """Return whether a finding makes the answers impossible to learn for anyone."""
+    return finding.name in symptoms and symptoms[finding.name].of_the_answers
 
 
 class Setup(NamedTuple):

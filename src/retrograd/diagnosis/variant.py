@@ -25,7 +25,8 @@ def variant(program: Program, config: RunConfig) -> Program | None:
     """Return the program under another configuration; None if its data would have to be read again.
 
     A split, or words for missing values, apply while reading. Scaling is done on the existing arrays:
-    standardising what some affine map has scaled before gives the same as standardising the source.
+    standardising what some affine map has scaled before gives the same as standardising the source. What was clipped
+    has to be read again.
     """
     own = program.prepared
     dataset = rescaled(program.dataset, program.config.data, config.data)
@@ -56,7 +57,7 @@ def rescaled(dataset: Dataset, before: DataSettings | None, after: DataSettings 
     """Return the data set as other settings of its scaling would have made it, fitted on the training part."""
     old, new = before or DataSettings(), after or DataSettings()
     changed = {field.name for field in fields(DataSettings) if getattr(old, field.name) != getattr(new, field.name)}
-    if not changed <= RESCALES:
+    if not changed <= RESCALES or (old.clip is not None and changed & {"scale", "clip"}):
         return None
     columns: dict[str, tuple[Any, ...]] = {}
     if changed & {"scale", "clip"}:

@@ -171,8 +171,8 @@ def ranks(program: Program, run: Observed, part: str) -> float:
     return FAILED if ranked is None else ranking(*ranked, program.data.classifies)
 
 
-def beats_chance(program: Program, run: Observed) -> bool:
-    """Return whether a run ranks held-out answers better than chance although no reference could."""
+def beats_chance(program: Program, run: Observed, luck: float = SURER) -> bool:
+    """Return whether a run ranks held-out answers better than all but a share of their random pairings."""
     if program.data.y is None or run.broken or program.dataset.valid is None:
         return False
     ranked = _ranked(program, run, "valid")
@@ -180,7 +180,7 @@ def beats_chance(program: Program, run: Observed) -> bool:
         return False
     scores, truth = ranked
     chance = share_by_chance(Ranking(scores, truth, program.data.classifies).of, truth, 0)
-    return chance is not None and chance <= SURER
+    return chance is not None and chance <= luck
 
 
 def _ranked(program: Program, run: Observed, part: str) -> tuple[np.ndarray, np.ndarray] | None:

@@ -10,12 +10,14 @@ import numpy as np
 
 from retrograd.base.finding import Evidence
 from retrograd.diagnosis.data_facts import STRANGERS
+from retrograd.diagnosis.judgement.levels import LUCK
 from retrograd.diagnosis.judgement.luck import GAIN, MORE, below, failed, granted
 from retrograd.diagnosis.judgement.measure import (
     ACCURACY_GAP,
     ERRORS,
     R2_GAP,
     Measure,
+    beats_chance,
     errors_by_row,
     measure,
     measure_of_losses,
@@ -95,9 +97,16 @@ def _by_score(program: Program, runs: list[Observed], luck: float) -> Verdict:
     shortfall = below_linear(program, lasting, measured)
     if shortfall is not None:
         return Verdict("ill", shortfall, scores, worst)
-    if mean <= measured.trivial < 1 and not measured.whole:
+    if not measured.whole and (mean <= measured.trivial < 1 or _by_chance(program, lasting, measured)):
         return Verdict("undecided", _no_better(measured, mean), scores, worst)
     return Verdict("healthy", _learns(program, measured), scores)
+
+
+def _by_chance(program: Program, runs: Sequence[Observed], measured: Measure) -> bool:
+    """Return whether nothing tells the seeds from luck: by no relevant margin above a constant, and by ranking."""
+    if program.dataset.valid is None or measured.lags(measured.trivial, max(measured.held)):
+        return False
+    return not any(beats_chance(program, run, LUCK / len(runs)) for run in runs)
 
 
 def below_linear(program: Program, runs: Sequence[Observed], measured: Measure) -> str | None:
@@ -221,12 +230,13 @@ def _some_fail(measured: Measure, lost: list[int]) -> str:
 
 
 def _no_better(measured: Measure, mean: float) -> str:
-    """Return the sentence about a network below a constant on too few rows to call that a failure."""
-    words = f"{_its(measured)} {measured.shown(mean):.3g} on {measured.where}, no better than a constant answer"
-    return (
-        f"{words} ({measured.shown(measured.trivial):.3g}); {measured.best_words} reaches "
-        f"{measured.shown(measured.best):.3g}, and {measured.rows} rows are too few to tell that from chance"
-    )
+    """Return the sentence about a network about as good as a constant, on too few rows to call that a failure."""
+    than = "no better than" if mean <= measured.trivial else "hardly better than"
+    words = f"{_its(measured)} {measured.shown(mean):.3g} on {measured.where}, {than} a constant answer"
+    words += f" ({measured.shown(measured.trivial):.3g})"
+    if measured.best > measured.trivial:
+        words += f"; {measured.best_words} reaches {measured.shown(measured.best):.3g}"
+    return f"{words}, and {measured.rows} rows are too few to tell that from chance"
 
 
 def _of(lost: Sequence[int], runs: Sequence[object]) -> str:

@@ -13,10 +13,9 @@ from retrograd.data.tables.columns import NumberColumn
 from retrograd.data.tables.inputs import TableInputs
 from retrograd.data.tables.outliers import outliers
 from retrograd.data.tables.scaling import spans
-from retrograd.diagnosis.original_unit import inputs_in_own_unit, targets_in_own_unit
+from retrograd.diagnosis.original_unit import clip_of, inputs_in_own_unit, targets_in_own_unit
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, remedies, with_data, with_training
-from retrograd.diagnosis.symptoms.coded_numbers import coded
 from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
 from retrograd.network.losses.cross_entropy import CrossEntropy
 from retrograd.network.losses.quantities.huber import Huber
@@ -54,6 +53,18 @@ class RobustInputs(Remedy):
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         return None if program.data.x is None else with_data(config, scale="robust", clip=CLIP)
+
+
+@remedies.register("wider_clip")
+class WiderClip(Remedy):
+    """Clip features at 5 units of their scale instead of within their usual range."""
+
+    why = "5 deviations contain nearly all of a normal sample, so that different rows stay different"
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        clip = clip_of(program.dataset.preprocessing.inputs)
+        return None if clip is None or clip >= CLIP else with_data(config, clip=CLIP)
 
 
 @remedies.register("log_inputs")
@@ -190,8 +201,8 @@ class CodesAsCategories(Remedy):
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
-        names = coded(program)
-        return with_data(config, kinds={**(config.data or DataSettings()).kinds, **dict.fromkeys(names, "category")})
+        kinds = dict.fromkeys(program.data.codes, "category")
+        return with_data(config, kinds={**(config.data or DataSettings()).kinds, **kinds})
 
 
 @remedies.register("plain_weights")

@@ -20,7 +20,6 @@ from retrograd.diagnosis.edit import (
 )
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, names_of, rearranged, remedies, with_behind, with_layer, with_layers
-from retrograd.diagnosis.symptoms.lost_on_the_way import lossy
 from retrograd.network.finish import mapped
 from retrograd.network.layer import Activation
 from retrograd.network.layers.activations.leaky_relu import LeakyReLU
@@ -297,7 +296,7 @@ class WithoutLossyLayer(Remedy):
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
-        loss = lossy(program)
+        loss = program.loss_on_the_way
         if loss is None:
             return None
         place = next((i for i, name in enumerate(names_of(config.network)) if name == loss.node.name), None)

@@ -28,6 +28,7 @@ class ContradictoryRows(Symptom):
 
     code = "D13"
     stage = "data"
+    of_the_answers = True
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the share of rows that no function of the inputs can answer."""

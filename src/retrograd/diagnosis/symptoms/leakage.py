@@ -57,10 +57,9 @@ class Leakage(Symptom):
             return
         if len(x) < FEWEST_ROWS:
             return
-        names = program.dataset.features
         same = [i for i, column in enumerate(x.T) if _is_answer(column, y)]
         if same:
-            listed = some_of([names[i] if i < len(names) else str(i) for i in same], 3)
+            listed = some_of([program.data.feature_name(i) for i in same], 3)
             yield self.finding(
                 "data.features",
                 "{features} alone reveals the answer of every row: the network would copy it",

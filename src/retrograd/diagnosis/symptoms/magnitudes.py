@@ -8,6 +8,7 @@ import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
 from retrograd.data.tables.scaling import SPAN, spans
+from retrograd.diagnosis.data_facts import DataFacts
 from retrograd.diagnosis.original_unit import inputs_in_own_unit, takes_logarithms, targets_in_own_unit
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
@@ -34,13 +35,13 @@ class Magnitudes(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the widest span among the features, and among the targets, without a logarithm."""
-        dataset, fitted = program.dataset, program.dataset.preprocessing
-        if program.data.x is not None and dataset.train["x"].ndim == 2 and not takes_logarithms(fitted.inputs):
-            yield from self._widest(dataset.features, inputs_in_own_unit(dataset, program.data.x), "data.scale")
-        if program.data.y is not None and dataset.task == "regression" and not takes_logarithms(fitted.target):
-            yield from self._widest((), targets_in_own_unit(dataset, program.data.y), "data.scale_target")
+        data, dataset, fitted = program.data, program.dataset, program.dataset.preprocessing
+        if data.x is not None and dataset.train["x"].ndim == 2 and not takes_logarithms(fitted.inputs):
+            yield from self._widest(data, inputs_in_own_unit(dataset, data.x), "data.scale")
+        if data.y is not None and dataset.task == "regression" and not takes_logarithms(fitted.target):
+            yield from self._widest(data, targets_in_own_unit(dataset, data.y), "data.scale_target")
 
-    def _widest(self, names: tuple[str, ...], columns: np.ndarray, setting: str) -> Iterator[Finding]:
+    def _widest(self, data: DataFacts, columns: np.ndarray, setting: str) -> Iterator[Finding]:
         places = np.flatnonzero(spans(columns))
         if not len(places):
             return
@@ -48,7 +49,7 @@ class Magnitudes(Symptom):
         widest = max(quantiles, key=lambda i: float(quantiles[i][2] / quantiles[i][0]))
         low, middle, high = (float(value) for value in quantiles[widest])
         is_target = setting == "data.scale_target"
-        name = "the target" if is_target else f"feature {names[widest] if widest < len(names) else widest}"
+        name = "the target" if is_target else f"feature {data.feature_name(widest)}"
         others = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
         yield self.finding(
             setting,
@@ -56,6 +57,6 @@ class Magnitudes(Symptom):
             "one in a hundred above {high:.4g}",
             Evidence("99th / 1st hundredth of the positive values", high / low, SPAN),
             values={"name": name, "others": others, "middle": middle, "high": high},
-            remedies=("log_target" if is_target else "log_inputs",),
+            remedies=("log_target",) if is_target else ("log_inputs", "robust_inputs"),
             confidence=0.4,
         )

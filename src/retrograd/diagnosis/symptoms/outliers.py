@@ -49,8 +49,7 @@ class OutlyingCells(Symptom):
         worst = max(wild, key=lambda i: wild[i][1])
         is_target = setting == "data.scale_target"
         cells, share = wild[worst]
-        names = program.dataset.features
-        name = "target" if is_target else f"feature {names[worst] if worst < len(names) else worst}"
+        name = "target" if is_target else f"feature {program.data.feature_name(worst)}"
         others = f" (and in {len(wild) - 1} more columns)" if len(wild) > 1 else ""
         yield self.finding(
             setting,

@@ -28,6 +28,8 @@ class OutputLossPair(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the last activation and the loss if they do not fit."""
+        network, specs = program.graph.network, program.graph.specs
+        if network is None or specs is None:
+            return
         for objective in program.graph.objectives:
-            assert program.graph.network is not None  # only one output is judged
-            yield from self.warned(program, unfit_pair(program.graph.network, objective), "match_output")
+            yield from self.warned(program, unfit_pair(network, objective, specs), "match_output")

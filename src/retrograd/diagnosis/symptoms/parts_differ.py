@@ -51,14 +51,9 @@ class PartsDiffer(Symptom):
                 Evidence("share of features that differ", share, SHARE),
                 values={
                     "share": share,
-                    "worst": _name(program, int(np.flatnonzero(used)[moved.argmax()])),
+                    "worst": program.data.feature_name(int(np.flatnonzero(used)[moved.argmax()])),
                     "times": moved.max(),
                 },
                 remedies=("shuffled_split",),
                 confidence=0.7,
             )
-
-
-def _name(program: Program, number: int) -> str:
-    names = program.dataset.features
-    return names[number] if number < len(names) else str(number)

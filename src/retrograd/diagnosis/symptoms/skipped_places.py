@@ -9,6 +9,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.network.layers.shared.window import each_axis
 
 READ = threshold("S24", "read")
 STRIDED = ("conv1d", "conv2d", "conv3d", "max_pool", "average_pool")
@@ -47,7 +48,8 @@ class SkippedPlaces(Symptom):
             if kernel is None or stride is None:
                 continue
             axes = len(program.graph.specs[node.name].shape) - 2  # but for rows and channels
-            read = math.prod(min(1.0, k / s) for k, s in zip(_each(kernel, axes), _each(stride, axes), strict=True))
+            lengths = zip(each_axis(kernel, axes, "kernel"), each_axis(stride, axes, "stride"), strict=True)
+            read = math.prod(min(1.0, length / step) for length, step in lengths)
             if read < READ:
                 yield self.finding(
                     program.graph.line(node),
@@ -57,7 +59,3 @@ class SkippedPlaces(Symptom):
                     remedies=("shorter_stride",),
                     confidence=0.6,
                 )
-
-
-def _each(value: object, axes: int) -> list[int]:
-    return [int(number) for number in value] if isinstance(value, (tuple, list)) else [int(str(value))] * axes

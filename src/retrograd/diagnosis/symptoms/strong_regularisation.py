@@ -49,7 +49,9 @@ class StrongRegularisation(Symptom):
                 continue
             units, at_end = program.graph.specs[node.name].shape[-1], node not in program.graph.hidden
             if rate > MOST_DROPPED or units <= FEWEST_UNITS or at_end:
-                where = "the output" if at_end else f"{units} units"
+                where = (
+                    "the output" if at_end else f"{units} {'tokens' if node.layer.kind == 'token_dropout' else 'units'}"
+                )
                 yield self.finding(
                     program.graph.line(node),
                     "dropout of {rate:g} on {where}",

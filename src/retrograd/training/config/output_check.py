@@ -39,7 +39,7 @@ def mistakes(
     yield from constant_softmax(network, outputs)
     yield from squashed_twice(network, objectives)
     for objective in objectives:
-        yield from unfit_pair(network, objective)
+        yield from unfit_pair(network, objective, outputs)
         yield from idle_units(objective, outputs, classes)
 
 
@@ -68,7 +68,7 @@ def squashed_twice(network: Network, objectives: Sequence[Objective]) -> Iterato
             )
 
 
-def unfit_pair(network: Network, objective: Objective) -> Iterator[Mistake]:
+def unfit_pair(network: Network, objective: Objective, outputs: Mapping[str, Any]) -> Iterator[Mistake]:
     """Yield the last activation, if the loss does not expect its values; squashing twice is a mistake of its own.
 
     A sigmoid before the cross-entropy of several classes is tolerated: its values are divided by their sum.
@@ -100,6 +100,12 @@ def unfit_pair(network: Network, objective: Objective) -> Iterator[Mistake]:
             "values at 0 have a clipped logarithm and no gradient"
         )
         yield Mistake(node.name, message, cure, 0.92)
+    elif kind == "softmax" and loss == "binary_cross_entropy" and outputs[node.name].shape[-1] > 1:
+        message = (
+            "softmax divides one probability among the units, and binary_cross_entropy compares each with a label of "
+            "its own: no two labels can both be likely"
+        )
+        yield Mistake(node.name, message, cure, 0.85)
     elif kind == "sigmoid" and loss == "cross_entropy":
         message = "sigmoid gives each class a value of its own; cross_entropy expects shares that sum to 1 (softmax)"
         yield Mistake(node.name, message, cure, 0.3, "note")
