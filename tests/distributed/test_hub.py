@@ -1,5 +1,7 @@
 """The hub names whoever is missing, differs, dies, is stuck or fails, and ends all others with one exit code."""
 
+import contextlib
+import errno
 import json
 import socket
 import threading
@@ -94,17 +96,26 @@ def test_all_come_agree_and_leave(serve):
     leave(*ranks)
 
 
+@contextlib.contextmanager
+def alive(*ranks):
+    """Let ranks give signs of life."""
+    stop = threading.Event()
+    signs = threading.Thread(
+        target=lambda: [rank.say(alive=True) for _ in iter(lambda: stop.wait(0.05), True) for rank in ranks]
+    )
+    signs.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        signs.join()
+
+
 def test_who_does_not_come_is_named(serve):
     hub, end = serve(size=3, timeout=SHORT)
     ranks = [Rank(hub, rank, 3) for rank in (0, 2)]
-    stop = threading.Event()
-    threading.Thread(
-        target=lambda: [r.say(alive=True) for _ in iter(lambda: stop.wait(0.05), True) for r in ranks]
-    ).start()
-    try:
+    with alive(*ranks):
         code, said = end()
-    finally:
-        stop.set()
     assert code == RESOURCE
     assert "rank 1 of 3 did not come within 0.6 s; here: rank 0 of 3 (host host0, process 100), rank 2" in said
     leave(*ranks)
@@ -156,8 +167,45 @@ def test_strangers_and_second_ones_of_a_rank_are_no_members(serve):
     stranger = Rank(hub, 0)
     twin = Rank(hub, 0)
     assert "is there already" in stranger.hear("end")["end"]
+    assert "is there already" in twin.hear("end")["end"]
     assert end()[0] == RESOURCE
     leave(stranger, twin)
+
+
+def test_a_process_of_another_size_hears_why_it_is_refused(serve):
+    hub, end = serve()
+    other = Rank(hub, 2, size=3)
+    assert "expects 3 processes, 2 were started" in other.hear("end")["end"]
+    assert end()[0] == RESOURCE
+    leave(other)
+
+
+NONSENSE = (b"[" * 60_000 + b"\n", b'{"hello": 1e999}\n', b'{"hello": 7, "size": 2, "host": "h", "process": 1}\n')
+
+
+def test_whatever_a_stranger_says_ends_its_connection_alone(serve, monkeypatch):
+    accept, failing = socket.socket.accept, [OSError(errno.EMFILE, "too many open files")]
+
+    def refuse_once(listener):
+        if failing:
+            raise failing.pop()
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", refuse_once)
+    hub, end = serve(timeout=2 * SHORT)
+    strangers = [socket.create_connection(hub.listener.getsockname()) for _ in (*NONSENSE, b"")]
+    for stranger, words in zip(strangers, (*NONSENSE, b""), strict=True):
+        stranger.settimeout(PATIENT)
+        stranger.sendall(words)
+    first, second = crew(hub)
+    with alive(first, second):
+        assert [stranger.recv(1) for stranger in strangers] == [b""] * len(strangers)  # the last after the timeout
+    for rank in (first, second):
+        rank.say(done=True)
+    assert end() == (0, "")
+    leave(first, second)
+    for stranger in strangers:
+        stranger.close()
 
 
 def test_differences_name_the_first_few_settings():

@@ -1,5 +1,7 @@
 """Which process of how many this is, as launchers say it; what cannot work is said before anything is computed."""
 
+import socket
+
 import pytest
 from jax.tree_util import DictKey, GetAttrKey
 
@@ -7,6 +9,7 @@ from retrograd.base.errors import ConfigError, ResourceError
 from retrograd.distributed import launch, seat
 from retrograd.distributed.launch import exit_code
 from retrograd.distributed.layout import axes_of
+from retrograd.distributed.line import reach
 from retrograd.distributed.seat import Seat, are_on_several_hosts, refuse_unreachable, seat_of
 from retrograd.distributed.settings import Distributed
 from retrograd.training.config.config import RunConfig, plain_config
@@ -55,6 +58,24 @@ def test_slurm_is_detected(monkeypatch):
     monkeypatch.setenv("SLURM_STEP_NUM_NODES", "2")
     with pytest.raises(ResourceError, match=r"localhost is .* here, which other machines cannot reach"):
         seat_of(Distributed())
+
+
+def test_one_machine_of_an_allocation_of_several_may_launch_its_own_processes(monkeypatch):
+    monkeypatch.setenv("SLURM_NNODES", "2")
+    say(monkeypatch)
+    with pytest.raises(ResourceError, match="other machines cannot reach"):
+        seat_of(Distributed())
+    monkeypatch.setenv(seat.LOCAL_RANK, "1")
+    assert seat_of(Distributed()) == Seat("127.0.0.1", 4321, 2, 1, 1)
+
+
+def test_who_cannot_reach_the_others_says_why(monkeypatch):
+    def refuse(*_):
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    with pytest.raises(ResourceError, match=r"rank 1 cannot reach 127\.0\.0\.1:4321 from .*: timed out"):
+        reach(Seat("127.0.0.1", 4321, 2, 1), timeout=-1.0)
 
 
 def test_several_hosts_are_told_by_the_launcher():

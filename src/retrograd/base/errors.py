@@ -9,6 +9,8 @@ from typing import NamedTuple
 from retrograd.base.plain_text import plain
 from retrograd.base.synonyms import same_things
 
+INTERNAL, INTERRUPTED = 1, 130  # exit codes of what is no RetrogradError
+
 
 class Problem(NamedTuple):
     """One mistake: its place, what is wrong, and how to fix it."""

@@ -21,9 +21,8 @@ from typing import Any
 
 from jaxlib import _jax
 
-from retrograd.distributed.words import BEATS, END, EVERYWHERE, RESOURCE, Ear, Word, silence, spoken
+from retrograd.distributed.words import BEATS, END, EVERYWHERE, NEVER, RESOURCE, Ear, Word, silence, spoken
 
-NEVER = 10**7  # seconds; who is stuck is noticed here, not by JAX
 MOST_DIFFERENCES = 3
 CLEAR = "\r\x1b[K\x1b[?25h"  # of a terminal: the line of a bar, whose process can no longer show the cursor
 
@@ -64,8 +63,7 @@ class Hub:
         while self.verdict is None and not self.is_over:
             for key, _ in self.selector.select(beat):
                 if key.fileobj is self.listener:
-                    connection, _ = self.listener.accept()
-                    self.selector.register(connection, selectors.EVENT_READ, Member(connection, Ear(connection)))
+                    self._admit()
                 else:
                     self._hear(key.data)
             now = time.monotonic()
@@ -82,14 +80,23 @@ class Hub:
         """Whether all have come and are done."""
         return len(self.members) == self.size and all(member.is_done for member in self.members.values())
 
+    def _admit(self) -> None:
+        """Take a connection; one that ends at once, or has no descriptor left, is no matter of the others."""
+        with contextlib.suppress(OSError):
+            connection, _ = self.listener.accept()
+            self.selector.register(connection, selectors.EVENT_READ, Member(connection, Ear(connection)))
+
+    def _drop(self, member: Member) -> None:
+        self.selector.unregister(member.connection)
+        member.connection.close()
+
     def _hear(self, member: Member) -> None:
         try:
             for word in member.ear.words():
                 member.heard = time.monotonic()
                 self._obey(member, word)
-        except (EOFError, OSError, ValueError, KeyError, TypeError):
-            self.selector.unregister(member.connection)
-            member.connection.close()
+        except (EOFError, OSError, ValueError, KeyError, TypeError, OverflowError):
+            self._drop(member)
             if member.rank >= 0 and not member.is_done:
                 self._end(f"{member.name} has died without a word: killed, crashed, or its machine is gone")
 
@@ -108,11 +115,14 @@ class Hub:
     def _welcome(self, member: Member, word: Word) -> None:
         rank = int(word["hello"])
         name = f"rank {rank} of {self.size} (host {word['host']}, process {word['process']})"
-        if rank in self.members:
-            self._end(f"{name} has come, and {self.members[rank].name} is there already; every process needs its rank")
-            return
         if word["size"] != self.size:
-            self._end(f"{name} expects {word['size']} processes, {self.size} were started")
+            self._end(f"{name} expects {word['size']} processes, {self.size} were started", other=member)
+            return
+        if not 0 <= rank < self.size:
+            raise ValueError("no rank of this run")
+        if rank in self.members:
+            there = self.members[rank].name
+            self._end(f"{name} has come, and {there} is there already; every process needs its rank", other=member)
             return
         member.rank, member.name = rank, name
         self.members[rank] = member
@@ -175,7 +185,11 @@ class Hub:
         return values if rule == "every" else values[0]
 
     def _look(self, now: float) -> None:
-        """End all where somebody has not come in time, or gives no sign of life."""
+        """End all where somebody has not come in time, or gives no sign of life; drop who never says a name."""
+        connected = [key.data for key in self.selector.get_map().values() if key.data is not None]
+        for member in connected:
+            if member.rank < 0 and now - member.heard > self.timeout:
+                self._drop(member)
         if len(self.members) < self.size and now - self.begun > self.timeout:
             missing = [str(rank) for rank in range(self.size) if rank not in self.members]
             there = ", ".join(self.members[rank].name for rank in sorted(self.members)) or "none"
@@ -187,17 +201,17 @@ class Hub:
                 self._end(f"{member.name} has given no sign of life for {silent:.0f} s: stopped, or its machine hangs")
                 return
 
-    def _end(self, message: str, code: int = RESOURCE) -> None:
-        """Say once what has happened, and end all."""
+    def _end(self, message: str, code: int = RESOURCE, other: Member | None = None) -> None:
+        """Say once what has happened, and end all: the members, and one that cannot be a member."""
         if self.verdict is None:
             self.verdict = code
             clear = CLEAR if sys.stderr.isatty() else ""
             print(f"{clear}error: {message}; all processes end", file=sys.stderr, flush=True)
-            self._tell_all({"end": message, "code": code})
+            self._tell_all({"end": message, "code": code}, other)
 
-    def _tell_all(self, word: Word) -> None:
+    def _tell_all(self, word: Word, other: Member | None = None) -> None:
         line = spoken(word)
-        for member in self.members.values():
+        for member in (*self.members.values(), *([] if other is None else [other])):
             with contextlib.suppress(OSError):
                 member.connection.settimeout(1.0)  # a process that is stopped does not keep the others waiting
                 member.connection.sendall(line)

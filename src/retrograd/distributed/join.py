@@ -14,17 +14,15 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from retrograd.base.errors import ConfigError, ResourceError, RetrogradError
+from retrograd.base.errors import INTERNAL, INTERRUPTED, ConfigError, ResourceError, RetrogradError
 from retrograd.distributed.layout import Layout, mesh_of
 from retrograd.distributed.line import Line, hello, leave, reach, tell
 from retrograd.distributed.seat import RANK, is_launched, seat_of
 from retrograd.distributed.settings import AXES, Distributed
 from retrograd.distributed.team import ALONE, Crew, Team
-from retrograd.distributed.words import END, RESOURCE
+from retrograd.distributed.words import END, NEVER, RESOURCE
 
-NEVER = 10**7  # seconds; who is stuck is noticed by the hub, not by JAX
 MOMENT = 2.0  # seconds that who fails early looks for the hub
-INTERNAL, INTERRUPTED = 1, 130  # exit codes, as in app/cli/main.py
 
 _line: Line | None = None
 _has_tried = False  # whether this process has looked for the others

@@ -150,7 +150,8 @@ def reach(seat: Seat, timeout: float) -> socket.socket:
             return connection
         except OSError as error:
             if time.monotonic() - begun > timeout:
-                message = f"rank {seat.rank} cannot reach {seat.address} from {socket.gethostname()}: {error.strerror}"
+                reason = error.strerror or error  # a timeout has no strerror
+                message = f"rank {seat.rank} cannot reach {seat.address} from {socket.gethostname()}: {reason}"
                 cure = "is rank 0 running there, and the port open in the firewall?"
                 raise ResourceError(message, where="distributed.coordinator", cure=cure) from None
         time.sleep(RETRY)

@@ -57,7 +57,8 @@ def seat_of(settings: Distributed) -> Seat | None:
         return None
     host, _, port = (settings.coordinator or coordinator).rpartition(":")
     seat = Seat(host, int(port), size, rank, local)
-    refuse_unreachable(seat, are_on_several_hosts(os.environ, size))
+    is_here = LOCAL_RANK in os.environ  # `retrograd launch` started all, whatever the machines of Slurm around it
+    refuse_unreachable(seat, not is_here and are_on_several_hosts(os.environ, size))
     return seat
 
 

@@ -7,8 +7,11 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+from retrograd.base.errors import ResourceError
+
 MOST_BYTES = 2**24  # of one line; whoever sends more is none of us
-RESOURCE = 6  # the exit code of what is missing, as in base/errors.py
+RESOURCE = ResourceError.exit_code  # of what is missing
+NEVER = 10**7  # seconds until JAX ends what is stuck: the hub notices it first
 EVERYWHERE = "-"  # all interfaces of a machine
 END = "end"  # what a process asks last
 BEATS = 8  # signs of life in the time after which a process counts as stuck
@@ -35,7 +38,10 @@ class Ear:
         if len(self._rest) > MOST_BYTES:
             raise ValueError("a line without end")
         for line in lines:
-            word = json.loads(line)
+            try:
+                word = json.loads(line)
+            except RecursionError:
+                raise ValueError("nested too deeply") from None
             if not isinstance(word, dict):
                 raise ValueError("no object")
             yield word

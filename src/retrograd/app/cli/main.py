@@ -19,7 +19,15 @@ from typing import Any
 import typer
 
 from retrograd.app.cli.streams import SAVING, Streams
-from retrograd.base.errors import ResourceError, RetrogradError, RetrogradWarning, UsageError, did_you_mean
+from retrograd.base.errors import (
+    INTERNAL,
+    INTERRUPTED,
+    ResourceError,
+    RetrogradError,
+    RetrogradWarning,
+    UsageError,
+    did_you_mean,
+)
 from retrograd.base.plain_text import plain_streams
 
 VERBS = {
@@ -45,8 +53,6 @@ VERBS = {
     "schema": "print the JSON Schema of a configuration",
 }
 PROGRAM = "retrograd"
-INTERNAL = 1
-INTERRUPTED = 130
 PIPE_CLOSED = 141
 MOST_LINES = 6  # of an error; a screen full of problems helps nobody
 
