@@ -19,11 +19,11 @@ ROOMS = {  # of a floor or of a room, lowest first; a kind's settings belong to 
     ],
     "network": [
         "equations", "initializers", "own_layers", "layer", "located", "scope", "layers", "losses", "entries", "finish",
-        "transformer", "network", "adapt", "blocks", "fuse", "precision", "decimals",
+        "transformer", "network", "in_use", "adapt", "blocks", "fuse", "precision", "decimals",
     ],
     "network.layers": [
         "shared", "activations", "identity", "reducing", "merging", "dense", "embedding", "noise", "augmentation",
-        "normalisation", "convolution", "rearranging", "pooling", "attention", "recurrent", "parametrised",
+        "normalisation", "convolution", "rearranging", "pooling", "boxes", "attention", "recurrent", "parametrised",
     ],
 }  # fmt: skip
 MOST_FILES = 20

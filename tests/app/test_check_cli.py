@@ -10,7 +10,9 @@ from retrograd.network.layer import layers
 from tests.app.test_cli import EXAMPLES
 from tests.training.test_check import OWN
 
-LONG = ("digits_resnet", "shapes_boxes", "shapes_unet", "waves_lstm", "number_words", "tales_gpt")  # 17 to 76 s each
+LONG = (  # 17 to 76 s each
+    "digits_resnet", "shapes_boxes", "shapes_two_stage", "shapes_unet", "waves_lstm", "number_words", "tales_gpt",
+)  # fmt: skip
 ALL = os.environ.get("RETROGRAD_ALL_CHECKS") == "1"
 
 

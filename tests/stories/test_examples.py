@@ -16,6 +16,7 @@ BUDGETS = {  # example: (changes, metric of the test part, how good it must be a
     "digits_resnet": (["training.epochs=2"], "accuracy", 0.5),
     "shapes_unet": (["training.epochs=3", "data.samples=60"], "accuracy", 0.75),
     "shapes_boxes": (["training.epochs=3", "data.samples=100"], "average_precision", 0.0),
+    "shapes_two_stage": (["training.epochs=3", "data.samples=60"], "average_precision", 0.0),
     "waves_lstm": (["training.epochs=5", "data.samples=300", SMALL], "accuracy", 0.4),
     "demand_gru": (["training.epochs=4", "data.samples=600", SMALL], "r2", 0.5),
     "tales_gpt": (["training.epochs=2", "data.samples=100", "data.text.length=32"], "accuracy", 0.2),
@@ -48,8 +49,9 @@ def test_segmented_pixels_come_back_as_masks(tmp_path):
     assert set(np.unique(found)) <= {0, 1, 2, 3}
 
 
-def test_boxes_are_found_in_pixels(tmp_path):
-    found = learned("shapes_boxes", tmp_path).predict(np.zeros((2, 64, 64), np.uint8))
+@pytest.mark.parametrize("name", ["shapes_boxes", "shapes_two_stage"])
+def test_boxes_are_found_in_pixels(name, tmp_path):
+    found = learned(name, tmp_path).predict(np.zeros((2, 64, 64), np.uint8))
     assert [boxes.shape[1] for boxes in found] == [6, 6]
 
 

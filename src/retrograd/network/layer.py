@@ -115,6 +115,7 @@ class Layer(Settings):
     equations: ClassVar[Equations]
     mixes_batch: ClassVar[bool] = False  # an example's output depends on the batch around it, or on its position
     keeps_scale: ClassVar[bool] = False  # initialisers look through it to the activation after it
+    inputs_in_use: ClassVar[int | None] = None  # the first ones, which it needs out of training too; None: all of them
     multiplies: ClassVar[bool] = False  # its work is products of matrices, which bfloat16 makes cheaper
 
     def __init_subclass__(cls) -> None:

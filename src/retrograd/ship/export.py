@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -165,7 +165,9 @@ def opened(run: Run | Model | str | Path, runs: str | Path) -> tuple[Model, str]
         model, name = load_file(path), path.parent.name if path.name == MODEL else path.name
     if isinstance(model.preprocessing.target, Answer):
         raise UsageError("a model that answers token by token is not one graph", where=model.config.name)
-    return without_adaptation(model), name
+    model = without_adaptation(model)
+    network = model.evaluator.in_use
+    return model if network is model.network else replace(model, network=network), name
 
 
 def latency(once: Callable[[], Any]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -28,7 +29,8 @@ class Boxes:
 
     A box is (x, y, width, height): the centre's place within its cell, from 0 to 1, and the shares of the image's
     width and height. The network's output has for each cell a logit for an object, a box, and a logit for each class,
-    in this order: [rows, cells down, cells across, 5 + classes].
+    in this order: [rows, cells down, cells across, 5 + classes]. Of a two-stage detector it has for each region the
+    edges of a box as shares of the image, and a logit for the background and each class: [rows, regions, 5 + classes].
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -101,24 +103,45 @@ class Boxes:
         there = filled.reshape(len(box), -1)
         return [np.column_stack([e[t], label[t]]) for e, t, label in zip(edges, there, labels, strict=True)]
 
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Return whether outputs of this shape, batch first, are boxes of every cell or of regions."""
+        return shape[-1] == 5 + self.units and (len(shape) == 3 or tuple(shape[1:-1]) == self.cells)
+
     def read(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return edges [rows, cells, 4] as shares of the image, scores and classes [rows, cells] of every cell."""
+        """Return edges [rows, boxes, 4] as shares of the image, scores and classes [rows, boxes]: a box of each cell,
+        or one for each class of each region.
+        """
         outputs = np.asarray(outputs, np.float64)
-        if outputs.shape[1:] != (*self.cells, 5 + self.units):
-            expected = f"(rows, {self.cells[0]}, {self.cells[1]}, {5 + self.units})"
+        if not self.fits(outputs.shape):
+            width = 5 + self.units
             raise ShapeError(
-                f"expected outputs {expected}: an object's logit, its box and class logits; got {outputs.shape}"
+                f"expected outputs (rows, {self.cells[0]}, {self.cells[1]}, {width}): an object's logit, its box and "
+                f"class logits, or (rows, regions, {width}): edges, logits of background and classes; "
+                f"got {outputs.shape}"
             )
+        if outputs.ndim == 3:
+            return self._of_regions(outputs)
         down, across = self.cells
         y, x = np.mgrid[:down, :across]
         center_x, center_y = (outputs[..., 1] + x) / across, (outputs[..., 2] + y) / down
         half_x, half_y = np.abs(outputs[..., 3]) / 2, np.abs(outputs[..., 4]) / 2
         edges = np.stack([center_x - half_x, center_y - half_y, center_x + half_x, center_y + half_y], -1).clip(0, 1)
         logits = outputs[..., 5:]
-        share = np.exp(logits - logits.max(-1, keepdims=True))
-        score = (share.max(-1) / share.sum(-1)) / (1 + np.exp(-outputs[..., 0].clip(-500, 500)))
+        score = _softmax(logits).max(-1) / (1 + np.exp(-outputs[..., 0].clip(-500, 500)))
         rows = len(outputs)
         return edges.reshape(rows, -1, 4), score.reshape(rows, -1), logits.argmax(-1).reshape(rows, -1)
+
+    def _of_regions(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        scores = _softmax(outputs[..., 4:])[..., 1:]
+        classes = np.broadcast_to(np.arange(self.units), scores.shape)
+        edges = np.repeat(outputs[..., :4], self.units, 1)
+        return edges, scores.reshape(len(outputs), -1), classes.reshape(len(outputs), -1)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    shares: np.ndarray = exponentials / exponentials.sum(-1, keepdims=True)
+    return shares
 
 
 def fit_boxes(images: Images, cells: tuple[int, int]) -> Boxes:

@@ -36,6 +36,11 @@ from retrograd.network.layers.augmentation.random_rotation import RandomRotation
 from retrograd.network.layers.augmentation.random_scaling import RandomScaling
 from retrograd.network.layers.augmentation.time_shift import TimeShift
 from retrograd.network.layers.augmentation.token_dropout import TokenDropout
+from retrograd.network.layers.boxes.anchor_boxes import AnchorBoxes
+from retrograd.network.layers.boxes.best_boxes import BestBoxes
+from retrograd.network.layers.boxes.cell_boxes import CellBoxes
+from retrograd.network.layers.boxes.match_boxes import MatchBoxes
+from retrograd.network.layers.boxes.shift_boxes import ShiftBoxes
 from retrograd.network.layers.convolution.conv1d import Conv1D
 from retrograd.network.layers.convolution.conv1d_transpose import Conv1DTranspose
 from retrograd.network.layers.convolution.conv2d import Conv2D
@@ -99,10 +104,13 @@ __all__ = [
     "AdaptiveAveragePool",
     "AdaptiveMaxPool",
     "Add",
+    "AnchorBoxes",
     "Average",
     "AveragePool",
     "BatchNorm",
+    "BestBoxes",
     "Bilinear",
+    "CellBoxes",
     "Clip",
     "ColorJitter",
     "Concat",
@@ -136,6 +144,7 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "LogSumExp",
+    "MatchBoxes",
     "MaxPool",
     "Maximum",
     "Maxout",
@@ -159,6 +168,7 @@ __all__ = [
     "ReLU6",
     "Reshape",
     "RoiAlign",
+    "ShiftBoxes",
     "SiLU",
     "Sigmoid",
     "Snake",

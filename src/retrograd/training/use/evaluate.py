@@ -16,6 +16,7 @@ from retrograd.data.prefetch import ahead, is_streamed
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.tables.target import Link
 from retrograd.distributed.team import ALONE, Team
+from retrograd.network.in_use import in_use
 from retrograd.network.layer import Context, Spec
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Network, Variables, take
@@ -61,8 +62,10 @@ class Evaluator:
         self.members = members
         averaged = self.objectives[0].loss if members > 1 else None
         self._measure = Program(_losses, network, self.objectives, averaged, self.main_output)
-        self._forward = Program(_output, network, averaged, self.main_output)
-        self._apart = Program(_apart, network, self.main_output)
+        predictions = [objective.inputs[0] for objective in self.objectives]
+        self.in_use = in_use(network, [self.main_output, *predictions])
+        self._forward = Program(_output, self.in_use, averaged, self.main_output)
+        self._apart = Program(_apart, self.in_use, self.main_output)
         self._sizes: dict[Any, int] = {}  # rows at once, by the columns' shapes
 
     def outputs(self, variables: Variables, columns: Mapping[str, Any]) -> np.ndarray:
@@ -137,7 +140,7 @@ class Evaluator:
         row = {name: Spec((1, *column.shape[1:]), column.dtype) for name, column in columns.items()}
         key = tuple((name, spec.shape) for name, spec in row.items())
         if key not in self._sizes:
-            leaves = jax.tree.leaves(self.network.specs(row))
+            leaves = jax.tree.leaves(self.in_use.specs(row))
             bytes_a_row = self.members * sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
             self._sizes[key] = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // max(1, bytes_a_row)))
         return self._sizes[key]
@@ -155,7 +158,7 @@ class Evaluator:
         Any number of rows takes at most 13 programs: a portion is filled up to a power of two with copies of its last
         row.
         """
-        needed = {name: columns[name] for name in self.network.columns}
+        needed = {name: columns[name] for name in self.in_use.columns}
         for chunk in self.chunks(needed, even=True):
             rows = len(next(iter(chunk.values())))
             filled = {name: filled_up(column) for name, column in chunk.items()}

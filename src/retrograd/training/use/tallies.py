@@ -190,7 +190,7 @@ def tally_of(target: Target | None, compared: tuple[str, ...], shape: tuple[int,
     `compared` are the columns with which the loss compares them.
     """
     if isinstance(target, Boxes):
-        return BoxTally(target) if shape[1:] == (*target.cells, 5 + target.units) else None
+        return BoxTally(target) if target.fits(shape) else None
     if target is None or compared[:1] != ("y",) or not _answers(target, shape[-1:]):
         return None
     if isinstance(target, Masks):

@@ -3,6 +3,7 @@
 from retrograd.ship.onnx.forms import (
     activations,
     attention,
+    boxes,
     convolution,
     merging,
     normalisation,
@@ -15,6 +16,6 @@ from retrograd.ship.onnx.forms import (
 )
 
 __all__ = [
-    "activations", "attention", "convolution", "merging", "normalisation", "parametrised", "plain", "pooling",
+    "activations", "attention", "boxes", "convolution", "merging", "normalisation", "parametrised", "plain", "pooling",
     "rearranging", "recurrent", "reducing",
 ]  # fmt: skip
