@@ -14,6 +14,7 @@ from retrograd.training.config.settings import TrainingSettings as TrainingSetti
 from retrograd.data.settings import DataSettings as DataSettings
 from retrograd.data.split.settings import SplitSettings as SplitSettings
 from retrograd.data.images.settings import ImageSettings as ImageSettings
+from retrograd.data.audio.settings import AudioSettings as AudioSettings
 from retrograd.data.texts.settings import TextSettings as TextSettings
 from retrograd.data.windows.settings import WindowSettings as WindowSettings
 from retrograd.data.dataset import Dataset as Dataset

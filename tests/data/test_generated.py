@@ -14,6 +14,7 @@ from retrograd.data.settings import DataSettings
         ("shapes", {"images": {"color": "grey"}}),
         ("shapes", {"images": {"grid": 4}}),
         ("waves", {}),
+        ("tones", {"audio": {"bands": 4}}),
         ("demand", {"windows": {"history": 5}}),
         ("number_words", {"text": {"column": "english", "answer": "german"}}),
         ("reviews", {"text": {}}),

@@ -43,6 +43,7 @@ def test_every_name_has_a_page_of_80_columns_with_its_settings(name):
         ("data.text", "data.text.max_tokens"),
         ("data.windows", "data.windows.horizon"),
         ("data.images", "data.images.size"),
+        ("data.audio", "data.audio.bands"),
         ("training", "training.early_stopping.patience"),
         ("learning_rate", "a finite number > 0 or a schedule"),
         ("batch_size", "rows in one step"),

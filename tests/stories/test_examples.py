@@ -18,6 +18,7 @@ BUDGETS = {  # example: (changes, metric of the test part, how good it must be a
     "shapes_boxes": (["training.epochs=3", "data.samples=100"], "average_precision", 0.0),
     "shapes_two_stage": (["training.epochs=3", "data.samples=60"], "average_precision", 0.0),
     "waves_lstm": (["training.epochs=5", "data.samples=300", SMALL], "accuracy", 0.4),
+    "tones_gru": (["training.epochs=4", "data.samples=150"], "accuracy", 0.0),
     "demand_gru": (["training.epochs=4", "data.samples=600", SMALL], "r2", 0.5),
     "tales_gpt": (["training.epochs=2", "data.samples=100", "data.text.length=32"], "accuracy", 0.2),
     "number_words": (["training.epochs=2", "data.samples=400", SMALL], "accuracy", 0.25),

@@ -13,6 +13,9 @@ import polars as pl
 
 from retrograd.base.errors import DataError, RetrogradWarning
 from retrograd.data.arrays import Arrays, as_arrays, as_frame, beside
+from retrograd.data.audio.plan import plan_audio
+from retrograd.data.audio.reading import sounds_of_arrays
+from retrograd.data.audio.rows import Sounds
 from retrograd.data.builtin.generated import Rows
 from retrograd.data.cache.entry import NoCacheError
 from retrograd.data.cache.stored import stored_part
@@ -130,7 +133,8 @@ def from_arrays(
 ) -> Dataset:
     """Return a data set of NumPy or JAX arrays; `valid` and `test` are pairs (x, y). See `as_arrays` for x.
 
-    With `text` in the settings x is a list of texts; with `images`, x are pixels (see `images_of_arrays`).
+    With `text` in the settings x is a list of texts; with `images`, x are pixels (see `images_of_arrays`); with
+    `audio`, samples (see `sounds_of_arrays`).
     """
     settings = settings or DataSettings()
     pairs = {"train": (x, y)} | {name: pair for name, pair in (("valid", valid), ("test", test)) if pair is not None}
@@ -147,7 +151,10 @@ def text_table(x: Any, y: Any = None) -> Table:
     return Table(pl.DataFrame(columns), "texts")
 
 
-def _arrays(x: Any, y: Any = None, *, settings: DataSettings) -> Arrays | Images:
+def _arrays(x: Any, y: Any = None, *, settings: DataSettings) -> Arrays | Images | Sounds:
+    if settings.audio is not None:
+        sounds = dict(x) if isinstance(x, Mapping) else {"x": x}
+        return sounds_of_arrays(sounds | ({} if y is None else {"y": y}), settings.audio.sample_rate, "arrays")
     if settings.images is None:
         return as_arrays(x, y, keep_integers=settings.keep_integers)
     arrays = {name: np.asarray(array) for name, array in (x if isinstance(x, Mapping) else {"x": x}).items()}
@@ -263,6 +270,8 @@ def plan_of(source: Source) -> Plan[Any, tuple[Inputs, Target | None]]:
     rows, settings = source.rows.numbered(), source.settings
     if isinstance(rows, Images):
         return plan_images(rows, settings)
+    if isinstance(rows, Sounds):
+        return plan_audio(rows, settings)
     if isinstance(rows, Corpus):
         return plan_corpus(rows, settings, settings.text or TextSettings(), source.tokenizer)
     if isinstance(rows, Arrays):

@@ -14,6 +14,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from retrograd.base.errors import DataError, ModelFileError, RetrogradWarning, ShapeError
 from retrograd.data.arrays import Arrays
+from retrograd.data.audio.inputs import AudioInputs
+from retrograd.data.audio.settings import AudioSettings
 from retrograd.data.cells.notation import Notation
 from retrograd.data.cells.precision import floats
 from retrograd.data.images.boxes import Boxes
@@ -31,12 +33,12 @@ from retrograd.data.tables.target import Decoded, Labels, Link, Quantities, quan
 from retrograd.data.tables.typed import TypedTable
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.data.texts.settings import TextSettings
-from retrograd.data.texts.targets import Answer, NextToken
+from retrograd.data.texts.targets import Answer, NextToken, Transcript
 from retrograd.data.windows.inputs import WindowInputs
 
 FORMAT = 1
-Inputs = TableInputs | ArrayInputs | ImageInputs | TextInputs | CorpusInputs | WindowInputs
-Target = Labels | MultiLabels | Quantities | Masks | Boxes | NextToken | Answer
+Inputs = TableInputs | ArrayInputs | ImageInputs | AudioInputs | TextInputs | CorpusInputs | WindowInputs
+Target = Labels | MultiLabels | Quantities | Masks | Boxes | NextToken | Answer | Transcript
 
 
 @dataclass(frozen=True)
@@ -93,18 +95,20 @@ class Preprocessing:
         return {**batch, **targets}
 
     def rows_of(self, data: Any) -> Any:
-        """Return data as rows for `transform`: for images Images, for windows a table in order."""
+        """Return data as rows for `transform`: for images Images, for audio Sounds, for windows a table in order."""
         return self.inputs.rows_of(data, () if self.target is None else self.target.names)
 
     def settings(self, settings: DataSettings) -> DataSettings:
         """Return the settings for reading files with rows like those of training."""
         inputs, target = self.inputs, self.target
-        images, text = None, None
+        images, audio, text = None, None, None
         if isinstance(inputs, ImageInputs):
             images = ImageSettings(column=inputs.column, grid=target.cells if isinstance(target, Boxes) else None)
+        elif isinstance(inputs, AudioInputs):
+            audio = AudioSettings(column=inputs.column, sample_rate=inputs.form.rate)
         elif isinstance(inputs, (TextInputs, CorpusInputs)):
             text = TextSettings(column=inputs.column, next=isinstance(inputs, CorpusInputs))
-        return replace(settings, images=images, text=text)
+        return replace(settings, images=images, audio=audio, text=text)
 
     def decode(self, outputs: np.ndarray, *, link: Link = "logit") -> Decoded:
         """Return a network's outputs as labels and probabilities, or as values in their own unit.

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.data.arrays import Arrays
+from retrograd.data.audio.rows import Sounds
 from retrograd.data.builtin.generated import Rows
 from retrograd.data.images.inputs import ImageInputs
 from retrograd.data.images.rows import Images
@@ -30,17 +31,17 @@ LEAST_SIDE = 8  # of a table's columns that are a square grid: 16 or 25 measurem
 class Seen:
     """The rows of one part. `columns` are the names of the cells to show, `grid` those of the pixels of a square."""
 
-    rows: Table | Arrays | Images
+    rows: Table | Arrays | Images | Sounds
     columns: tuple[str, ...] = ()
     grid: tuple[str, ...] = ()
 
     def place(self, row: int) -> str:
-        """Return the place of a row in the user's data: `line 17`, `row 3`, or the file of an image."""
-        if isinstance(self.rows, Images) and self.rows.names is not None:
+        """Return the place of a row in the user's data: `line 17`, `row 3`, or the file of an image or sound."""
+        if isinstance(self.rows, Images | Sounds) and self.rows.names is not None:
             return self.rows.names[row]
         if isinstance(self.rows, Arrays):
             return self.rows.place(row)[1]
-        table = self.rows.table if isinstance(self.rows, Images) else self.rows
+        table = self.rows.table if isinstance(self.rows, Images | Sounds) else self.rows
         return f"row {row + 1}" if table is None else table.place(row)[1]
 
     def cells(self, row: int) -> dict[str, str]:
@@ -71,6 +72,8 @@ def seen_rows(rows: Rows, preprocessing: Preprocessing, count: int) -> Seen | No
     if isinstance(rows, Arrays):
         fits = len(rows) == count and rows.inputs["x"].nbytes <= MOST_BYTES
         return Seen(replace(rows, inputs={"x": rows.inputs["x"]})) if fits else None
+    if isinstance(rows, Sounds):
+        return Seen(rows) if len(rows) == count else None
     if isinstance(rows, Images):
         return Seen(rows) if len(rows) == count and isinstance(inputs, ImageInputs) else None
     if not isinstance(rows, Table) or len(rows) != count or not isinstance(inputs, (TableInputs, TextInputs)):

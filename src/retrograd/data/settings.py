@@ -20,13 +20,14 @@ from retrograd.base.quantities import (
     PositiveInt,
 )
 from retrograd.base.schema import Settings
+from retrograd.data.audio.settings import AudioSettings
 from retrograd.data.builtin.settings import InlineRows, row_problems
 from retrograd.data.images.settings import ImageSettings
 from retrograd.data.split.settings import SplitSettings
 from retrograd.data.texts.settings import TextSettings
 from retrograd.data.windows.settings import WindowSettings
 
-NOISY = ("circles", "moons", "spirals", "sine", "shapes", "waves", "demand")
+NOISY = ("circles", "moons", "spirals", "sine", "shapes", "waves", "demand", "tones")
 GENERATED = (*NOISY, "number_words", "reviews", "tales")
 BUILTINS = ("xor", "and", *GENERATED, "digits", "iris", "wine", "breast_cancer", "diabetes")
 USUAL_NAMES = ("target", "label", "class", "y")
@@ -46,6 +47,7 @@ Task = Literal[
     "detection",
     "next_token",
     "answer",
+    "transcription",
 ]
 Scale = Annotated[
     Literal["none", "standard", "robust", "log", "minmax"] | dict[Literal["divide"], PositiveFloat],
@@ -65,7 +67,7 @@ class DataSettings(Settings):
     """The source of the data and how they become numbers.
 
     Either `builtin` or `path`: CSV, TSV, ARFF, JSON, JSONL, Parquet, Feather, XLSX, SQLite, NPY, NPZ (most also as .gz,
-    .bz2, .xz, .zst, .zip); a folder or pattern (`parts/*.csv`) of such files, or a folder of images or of text files.
+    .bz2, .xz, .zst, .zip); a folder or pattern (`parts/*.csv`) of such files, or a folder of images, sounds or texts.
     `None` leaves it to the kind of data. Tables are standardised, images divided by 255, arrays and most built-ins
     left unchanged.
     """
@@ -73,7 +75,7 @@ class DataSettings(Settings):
     builtin: Annotated[BuiltinName, Words("a bundled or generated data set")] = None
     path: Annotated[
         str | None,
-        Words("the data file, a pattern such as `parts/*.csv`, or a folder of tables, images or texts"),
+        Words("the data file, a pattern such as `parts/*.csv`, or a folder of tables, images, sounds or texts"),
     ] = None
     rows: Annotated[
         InlineRows | None, Words("the rows themselves, each a list of cells, the target last", why="taken as they are")
@@ -167,6 +169,7 @@ class DataSettings(Settings):
     split: Annotated[SplitSettings, Words("the split of the rows into training, validation and test part")] = SPLIT
     # data that are no plain table
     images: Annotated[ImageSettings | None, Words("the location and decoding of images")] = None
+    audio: Annotated[AudioSettings | None, Words("the decoding of sounds, and the bands of their features")] = None
     text: Annotated[TextSettings | None, Words("the tokens of texts, and the task learned from them")] = None
     windows: Annotated[WindowSettings | None, Words("the windows of rows for a forecast")] = None
     # how files are read
@@ -275,7 +278,7 @@ class DataSettings(Settings):
             yield Problem("samples", "the data are not generated", f"only {', '.join(GENERATED)} are generated")
         if self.noise is not None and self.builtin not in NOISY:
             yield Problem("noise", "the data have none", f"only {', '.join(NOISY)} have")
-        named = [name for name in ("images", "text", "windows") if getattr(self, name) is not None]
+        named = [name for name in ("images", "audio", "text", "windows") if getattr(self, name) is not None]
         yield from (Problem(name, f"set together with `{named[0]}`", "keep one of them") for name in named[1:])
         if self.decimal is not None and self.decimal == self.thousands:
             yield Problem("thousands", "the same as the decimal mark", "give one of them")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ import polars as pl
 
 from retrograd.base.errors import ConfigError, DataError, RetrogradWarning
 from retrograd.data.arrays import Arrays, as_arrays
+from retrograd.data.audio.reading import read_sound_folder, sounds_of_arrays, sounds_of_table
+from retrograd.data.audio.rows import Sounds
+from retrograd.data.audio.settings import AudioSettings
+from retrograd.data.audio.wav import SUFFIXES as SOUND_SUFFIXES
 from retrograd.data.builtin.builtin import TARGET, read_builtin
 from retrograd.data.builtin.generated import Rows
 from retrograd.data.builtin.inline import inline_table
@@ -37,7 +42,8 @@ from retrograd.data.texts.corpus import Corpus, corpus_of
 from retrograd.data.texts.reading import TEXT, corpus_of_table, read_text_file, read_text_folder, text_column
 from retrograd.data.texts.settings import TextSettings
 
-KNOWN_SUFFIXES = (*dict.fromkeys((*SEPARATED, *READERS)), *IMAGE_SUFFIXES)
+KNOWN_SUFFIXES = (*dict.fromkeys((*SEPARATED, *READERS)), *IMAGE_SUFFIXES, *SOUND_SUFFIXES)
+FOLDER_SUFFIXES = (*IMAGE_SUFFIXES, *SOUND_SUFFIXES, *TEXT_SUFFIXES)  # of folders that hold no tables
 
 
 class NoPlainTableError(ConfigError):
@@ -126,7 +132,9 @@ def frame_source(table: Table, parts: dict[str, Table], settings: DataSettings) 
     return Source(table.where, settings, special_rows(table, settings), others, digest, tokenizer)
 
 
-def arrays_source(rows: Arrays | Images, parts: Mapping[str, Arrays | Images], settings: DataSettings) -> Source:
+def arrays_source(
+    rows: Arrays | Images | Sounds, parts: Mapping[str, Arrays | Images | Sounds], settings: DataSettings
+) -> Source:
     """Return a source of arrays."""
     digest = joined_digest([part.digest for part in (rows, *parts.values())])
     return Source(rows.where, settings, rows, dict(parts), digest)
@@ -138,7 +146,8 @@ def _builtin_source(settings: DataSettings) -> Source:
     if builtin.is_truth_table and split.method == "auto":
         split = replace(split, method="none")
     settings_here = replace(settings, scale=settings.scale or builtin.scale, split=split)
-    if settings.text is None or settings.text.answer is None:
+    texts = (settings.text and settings.text.answer, settings.audio and settings.audio.transcript)
+    if not any(texts):
         settings_here = replace(settings_here, target=settings.target or TARGET)
     if builtin.task is not None and settings.task == "auto" and not settings.targets:
         settings_here = replace(settings_here, task=builtin.task)  # type: ignore[arg-type]
@@ -148,19 +157,21 @@ def _builtin_source(settings: DataSettings) -> Source:
 
 
 def with_kind(path: Path, settings: DataSettings) -> DataSettings:
-    """Return the settings with the section for a folder's files: `images` or `text`."""
-    if not path.is_dir() or settings.images is not None or settings.text is not None:
+    """Return the settings with the section for a folder's files: `images`, `audio` or `text`."""
+    if not path.is_dir() or (settings.images or settings.audio or settings.text) is not None:
         return settings
     if any(files_below(path, IMAGE_SUFFIXES)):
         return replace(settings, images=ImageSettings())
+    if any(files_below(path, SOUND_SUFFIXES)):
+        return replace(settings, audio=AudioSettings())
     if any(tables_below(path)):
         return settings
     if any(files_below(path, TEXT_SUFFIXES)):
         return replace(settings, text=TextSettings())
     raise DataError(
-        "not a regular file, and a folder without tables, images or text files",
+        "not a regular file, and a folder without tables, images, sounds or text files",
         where=str(path),
-        cure=f"expected files ending in {', '.join(('.csv', '.parquet', *IMAGE_SUFFIXES, *TEXT_SUFFIXES))}",
+        cure=f"expected files ending in {', '.join(('.csv', '.parquet', *FOLDER_SUFFIXES))}",
     )
 
 
@@ -185,17 +196,19 @@ def read_parts(path: Path, settings: DataSettings) -> dict[str, Rows]:
     where = str(path)
     if path.is_dir():
         settings = with_kind(path, settings)
-        if settings.images is None and settings.text is None:
+        read, suffixes = _folder_of(settings)
+        if read is None:
             return {"train": special_rows(read_tables(tables_below(path), settings, where), settings)}
-        suffixes = TEXT_SUFFIXES if settings.images is None else IMAGE_SUFFIXES
         places = part_folders(path, suffixes) or {"train": path}
-        return {part: _read_folder(place, settings) for part, place in places.items()}
+        return {part: read(place) for part, place in places.items()}
     if is_pattern(path):
         return {"train": special_rows(read_tables(matching(path), settings, where), settings)}
     check_file(path, settings.max_bytes)
     suffix = Path(inner_name(path)).suffix
     if suffix in IMAGE_SUFFIXES:
         return {"train": Images((path,), where)}
+    if suffix.lower() in SOUND_SUFFIXES:
+        return {"train": Sounds((path,), where)}
     if settings.text is not None and suffix in TEXT_SUFFIXES:
         text = read_text_file(path, settings)
         is_corpus = settings.text.next
@@ -210,10 +223,12 @@ def read_parts(path: Path, settings: DataSettings) -> dict[str, Rows]:
     return _parts_of_arrays(content, settings, where)
 
 
-def special_rows(table: Table, settings: DataSettings) -> Table | Images | Corpus:
-    """Return the data of a table: the images at its paths, running text, or its rows."""
+def special_rows(table: Table, settings: DataSettings) -> Table | Images | Sounds | Corpus:
+    """Return the data of a table: the images or sounds at its paths, running text, or its rows."""
     if settings.images is not None:
         return images_of_table(table, settings.images)
+    if settings.audio is not None:
+        return sounds_of_table(table, settings.audio.column)
     if settings.text is not None and settings.text.next:
         return corpus_of_table(table, text_column(table, settings.text))
     return table
@@ -234,14 +249,22 @@ def _parts_of_arrays(arrays: dict[str, np.ndarray], settings: DataSettings, wher
     parts = {part: columns for part, columns in parts.items() if columns}
     if settings.images is not None:
         return {part: images_of_arrays(columns, target, where) for part, columns in parts.items()}
+    if settings.audio is not None:
+        rate = settings.audio.sample_rate
+        return {part: sounds_of_arrays(columns, rate, where, target) for part, columns in parts.items()}
     return {
         part: as_arrays(columns, columns.pop(target, None), keep_integers=settings.keep_integers, where=where)
         for part, columns in parts.items()
     }
 
 
-def _read_folder(path: Path, settings: DataSettings) -> Rows:
-    return read_text_folder(path, settings) if settings.images is None else read_image_folder(path, settings.images)
+def _folder_of(settings: DataSettings) -> tuple[Callable[[Path], Rows] | None, tuple[str, ...]]:
+    """Return the reader of a folder that holds no tables, and the suffixes of its files."""
+    if settings.images is not None:
+        return partial(read_image_folder, settings=settings.images), IMAGE_SUFFIXES
+    if settings.audio is not None:
+        return read_sound_folder, SOUND_SUFFIXES
+    return (None if settings.text is None else partial(read_text_folder, settings=settings)), TEXT_SUFFIXES
 
 
 def _labelled_parts(folder: Path, train: Rows, parts: dict[str, Rows]) -> tuple[dict[str, Rows], tuple[str, ...]]:
@@ -263,6 +286,8 @@ def _labelled_parts(folder: Path, train: Rows, parts: dict[str, Rows]) -> tuple[
 def _is_labelled(rows: Rows) -> bool:
     if isinstance(rows, Images):
         return rows.table is not None or rows.masks is not None
+    if isinstance(rows, Sounds):
+        return rows.table is not None
     return isinstance(rows, Corpus) or (isinstance(rows, Table) and LABEL in rows.names)
 
 
@@ -277,10 +302,12 @@ def _file_digests(path: Path, rows: Rows | None, max_bytes: int) -> list[str]:
     """Return the digest of a file and of the images that it names, or of a folder's files and of their names."""
     if path.is_dir():
         tables = tables_below(path) if isinstance(rows, Table) and (rows.origin or rows.where != str(path)) else []
-        return folder_digests(path, tables or files_below(path, (*IMAGE_SUFFIXES, *TEXT_SUFFIXES)), max_bytes)
+        return folder_digests(path, tables or files_below(path, FOLDER_SUFFIXES), max_bytes)
     named = matching(path) if is_pattern(path) else [path]
     if isinstance(rows, Images) and isinstance(rows.sources, tuple) and rows.sources != (path,):
         named += [*rows.sources, *(rows.masks if isinstance(rows.masks, tuple) else ())]
+    if isinstance(rows, Sounds) and rows.sources != (path,):
+        named += [source for source in rows.sources if isinstance(source, Path)]
     return [file_digest(file, max_bytes) for file in named]
 
 

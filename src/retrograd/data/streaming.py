@@ -13,6 +13,7 @@ import numpy as np
 
 from retrograd.base.errors import ConfigError, RetrogradWarning
 from retrograd.base.memory import host_bytes
+from retrograd.data.audio.wav import SUFFIXES as SOUND_SUFFIXES
 from retrograd.data.cache.entry import Entry, cache_root, locked
 from retrograd.data.cache.stored import Columns, cache_key, read_parts, read_seen, stored_seen, write_manifest
 from retrograd.data.images.decoding import SUFFIXES as IMAGE_SUFFIXES
@@ -160,10 +161,10 @@ def streamed_digest(settings: DataSettings, base_dir: Path) -> str | None:
 
 def _table_files(path: Path, settings: DataSettings) -> list[Path]:
     """Return the files of a plain table that can stay in them; none for other data."""
-    if settings.images is not None or settings.text is not None or settings.windows is not None:
+    if (settings.images or settings.audio or settings.text or settings.windows) is not None:
         return []
     if path.is_dir():
-        files = [] if any(files_below(path, IMAGE_SUFFIXES)) else tables_below(path)
+        files = [] if any(files_below(path, (*IMAGE_SUFFIXES, *SOUND_SUFFIXES))) else tables_below(path)
     else:
         files = matching(path) if is_pattern(path) else [path] if path.is_file() else []
     return files if all(Path(inner_name(file)).suffix in STREAMED for file in files) else []

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retrograd.base.errors import UsageError
+from retrograd.data.audio.inputs import AudioInputs
 from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset
 from retrograd.data.images.inputs import ImageInputs
@@ -60,7 +61,8 @@ def shapes_of(model: Model) -> dict[str, tuple[tuple[int, ...], str]]:
 def door_of(model: Model, text: bool = False) -> Door:
     """Return the door with the preprocessing inside.
 
-    Raises:  UsageError for rows whose preprocessing looks beyond them: series with a level each, a known future
+    Raises:  UsageError for sounds; for rows whose preprocessing looks beyond them: series with a level each, a known
+             future
     """
     inputs, notations = model.preprocessing.inputs, model.preprocessing.notations
     if isinstance(inputs, TableInputs):
@@ -76,9 +78,12 @@ def door_of(model: Model, text: bool = False) -> Door:
             return columns_of(model)
         others = tuple(name for name in model.network.columns if name != "x")
         return Scaled(inputs, Columns(shapes_of(model), others).entrances)
-    if inputs.levels is None and inputs.known is None:
+    if isinstance(inputs, AudioInputs):
+        what = "the power of a sound in its bands"
+    elif inputs.levels is None and inputs.known is None:
         return Windows(inputs, notations)
-    what = "the level of each series" if inputs.levels else "a known future"
+    else:
+        what = "the level of each series" if inputs.levels else "a known future"
     cure = "take the network's columns: --from-x (from_x=True)"
     raise UsageError(f"{what} is not made inside a file", where=model.config.name, cure=cure)
 

@@ -122,7 +122,7 @@ def _stamps(path: Path, prepared: Prepared) -> tuple[tuple[int, int, int], ...] 
     if (
         prepared.start is not None
         or is_streamed(dataset.train)
-        or (data and (data.images or data.text or data.windows))
+        or (data and (data.images or data.audio or data.text or data.windows))
     ):
         return None
     if sum(column.nbytes for column in dataset.train.values()) > MOST_BYTES:

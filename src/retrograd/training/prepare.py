@@ -249,7 +249,7 @@ def check_ensemble(prepared: Prepared) -> None:
         )
     if len(prepared.objectives) > 1 or "." in prepared.objectives[0].inputs[0]:
         raise ConfigError("an ensemble answers with one output, under one loss", where=where, cure="leave it out")
-    if task in ("detection", "next_token", "answer"):
+    if task in ("detection", "next_token", "answer", "transcription"):
         raise ConfigError(f"the answers of {task} are no values to be averaged", where=where, cure="leave it out")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from retrograd.data.audio.rows import Sounds
 from retrograd.data.images.boxes import Boxes
 from retrograd.data.images.masks import Masks
 from retrograd.data.images.reading import EDGES
@@ -21,13 +22,13 @@ FORMULA = r"^[=+\-@\t\r]"
 
 
 def predictions(model: Model, rows: Any, decoded: Decoded, spread: np.ndarray | None = None) -> pl.DataFrame:
-    """Return the predictions, beside the image's name, or the series and the last moment before the forecast.
+    """Return the predictions, beside the file's name, or the series and the last moment before the forecast.
 
     `spread` is the spread of an ensemble's members (see `Model.spread`).
     """
     inputs, target = model.preprocessing.inputs, model.preprocessing.target
-    names = rows.names if isinstance(rows, Images) else None
-    beside = {} if names is None else {"image": pl.Series(names)}
+    names = rows.names if isinstance(rows, Images | Sounds) else None
+    beside = {} if names is None else {"image" if isinstance(rows, Images) else "file": pl.Series(names)}
     if isinstance(inputs, WindowInputs):
         labels = {column.name: column for column in inputs.labels(rows)}
         beside |= {

@@ -1,4 +1,4 @@
-"""Generated built-in images, sequences and texts: small, each with something to learn."""
+"""Generated built-in images, sounds, sequences and texts: small, each with something to learn."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 import polars as pl
 
 from retrograd.data.arrays import Arrays
+from retrograd.data.audio.rows import Sounds
 from retrograd.data.images.rows import Box, Images
 from retrograd.data.table import Table
 from retrograd.data.texts.corpus import Corpus, corpus_of
 
-Rows = Table | Arrays | Images | Corpus
+Rows = Table | Arrays | Images | Sounds | Corpus
 Make = Callable[[np.random.Generator, int, float], Rows]
 SIDE = 32  # pixels of an image of shapes
 SHAPES = ("square", "disc", "cross")  # the mask's values 1, 2, 3; 0 is the background
@@ -82,6 +83,31 @@ def demand(rng: np.random.Generator, samples: int, noise: float) -> Table:
     y = 10 + 3 * np.sin(2 * np.pi * hour / 24) + 1.5 * np.sin(2 * np.pi * hour / 168) + 2 * late
     y = y + noise * rng.standard_normal(samples)
     return Table(pl.DataFrame({"hour": hour, "warmth": warmth.round(4), "y": y.round(4)}), "demand")
+
+
+NOTES = {"c": 523.25, "d": 587.33, "e": 659.26, "g": 783.99, "a": 880.0}  # hertz, of a scale without semitones
+TONE_RATE = 4000  # samples a second
+LOUDNESS, SECONDS, REST = (0.2, 0.8), (0.12, 0.3), (0.03, 0.1)  # least and most: of a note, and of the rest after it
+
+
+def tones(rng: np.random.Generator, samples: int, noise: float) -> Sounds:
+    """Return melodies of two to five notes in noise: their `notes`, and `y`, the last of them."""
+    sounds, melodies = [], []
+    for _ in range(samples):
+        notes = [str(note) for note in rng.choice(list(NOTES), rng.integers(2, 6))]
+        sound = np.concatenate([part for note in notes for part in _played(rng, NOTES[note])])
+        sounds.append((sound + noise * rng.standard_normal(len(sound))).astype(np.float32))
+        melodies.append(notes)
+    columns = {"notes": [" ".join(notes) for notes in melodies], "y": [notes[-1] for notes in melodies]}
+    return Sounds(tuple(sounds), "tones", Table(pl.DataFrame(columns), "tones"), TONE_RATE)
+
+
+def _played(rng: np.random.Generator, hertz: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return a note that swells and fades, with a weaker octave, and the rest after it."""
+    turn = 2 * np.pi * hertz * np.arange(round(rng.uniform(*SECONDS) * TONE_RATE)) / TONE_RATE
+    swell = np.sin(np.pi * np.arange(len(turn)) / len(turn)) ** 0.5
+    note = rng.uniform(*LOUDNESS) * swell * (np.sin(turn + rng.uniform(0, 2 * np.pi)) + 0.3 * np.sin(2 * turn))
+    return note, np.zeros(round(rng.uniform(*REST) * TONE_RATE))
 
 
 # --------------------------------------------------------------------------------------------------------------- texts
@@ -188,6 +214,7 @@ SPECIAL: dict[str, tuple[Make, int, float]] = {  # how each is made, and its usu
     "shapes": (shapes, 1000, 0.1),
     "waves": (waves, 900, 0.3),
     "demand": (demand, 2000, 0.2),
+    "tones": (tones, 1000, 0.1),
     "number_words": (number_words, 3000, 0.0),
     "reviews": (reviews, 1000, 0.0),
     "tales": (tales, 1000, 0.0),

@@ -19,6 +19,7 @@ from retrograd.data.images.settings import ImageSettings
 from retrograd.data.read.folders import LABEL, files_below, folder_labels
 from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.table import SHOWN, Table
+from retrograd.data.tables.paths import path_column, paths_in
 from retrograd.present.wording import some_of
 
 PATH_NAMES = ("path", "file", "image", "filename")
@@ -64,39 +65,17 @@ def images_of_table(table: Table, settings: ImageSettings) -> Images:
 
     Raises:  DataError for a table without a column of paths, or with a row that lacks one
     """
-    folder = Path(table.where).parent
-    column = path_column(table, settings)
-    paths = paths_in(table, column, folder)
+    column = path_column(table, settings.column, PATH_NAMES, "images")
+    paths = paths_in(table, column)
     if settings.grid is not None and set(EDGES) <= set(table.names):
         return images_with_boxes(table, paths)
-    masks = tuple(paths_in(table, settings.masks, folder)) if settings.masks in table.names else None
+    masks = paths_in(table, settings.masks) if settings.masks in table.names else None
     left = table.frame.drop([name for name in (column, settings.masks) if name in table.names])
     others = Table(left, table.where, table.lines, table.missing_words) if left.width else None
-    return Images(tuple(paths), table.where, others, masks)
+    return Images(paths, table.where, others, masks)
 
 
-def path_column(table: Table, settings: ImageSettings) -> str:
-    """Return the name of the column that holds the paths."""
-    if settings.column is not None:
-        table.column(settings.column)
-        return settings.column
-    usual = [name for name in table.names if name.lower() in PATH_NAMES]
-    if not usual:
-        cure = "name it with `images: {column: ...}`"
-        raise DataError(f"no column of paths ({', '.join(PATH_NAMES)})", where=table.where, cure=cure)
-    return usual[0]
-
-
-def paths_in(table: Table, column: str, folder: Path) -> list[Path]:
-    """Return the paths in a column, meant from a folder."""
-    cells = words(table.column(column)).values
-    if cells.null_count():
-        where, line = table.place(int(cells.is_null().arg_true()[0]))
-        raise DataError(f"{line}, column '{column}': expected a path, found nothing", where=where)
-    return [folder / cell for cell in cells]
-
-
-def images_with_boxes(table: Table, paths: list[Path]) -> Images:
+def images_with_boxes(table: Table, paths: tuple[Path, ...]) -> Images:
     """Return each image once, with its objects; a row without edges says that an image has none.
 
     Raises:  DataError for edges that are no numbers, in the wrong order, or without a label

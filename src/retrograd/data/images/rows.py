@@ -6,7 +6,6 @@ import functools
 import hashlib
 import warnings
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from retrograd.data.images.decoding import Form, image_size
 from retrograd.data.images.depth import Survey, survey
 from retrograd.data.images.pixels import Pixels, Sources
 from retrograd.data.table import SHOWN, Table
+from retrograd.data.tables.paths import shown_paths
 from retrograd.present.wording import some_of
 
 
@@ -102,10 +102,7 @@ class Images:
     @property
     def names(self) -> tuple[str, ...] | None:
         """The files' names, as they may be shown beside predictions; None for an array."""
-        if isinstance(self.sources, np.ndarray):
-            return None
-        folder = Path(self.where) if Path(self.where).is_dir() else Path(self.where).parent
-        return tuple(str(p.relative_to(folder)) if p.is_relative_to(folder) else str(p) for p in self.sources)
+        return None if isinstance(self.sources, np.ndarray) else shown_paths(self.sources, self.where)
 
 
 def chosen(sources: Sources, rows: np.ndarray) -> Sources:

@@ -1,4 +1,4 @@
-"""Targets that are tokens: the next one of a text, or another text."""
+"""Targets that are tokens: the next one of a text, another text, or what is said in a sound."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import ConfigDict
 
 from retrograd.base.errors import DataError, UsageError
-from retrograd.data.cells.vocabulary import Vocabulary, padded
+from retrograd.data.cells.vocabulary import PADDING, Vocabulary, padded
 from retrograd.data.table import CellFaults, Table
 from retrograd.data.tables.target import Decoded, Link
 from retrograd.data.texts.reading import texts_in
@@ -72,11 +72,7 @@ class Answer:
 
         Raises:  DataError for a row without an answer, or an answer that is too long
         """
-        texts = texts_in(table, self.column)
-        faults = CellFaults(table)
-        faults.add(self.column, texts.is_null().arg_true(), "a text")
-        faults.raise_any("complete these rows, or leave them out")
-        encoded = [self.vocabulary.encode(text) for text in texts]
+        encoded = encoded_texts(table, self.column, self.vocabulary)
         longest = max(len(ids) for ids in encoded)
         if longest >= self.length:
             cure = f"set `answer_length: {longest + 1}` or larger"
@@ -95,3 +91,63 @@ class Answer:
     def decode(self, outputs: np.ndarray, link: Link = "logit") -> Decoded:
         """Return the texts of identifiers [rows, length]."""
         return Decoded(labels=np.array([self.vocabulary.decode(row) for row in outputs], object))
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What is written down of a sequence of steps, such as a sound's frames: labels for the loss `ctc`.
+
+    y = a, b, c, filled up with 0, which is also the blank between labels
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    column: str
+    vocabulary: Vocabulary
+    kind: Literal["transcript"] = "transcript"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The target's columns."""
+        return (self.column,)
+
+    @property
+    def units(self) -> int:
+        """The output units that the network needs: a logit for each identifier, the blank among them."""
+        return self.vocabulary.size
+
+    def columns(self, rows: Any) -> dict[str, Any]:
+        """Return `y`, int32 [rows, tokens of the longest].
+
+        Raises:  DataError for a row without a text
+        """
+        encoded = encoded_texts(rows.table, self.column, self.vocabulary)
+        return {"y": padded(encoded, max(1, *map(len, encoded)), self.column)}
+
+    def read(self, outputs: np.ndarray, there: np.ndarray | None = None) -> list[np.ndarray]:
+        """Return the identifiers of each row's likeliest alignment: repetitions are merged, then blanks taken out.
+
+        `there` are the steps that count, where the outputs have as many.
+        """
+        likeliest = outputs.argmax(-1)
+        if there is not None and there.shape == likeliest.shape:
+            likeliest = np.where(there, likeliest, PADDING)
+        changed = np.diff(likeliest, axis=1, prepend=PADDING) != 0
+        return [row[new & (row != PADDING)] for row, new in zip(likeliest, changed, strict=True)]
+
+    def decode(self, outputs: np.ndarray, link: Link = "logit", there: np.ndarray | None = None) -> Decoded:
+        """Return the texts of logits [rows, steps, identifiers]."""
+        texts = [self.vocabulary.decode(row) for row in self.read(outputs, there)]
+        return Decoded(labels=np.array(texts, object))
+
+
+def encoded_texts(table: Table, column: str, vocabulary: Vocabulary) -> list[np.ndarray]:
+    """Return the identifiers of a column's texts.
+
+    Raises:  DataError for a row without a text
+    """
+    texts = texts_in(table, column)
+    faults = CellFaults(table)
+    faults.add(column, texts.is_null().arg_true(), "a text")
+    faults.raise_any("complete these rows, or leave them out")
+    return [vocabulary.encode(text) for text in texts]

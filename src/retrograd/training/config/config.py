@@ -50,6 +50,7 @@ DEFAULT_LOSS = {
     "segmentation": "cross_entropy",
     "next_token": "cross_entropy",
     "answer": "cross_entropy",
+    "transcription": "ctc",
 }
 
 

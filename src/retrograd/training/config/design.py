@@ -112,7 +112,7 @@ def layers_for(dataset: Dataset) -> tuple[list[Any], str]:
             raise ConfigError("no network is chosen for texts without a target", where="network", cure=OWN_NETWORK)
         hidden = hidden_layers(rows)
         return [*joined_inputs(dataset.train, dataset.sizes), *hidden, last_layer(task)], joined_words(dataset.train)
-    if task in ("detection", "answer") or (task == "unsupervised" and x.ndim > 2):
+    if task in ("detection", "answer", "transcription") or (task == "unsupervised" and x.ndim > 2):
         raise ConfigError(f"no network is chosen for {task} of such data", where="network", cure=OWN_NETWORK)
     last = last_layer(task)
     if x.ndim == 4:
@@ -127,6 +127,8 @@ def layers_for(dataset: Dataset) -> tuple[list[Any], str]:
         joined = [{"flatten": {}, "inputs": KNOWN}, {"concat": {}, "inputs": ["gru_1", "flatten_1"]}]
         why = "a recurrent layer reads the history in order; what is known of the horizon is appended to it"
         return [{"gru": {"units": 32}}, *joined, {"dense": {"units": 32, "activation": "relu"}}, last], why
+    if x.ndim == 3 and "mask" in dataset.train:
+        return [{"gru": 32, "inputs": ["x", "mask"]}, last], "a recurrent layer reads the frames in order, to the last"
     if x.ndim == 3:
         return [{"gru": 32}, last], "a recurrent layer reads the history in order"
     hidden = hidden_layers(rows)

@@ -27,7 +27,7 @@ from retrograd.data.settings import DataSettings
 from retrograd.data.source import read_file
 from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.target import Decoded
-from retrograd.data.texts.targets import Answer
+from retrograd.data.texts.targets import Answer, Transcript
 from retrograd.data.windows.levels import at_level
 from retrograd.network.layer import Spec
 from retrograd.network.network import Network, Variables
@@ -90,8 +90,8 @@ class Model:
         return self.preprocessing.classes
 
     def predict(self, data: Any, report: Report | None = None) -> Any:
-        """Return labels for classes (masks for segmentation, texts for answers), or values in the target's unit, for
-        rows of a file, folder, frame or array; for detection a list of each image's boxes (see `decode`).
+        """Return labels for classes (masks for segmentation, texts for answers and transcripts), or values in the
+        target's unit, for rows of a file, folder, frame or array; for detection each image's boxes (see `decode`).
 
         Shapes:  rows -> [rows]; for several targets [rows, targets]; masks [rows, height, width]
         """
@@ -130,6 +130,8 @@ class Model:
         target, link = self.preprocessing.target, link_of(self.evaluator.main.loss)
         if isinstance(target, Answer):
             return target.decode(answers(self, columns))
+        if isinstance(target, Transcript):
+            return target.decode(self.evaluator.outputs(self.variables, columns), link, columns.get("mask"))
         outputs = self.evaluator.each_output(self.variables, columns)
         with self._reading():
             decoded = Decoded.joined([self.preprocessing.decode(part, link=link) for part in outputs])

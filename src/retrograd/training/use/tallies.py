@@ -1,4 +1,4 @@
-"""Metrics that are added up portion by portion: of plain targets, of masks, of tokens, of boxes."""
+"""Metrics that are added up portion by portion: of plain targets, of masks, of tokens, of transcripts, of boxes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Protocol
 import numpy as np
 from typing_extensions import override
 
+from retrograd.data.cells.vocabulary import PADDING
 from retrograd.data.images.boxes import Boxes
 from retrograd.data.images.masks import Masks
 from retrograd.data.preprocessing import Target
 from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.target import Labels, Link, Quantities
-from retrograd.data.texts.targets import Answer, NextToken
+from retrograd.data.texts.targets import Answer, NextToken, Transcript
 from retrograd.data.windows.levels import LEVEL, SPREAD, at_level
 from retrograd.training.use.detection import average_precision
 from retrograd.training.use.metrics import Judged, class_metrics, judged, label_metrics, regression_metrics
@@ -155,6 +156,42 @@ class TokenTally(Tally):
         return {"accuracy": self.right / self.count, "perplexity": float(np.exp(surprise))}
 
 
+class TranscriptTally(Tally):
+    """Of transcripts: how many are without a mistake, and how many mistakes are in the others."""
+
+    names = ("accuracy", "error_rate")
+
+    def __init__(self, target: Transcript) -> None:
+        self.target = target
+        self.right = self.rows = self.mistakes = self.tokens = 0
+        self.finite = True
+
+    @override
+    def add(self, output: np.ndarray, columns: Columns) -> None:
+        self.finite &= bool(np.isfinite(output).all())
+        for found, padded in zip(self.target.read(output, columns.get("mask")), columns["y"], strict=True):
+            truth = np.asarray(padded)[np.asarray(padded) != PADDING]
+            distance = edits(found, truth)
+            self.right, self.rows = self.right + (distance == 0), self.rows + 1
+            self.mistakes, self.tokens = self.mistakes + distance, self.tokens + len(truth)
+
+    def scores(self, full: bool) -> dict[str, float]:
+        """Return the share of transcripts without a mistake, and mistakes for each token that is there."""
+        if not self.finite:
+            return {}
+        return {"accuracy": self.right / self.rows, "error_rate": self.mistakes / max(1, self.tokens)}
+
+
+def edits(found: np.ndarray, truth: np.ndarray) -> int:
+    """Return the fewest insertions, deletions and exchanges that turn one sequence into another (Levenshtein)."""
+    costs = list(range(len(truth) + 1))
+    for i, token in enumerate(found, 1):
+        before, costs[0] = costs[0], i
+        for j, true in enumerate(truth, 1):
+            before, costs[j] = costs[j], min(costs[j] + 1, costs[j - 1] + 1, before + int(token != true))
+    return costs[-1]
+
+
 class BoxTally(Tally):
     """Of boxes: every cell's box, score and class, and the true ones."""
 
@@ -197,6 +234,8 @@ def tally_of(target: Target | None, compared: tuple[str, ...], shape: tuple[int,
         return MaskTally(target) if len(shape) == 4 else None
     if isinstance(target, (NextToken, Answer)):
         return TokenTally(target.vocabulary.no_target) if len(shape) == 3 else None
+    if isinstance(target, Transcript):
+        return TranscriptTally(target) if len(shape) == 3 else None
     if len(shape) != 2:
         return None
     return ClassTally(target, link) if isinstance(target, Labels) else PlainTally(target, link)

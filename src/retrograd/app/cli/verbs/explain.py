@@ -77,7 +77,7 @@ def place_of(what: str, runs: Path) -> Path | None:
     if Path(what).is_file():
         return existing_file(Path(what))
     if is_pattern(Path(what)) or (Path(what).is_dir() and not (Path(what) / CONFIG).exists()):
-        return existing_data(Path(what))  # a folder of images, texts or a table's parts
+        return existing_data(Path(what))  # a folder of images, sounds, texts or a table's parts
     try:
         manual(what)
     except UsageError as unknown:
