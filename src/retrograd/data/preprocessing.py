@@ -167,6 +167,8 @@ class Preprocessing:
         columns: dict[str, Any] = {}
         if isinstance(self.target, (Labels, MultiLabels, Quantities)):
             columns["y"] = self.target.encode(self.inputs.target_table(rows))
+        elif isinstance(self.target, Transcript):
+            columns |= self.target.columns(self.inputs.target_table(rows))
         elif self.target is not None:
             columns |= self.target.columns(rows)
         weights = rows.weight if isinstance(rows, Arrays) else None

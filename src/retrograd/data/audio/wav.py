@@ -24,7 +24,6 @@ OTHERS = {
     b"FORM": "an AIFF file",
     b"ID3\x03": "an MP3 file",
     b"ID3\x04": "an MP3 file",
-    b"caff": "a CAF file",
 }
 UNKNOWN_SIZE = 0xFFFFFFFF  # of sound that was written to a pipe: it ends with the file
 LARGEST_FILE = 1 << 40  # bytes; the limit of the settings has been checked by now

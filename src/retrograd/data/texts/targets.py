@@ -116,12 +116,12 @@ class Transcript:
         """The output units that the network needs: a logit for each identifier, the blank among them."""
         return self.vocabulary.size
 
-    def columns(self, rows: Any) -> dict[str, Any]:
+    def columns(self, table: Table) -> dict[str, Any]:
         """Return `y`, int32 [rows, tokens of the longest].
 
         Raises:  DataError for a row without a text
         """
-        encoded = encoded_texts(rows.table, self.column, self.vocabulary)
+        encoded = encoded_texts(table, self.column, self.vocabulary)
         return {"y": padded(encoded, max(1, *map(len, encoded)), self.column)}
 
     def read(self, outputs: np.ndarray, there: np.ndarray | None = None) -> list[np.ndarray]:

@@ -47,9 +47,9 @@ def predict(
 ) -> None:
     """Predict for new rows, as CSV or, with --json, as a list of objects.
 
-    Preprocessing is part of the model: give it raw columns in any order, or a file or folder of images, sounds or texts like
-    those it was trained on, or - to read rows (CSV or JSON) from standard input. The last row holds the forecast that
-    follows a series.
+    Preprocessing is part of the model: give it raw columns in any order, or a file or folder of images, sounds or texts
+    like those it was trained on, or - to read rows (CSV or JSON) from standard input. The last row holds the forecast
+    that follows a series.
 
     Standard output shows control characters as \\x1b; a file (-o) contains them unchanged.
     """
