@@ -35,6 +35,9 @@ def test_adapted_layers_begin_as_they_were_and_merge_into_what_they_compute():
     assert (y(params) == plain(first)).all()
     assert np.abs(y(moved) - y(params)).max() > 0.1
     np.testing.assert_allclose(y(moved), plain(merged(adapted, moved)), atol=1e-6)
+    members = jax.tree.map(lambda value: np.stack([value, 2 * value]), moved)
+    jax.tree.map(np.testing.assert_array_equal, jax.tree.map(lambda value: value[0], merged(adapted, members, 2)),
+                 merged(adapted, moved))  # fmt: skip
 
 
 def test_backward_of_an_adapted_layer_is_its_adjoint():
@@ -63,5 +66,11 @@ def test_a_pattern_without_layers_and_a_layer_without_weights_are_refused():
     network = rg.Network(rg.Dense(3), rg.Tanh())
     with pytest.raises(ConfigError, match="no layer matches"):
         rg.adapt(network, "*/attention")
+    tied = rg.Network(
+        rg.named(rg.Embedding(4, 9), "tokens"), rg.named(rg.Dense(9), "head", share={"weight": "tokens/weight.T"})
+    )
+    for layer in ("tokens", "head"):
+        with pytest.raises(ConfigError, match="head shares the weights of tokens"):
+            rg.adapt(tied, layer)
     with pytest.raises(ConfigError, match="tanh has no weights"):
         rg.adapt(network, "tanh_1").init(jax.random.key(0), {"x": np.zeros((2, 3), np.float32)})

@@ -135,13 +135,16 @@ def test_data_outside_of_the_folder_are_refused(client, tmp_path, data):
             answer = client.post(path, {"text": text})
             assert answer.status == status
             assert "outside of the data folder" in answer.json["problems"][0]["message"]
+    answer = client.post("/api/train", {"text": f"weights: {{path: '{tmp_path}'}}\nnetwork: [dense: 1]\n"})
+    assert "outside of the data folder" in answer.json["problems"][0]["message"]
     assert client.studio.bench.asked == []
 
 
 def test_data_below_the_folder_become_absolute(tmp_path):
     (tmp_path / "house.csv").touch()
-    values = {"data": {"path": "house.csv", "target": "price"}}
-    assert changes_for(values, (tmp_path.resolve(),), {}) == [f"data.path={tmp_path.resolve()}/house.csv"]
+    values = {"data": {"path": "house.csv", "target": "price"}, "weights": {"path": "gpt2"}}
+    below = tmp_path.resolve()
+    assert changes_for(values, (below,), {}) == [f"data.path={below}/house.csv", f"weights.path={below}/gpt2"]
 
 
 def test_a_run_from_elsewhere_whose_data_lie_outside_is_shown_but_not_computed(client, write):

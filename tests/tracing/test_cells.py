@@ -82,6 +82,7 @@ def test_a_chain_leads_from_a_weight_to_the_loss(opener):
 @pytest.mark.parametrize(
     ("key", "words"),
     [("output:nothing[0]", "no node"), ("delta:dense_1[0]", "the shape is"), ("grad:dense_1/weight[0,99]", "the shape is"),
+     ("grad:dense_1/weight[0,1,2]", "the shape is"),
      ("grad:dense_1/x[0]", "no parameter"), ("slope:dense_1[0,0]", "expected output, delta, grad"), ("delta:x[0,0]", "no node")],
 )  # fmt: skip
 def test_a_number_that_is_not_there_is_refused(opener, key, words):

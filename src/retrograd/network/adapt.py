@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from typing_extensions import override
@@ -91,7 +92,7 @@ def adapt(
 
     `alpha` is twice the rank unless given. What is to stay as it is, freeze; a configuration's `adapt:` does.
 
-    Raises:  ConfigError for a pattern that no layer's path matches
+    Raises:  ConfigError for a pattern that no layer's path matches, and for a layer that shares weights with another
     """
     patterns = [layers] if isinstance(layers, str) else list(layers)
     names = [node.name for node in network.nodes]
@@ -99,14 +100,26 @@ def adapt(
         if not any(fnmatchcase(name, pattern) for name in names):
             raise ConfigError(f"no layer matches '{pattern}'", where="adapt.layers", cure=did_you_mean(pattern, names))
     scale = (2 * rank if alpha is None else alpha) / rank
+    chosen = {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
+    _refuse_shared(network, chosen)
     return network.with_nodes(
         tuple(
             replace(node, layer=Adapted(node.layer, rank=rank, scale=scale))
-            if any(fnmatchcase(node.name, pattern) for pattern in patterns) and not isinstance(node.layer, Adapted)
+            if node.name in chosen and not isinstance(node.layer, Adapted)
             else node
             for node in network.nodes
         )
     )
+
+
+def _refuse_shared(network: Network, chosen: set[str]) -> None:
+    """Refuse weights that two layers read: A B would be added for one of them alone."""
+    for node in network.nodes:
+        for name, path in node.share:
+            owner = path.rpartition("/")[0]
+            if "weight" in name and chosen & {owner, node.name}:
+                message = f"{node.name} shares the weights of {owner}: neither can be adapted"
+                raise ConfigError(message, where="adapt.layers", cure="leave both out")
 
 
 def adapters(network: Network) -> dict[str, Adapted]:
@@ -114,7 +127,11 @@ def adapters(network: Network) -> dict[str, Adapted]:
     return {node.name: node.layer for node in network.nodes if isinstance(node.layer, Adapted)}
 
 
-def merged(network: Network, params: Mapping[str, Params]) -> dict[str, Params]:
-    """Return parameters for the network without adaptation, with A B added to the weights: it computes the same."""
+def merged(network: Network, params: Mapping[str, Params], members: int = 1) -> dict[str, Params]:
+    """Return parameters for the network without adaptation, with A B added to the weights: it computes the same.
+
+    Those of several members have the members first.
+    """
     adapted = adapters(network)
-    return {node: adapted[node].merged(own) if node in adapted else dict(own) for node, own in params.items()}
+    ways = {name: layer.merged if members == 1 else jax.vmap(layer.merged) for name, layer in adapted.items()}
+    return {node: ways[node](own) if node in adapted else dict(own) for node, own in params.items()}

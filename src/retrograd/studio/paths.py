@@ -53,6 +53,10 @@ def _paths(
         text = data.get("text")
         if isinstance(text, Mapping) and isinstance(text.get("tokenizer"), str):
             yield "data.text.tokenizer", below(roots, text["tokenizer"], "data.text.tokenizer")
+    weights = values.get("weights")
+    path = weights.get("path") if isinstance(weights, Mapping) else weights
+    if path is not None:
+        yield "weights.path" if isinstance(weights, Mapping) else "weights", below(roots, str(path), "weights.path")
     training = values.get("training")
     start = training.get("start") if isinstance(training, Mapping) else None
     if start is not None:

@@ -199,7 +199,7 @@ def plane(run: str, steps: Sequence[int]) -> dict[str, Any]:
 
 def plane_sampler(path: Path) -> tuple[PlaneSampler | None, tuple[float, float]]:
     """Return what draws a run's answers, if its network is one of two inputs, and the ends of its targets."""
-    config = stored_config(RunFolder(path))
+    config = dataclasses.replace(stored_config(RunFolder(path)), distributed=None)  # this process is alone
     prepared = prepare_again(RunFolder(path), config, dataset_of(config))
     first = prepared.first()
     if not may_sample(prepared, first):

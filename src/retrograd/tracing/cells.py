@@ -132,12 +132,14 @@ class Opener:
         for which, slope in enumerate(slopes):
             if slope.dtype == jax.dtypes.float0:  # of integers
                 continue
+            slope = np.asarray(slope)
             for at in places(slope):
                 name = entry(f"{node.path}/weight", (at[-1], index[-1])) if is_dense else "weight"
                 yield Part((self._input(node, which, at), Factor(name, float(slope[at]))))
         if "bias" in grads:
-            for at in places(grads["bias"]):
-                value = float(grads["bias"][at])
+            slope = np.asarray(grads["bias"])
+            for at in places(slope):
+                value = float(slope[at])
                 bias = Factor(entry(f"{node.path}/bias", at), float(node.params["bias"][at]))
                 yield Part((bias,) if value == 1 else (bias, Factor("times", value)))
 
@@ -181,6 +183,7 @@ class Opener:
         owner = next((one for one in self.step.parameters if one.path == path), None)
         if owner is None:
             raise UsageError(f"there is no parameter '{path}'", where=path)
+        value = number_at(owner.gradient, index, path)
         summands: list[Part] = []
         for use in owner.uses:
             node = self.nodes[use]
@@ -193,7 +196,7 @@ class Opener:
             summands += self._chain(node, one, [jnp.zeros_like(x) for x in node.inputs], at, name)
         name = f"∂L/∂ {entry(path, index)}"
         words = "each number of the output that the weight reaches: how much it moves it, times its delta"
-        return self._chained(name, number_at(owner.gradient, index, path), words, summands)
+        return self._chained(name, value, words, summands)
 
     def _chain(self, node: NodeNumbers, params: Any, inputs: list[Any], index: Index, of: str) -> Iterator[Part]:
         """Yield dy_k/d(a direction) times the delta of y_k; `of` names the parameter, else it is an input."""
@@ -208,6 +211,7 @@ class Opener:
 
             fixed = (jax.tree.map(jnp.asarray, node.params), *(jnp.asarray(node.inputs[i]) for i in exact))
             _, slopes = jax.jvp(run, fixed, (params, *(inputs[i] for i in exact)))
+            slopes = np.asarray(slopes)
             for k in places(slopes):
                 yield Part((self._slope(node, k, index, of, float(slopes[k])), self._delta(reference, delta, k)))
 

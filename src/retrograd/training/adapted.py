@@ -38,8 +38,9 @@ def with_frozen_base(
         return config
     train = drawn if config.adapt.train is None else config.adapt.train
     select(params, train, "adapt.train") if train else None
-    base = [f"{node}/{name}" for node, own in without_adapters(network, params).items() for name in own]
-    more = tuple(path for path in base if not matches(path, train) and not matches(path, config.freeze))
+    more = tuple(
+        path for path in _base(network, params) if not matches(path, train) and not matches(path, config.freeze)
+    )
     return dataclasses.replace(
         config, freeze=(*config.freeze, *more), adapt=dataclasses.replace(config.adapt, train=train)
     )
@@ -56,7 +57,20 @@ def without_adaptation(model: Model) -> Model:
     """Return the model that computes the same with A B added to its weights; itself, if nothing is adapted."""
     if model.config.adapt is None:
         return model
-    config = dataclasses.replace(model.config, adapt=None, freeze=())
+    base = _base(model.network, model.variables.params)
+    config = dataclasses.replace(
+        model.config, adapt=None, freeze=tuple(pattern for pattern in model.config.freeze if pattern not in base)
+    )
     network, objectives = config.build({}, model.facts["task"], tuple(model.facts["columns"]))
-    variables = Variables(merged(model.network, model.variables.params), model.variables.state)
-    return dataclasses.replace(model, config=config, network=network, objectives=tuple(objectives), variables=variables)
+
+    def plain(variables: Variables) -> Variables:
+        return Variables(merged(model.network, variables.params, model.members), variables.state)
+
+    average = None if model.average is None else plain(model.average)
+    return dataclasses.replace(model, config=config, network=network, objectives=tuple(objectives),
+                               variables=plain(model.variables), average=average)  # fmt: skip
+
+
+def _base(network: Network, params: Mapping[str, Any]) -> list[str]:
+    """Return the paths of what is not an adapter."""
+    return [f"{node}/{name}" for node, own in without_adapters(network, params).items() for name in own]

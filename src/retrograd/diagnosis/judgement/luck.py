@@ -15,12 +15,12 @@ GAIN, MORE = 0.02, 1.25  # a shortfall that a repair could verifiably remove; an
 
 
 def granted(scores: Sequence[float], luck: float = ERRORS) -> float:
-    """Return the mean of several seeds' scores plus `errors` standard errors: a score within reach of further seeds."""
+    """Return the mean of several seeds' scores plus `luck` standard errors, but no more than the best seed reached."""
     mean = math.fsum(scores) / len(scores)
     if len(scores) < 2:
         return mean
     variance = math.fsum((score - mean) ** 2 for score in scores) / (len(scores) - 1)
-    return min(1.0, mean + luck * math.sqrt(variance / len(scores)))
+    return min(max(scores), mean + luck * math.sqrt(variance / len(scores)))
 
 
 def failed(measure: Measure) -> list[int]:

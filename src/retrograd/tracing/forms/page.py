@@ -56,7 +56,8 @@ def page_data(step: StepNumbers, writer: Writer, sections: Sequence[Section], f:
     stops = [_stop(section, f) for section in sections]
     if stops and stops[0]["phase"] == "input":
         stops[0]["blocks"] += images(step)
-    maps = {node.path: heat_maps(node, f) for node in step.nodes if isinstance(node.layer, MultiHeadAttention)}
+    maps = {node.path: heat_maps(node, f) for node in step.nodes
+            if isinstance(node.layer.wrapped or node.layer, MultiHeadAttention)}  # fmt: skip
     for stop in stops:
         if stop["phase"] == "forward":
             stop["blocks"] += maps.get(stop["node"], [])
@@ -92,9 +93,9 @@ def heat_maps(node: NodeNumbers, f: Figures) -> list[dict[str, Any]]:
     if not isinstance(node.output, Mapping) or not len(node.output["weights"]):
         return []
     row = np.asarray(node.output["weights"][0], np.float64)
-    heads = row.reshape(-1, *row.shape[-2:])[:MOST_PICTURES, :MOST_PLACES, :MOST_PLACES]
+    heads = np.nan_to_num(row.reshape(-1, *row.shape[-2:])[:MOST_PICTURES, :MOST_PLACES, :MOST_PLACES])
     largest = heads.max(initial=0.0)
-    cells = np.round(np.nan_to_num(heads) * (SHADES - 1) / (largest or 1.0)).astype(np.uint8).clip(0, SHADES - 1)
+    cells = np.round(heads * (SHADES - 1) / (largest or 1.0)).astype(np.uint8).clip(0, SHADES - 1)
     of = "each head" if row.ndim == 3 else "the mean over heads"
     words = f"weights of {of} for the first row, a line for each query, a column for each key: lightest is "
     return [{"images": [picture(head, LOGARITHMIC) for head in cells.tolist()], "title": words + f.number(largest)}]

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from retrograd.base.compilation.programs import ONCE, Program
-from retrograd.network.layer import Context
+from retrograd.network.layer import Context, Layer
 from retrograd.network.layers.attention.multi_head_attention import MultiHeadAttention
 from retrograd.network.network import Network, Variables, take
 from retrograd.network.precision import Precision, computing_in, in_precision
@@ -24,7 +24,7 @@ def attention_of(
     network: Network, variables: Variables, part: str, columns: Mapping[str, Any], precision: Precision
 ) -> Attention | None:
     """Return the weights of some nodes for the first row; None where no node puts them out."""
-    nodes = [n.name for n in network.nodes if isinstance(n.layer, MultiHeadAttention) and n.layer.output != "sequence"]
+    nodes = [n.name for n in network.nodes if _puts_weights_out(n.layer.wrapped or n.layer)]
     nodes = nodes[:MOST_NODES]
     if not nodes:
         return None
@@ -33,6 +33,10 @@ def attention_of(
     with computing_in(precision):
         weights = jax.device_get(program(*variables, in_precision(row, precision)))
     return Attention(part, tuple(map(_maps, nodes, weights)))
+
+
+def _puts_weights_out(layer: Layer) -> bool:
+    return isinstance(layer, MultiHeadAttention) and layer.output != "sequence"
 
 
 def _weights(network: Network, nodes: tuple[str, ...], params: Any, state: Any, row: Mapping[str, Any]) -> Any:

@@ -23,12 +23,12 @@ PLACED = (kinds.LearnedPositions, kinds.Positions)
 
 def can_step(network: Network) -> bool:
     """Return whether each layer sees of a sequence one token alone, or is causal self-attention."""
-    return network.columns == (DEFAULT_INPUT,) and all(_can(node.layer) for node in network.nodes)
+    return network.columns == (DEFAULT_INPUT,) and all(_can(node.layer, len(node.inputs)) for node in network.nodes)
 
 
-def _can(layer: Layer) -> bool:
+def _can(layer: Layer, inputs: int) -> bool:
     if isinstance(layer, kinds.MultiHeadAttention):
-        return layer.causal and layer.output == "sequence" and layer.reads in ((), ("query",))
+        return inputs == 1 and layer.causal and layer.output == "sequence" and layer.reads in ((), ("query",))
     if isinstance(layer, Activation):
         return layer.by_element
     return isinstance(layer, (*BY_TOKEN, *PLACED)) or (isinstance(layer, BY_LAST_AXIS) and layer.axes == 1)

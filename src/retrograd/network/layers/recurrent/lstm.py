@@ -36,7 +36,7 @@ NOTHING: Params = {}
             {"units": 3, "projection": 2, "peepholes": True, "bidirectional": True, "output": "all"},
             [(2, 3, 2), Input((2, 3), "mask"), (2, 4), (2, 6)],
         ),
-        ({"units": 2, "projection": 1}, [(1, 3, 2)]),
+        ({"units": 2, "projection": 2}, [(1, 3, 2)]),
         ({"units": 2, "peepholes": True, "backwards": True, "output": "sequence"}, [(2, 2, 1)]),
     ),
 )

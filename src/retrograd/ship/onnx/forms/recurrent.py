@@ -29,7 +29,7 @@ def recurrent(g: Graph, layer: Recurrent, weights: Weights, x: Value, *others: V
     count = len(layer.prefixes)
     initial = [g.op("Transpose", g.reshape(state, 0, count, width), perm=[1, 0, 2])
                for state, width in zip(states, layer.widths, strict=False)]  # fmt: skip
-    if mask is None and layer.widths[0] == int(layer.units):  # ONNX has no projection
+    if mask is None and getattr(layer, "projection", None) is None:  # ONNX has none
         sequence, *finals = _at_once(g, layer, weights, time_first, initial)
     else:
         sequence, *finals = _step_by_step(g, layer, weights, time_first, mask, initial)

@@ -18,7 +18,7 @@ from retrograd.ship.pruning.coupling import Place, coupled, tiled
 def recurrent(at: Place, layer: Recurrent, x: Labels, *others: Labels) -> Any:
     """Input weight [features, gates x units], recurrent weight [units, gates x units]."""
     directions, cells = [], []
-    projected = layer.widths[0] != int(layer.units)
+    projected = getattr(layer, "projection", None) is not None
     for prefix in layer.prefixes:
         unit = at.units("units", int(layer.units))
         state = at.channels.new(layer.widths[0]) if projected else unit
