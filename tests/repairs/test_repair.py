@@ -16,7 +16,7 @@ from retrograd.repairs.bundles import SOUND, bundles
 from retrograd.repairs.patch import difference, patched
 from retrograd.repairs.random_search import random_search
 from retrograd.repairs.repair import treat
-from retrograd.repairs.search import confirmed
+from retrograd.repairs.search import better, confirmed, settle_start
 from retrograd.repairs.trial import Budget, Candidate, Ward
 from retrograd.training.config.config import RunConfig, plain_config
 
@@ -174,6 +174,22 @@ def test_a_patch_replaces_single_entries_of_the_network():
     text = patched(TEXT, config(), after)
     assert parse(RunConfig, parse_document(text).values) == after
     assert "# the logit" in text
+
+
+def test_a_start_of_few_seeds_is_tried_with_further_ones_before_its_spread_refuses_a_gain(sick, monkeypatch):
+    ward = Ward(sick.program, source, Budget(10))
+    start, best = Candidate((), config(), {0: 0.88, 1: 0.68}), Candidate((), config(), {0: 0.97, 1: 0.97})
+    more = {2: 0.75, 3: 0.74}
+
+    def run(candidate, seeds):
+        candidate.scores |= {seed: more[seed] for seed in range(2, seeds)}
+        return True
+
+    monkeypatch.setattr(ward, "run", run)
+    assert not better(best, start)
+    settle_start(best, start, ward, 3)
+    assert better(best, start)
+    assert len(start.scores) == 3
 
 
 def test_a_candidate_knows_its_mean_and_its_spread():

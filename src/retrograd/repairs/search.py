@@ -40,6 +40,7 @@ def search(diagnosis: Diagnosis, ward: Ward, seeds: int) -> Search:
     ward.budget.spent += sum(run.steps for run in diagnosis.runs)
     result = Search(start, None, explore(diagnosis, ward, start), ward.budget)
     for chosen in finals(result, ward, seeds, reachable(diagnosis)):
+        settle_start(chosen, start, ward, seeds)
         if better(chosen, start):
             for candidate in dict.fromkeys((minimal(chosen, ward, result.tried), chosen)):
                 if better(candidate, start) and confirmed(candidate, start, ward, seeds):
@@ -101,6 +102,13 @@ def finals(search_so_far: Search, ward: Ward, seeds: int, enough: float) -> Iter
         seen.sort(key=lambda c: (-round((c.mean - RISK * ward.risks(c)) / NEAR), c.cost))
         if len(seen[0].scores) >= seeds or not ward.run(seen[0], len(seen[0].scores) + 1):
             yield seen.pop(0)
+
+
+def settle_start(chosen: Candidate, start: Candidate, ward: Ward, seeds: int) -> None:
+    """Try the start with further seeds while only the spread of its few ones stands against a gain."""
+    while chosen.mean - start.mean > GAIN and start.spread > chosen.spread and not better(chosen, start):
+        if len(start.scores) >= seeds + CONFIRM or not ward.run(start, len(start.scores) + 1):
+            return
 
 
 def confirmed(candidate: Candidate, start: Candidate, ward: Ward, seeds: int) -> bool:
