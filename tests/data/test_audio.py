@@ -202,6 +202,8 @@ def test_a_table_of_paths_may_have_any_target_and_folders_may_be_parts(tmp_path)
     data = load(settings)
     assert (data.task, data.train["x"].shape[1:]) == ("regression", (13, 8))
     assert "6 of them are longer and cut (`audio: {length: ...}`)" in data.notes
+    noted = load(DataSettings(path=str(tmp_path / "all.csv"))).notes
+    assert "'file' holds paths of sounds: `audio: {column: file}` reads them here" in noted
     for part, rows in (("train", 4), ("test", 2)):
         folder(tmp_path / "parts" / part, rows)
     assert load(DataSettings(path=str(tmp_path / "parts"))).rows == {"train": 8, "test": 4}
@@ -261,5 +263,8 @@ def test_what_is_written_down_is_a_target_of_its_own():
     data = load(DataSettings(**settings))
     assert (data.task, data.sizes["classes"]) == ("transcription", 9)
     assert data.train["y"].shape == (28, 5)
+    short = {"x": [np.zeros(400), np.zeros(460)], "y": ["c", "c c d e g a c d e g"]}  # 8 and 10 frames
+    with pytest.raises(DataError, match="row 2, column 'notes': a text that needs 11 steps, there are 10"):
+        data.preprocessing.transform(short, with_target=True)
     with pytest.raises(DataError, match="the sounds have no labels"):
         data.preprocessing.transform([np.zeros(4000)], with_target=True)

@@ -90,6 +90,8 @@ class Preprocessing:
             rows = self._readable(rows, with_target, report)
         batch = self.inputs.encode(rows, report, with_target)
         targets = self._targets(rows) if with_target else {}
+        if with_target and isinstance(self.target, Transcript):
+            self.target.check_steps(targets["y"], batch["mask"].sum(1), self.inputs.target_table(rows))
         if "sample_weight" in targets and not is_block:
             require_weight(targets["sample_weight"], rows.where)
         return {**batch, **targets}

@@ -23,9 +23,10 @@ from retrograd.data.builtin.generated import Rows
 from retrograd.data.builtin.inline import inline_table
 from retrograd.data.cells.vocabulary import read_tokenizer
 from retrograd.data.images.decoding import SUFFIXES as IMAGE_SUFFIXES
-from retrograd.data.images.reading import images_of_arrays, images_of_table, read_image_folder, with_image_column
+from retrograd.data.images.reading import images_of_arrays, images_of_table, read_image_folder
 from retrograd.data.images.rows import Images
 from retrograd.data.images.settings import ImageSettings
+from retrograd.data.path_columns import with_path_column
 from retrograd.data.patterns import is_pattern, matching
 from retrograd.data.read.compression import SUFFIXES as PACKED
 from retrograd.data.read.compression import inner_name
@@ -101,10 +102,10 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
     if paths["train"].is_dir():
         parts, notes = _labelled_parts(paths["train"], rows, parts)
     if isinstance(rows, Table):
-        settings, image_notes = with_image_column(rows, settings)
-        notes = (*notes, *image_notes)
-        if into is not None and settings.images is not None:
-            message = f"'{settings.images.column}' contains paths of images, so these data are read into memory"
+        settings, path_notes = with_path_column(rows, settings)
+        notes = (*notes, *path_notes)
+        if into is not None and (named := settings.images or settings.audio) is not None:
+            message = f"'{named.column}' contains paths of files, so these data are read into memory"
             raise NoPlainTableError(message, where="data.stream", cure="use `stream: never`")
         rows = special_rows(rows, settings)
     if isinstance(rows, Arrays) and paths["train"].suffix == ".npy" and settings.targets:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,11 @@ import polars as pl
 
 from retrograd.base.errors import DataError
 from retrograd.data.cells.values import numbers, words
-from retrograd.data.decimal_points import FIRST
 from retrograd.data.images.decoding import SUFFIXES
 from retrograd.data.images.depth import LEVELS
 from retrograd.data.images.rows import Box, Images
 from retrograd.data.images.settings import ImageSettings
 from retrograd.data.read.folders import LABEL, files_below, folder_labels
-from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.table import SHOWN, Table
 from retrograd.data.tables.paths import path_column, paths_in
 from retrograd.present.wording import some_of
@@ -25,7 +22,6 @@ from retrograd.present.wording import some_of
 PATH_NAMES = ("path", "file", "image", "filename")
 EDGES = ("x_min", "y_min", "x_max", "y_max")
 IMAGES = "images"  # inside a folder that holds masks as well
-ENDING = r"(?i)\.(" + "|".join(suffix[1:] for suffix in SUFFIXES) + ")$"
 
 
 def read_image_folder(folder: Path, settings: ImageSettings) -> Images:
@@ -167,31 +163,3 @@ def objects_of(boxes: np.ndarray, labels: np.ndarray, rows: int, where: str) -> 
         tuple(box_of(box, label) for box, label in zip(edges, named, strict=True) if label >= 0)
         for edges, named in zip(boxes, labels, strict=True)
     )
-
-
-def with_image_column(table: Table, settings: DataSettings) -> tuple[DataSettings, tuple[str, ...]]:
-    """Return settings that read the images where their paths are all there is beside the target, and a sentence.
-
-    Where the table has other columns as well, the sentence only says which setting reads the images.
-    """
-    if settings.images is not None or settings.text is not None or settings.windows is not None:
-        return settings, ()
-    targets = settings.targets or find_targets(table.names, settings)
-    roles = {*targets, *settings.exclude, settings.weight, settings.split.column}
-    others = [name for name in settings.features or table.names if name not in roles and name in table.names]
-    schema = table.frame.schema
-    names = [n for n in others if schema[n] == pl.String and n not in settings.kinds and holds_paths(table, n)]
-    if not names:
-        return settings, ()
-    say = f"'{names[0]}' holds paths of images: `images: {{column: {names[0]}}}`"
-    if others != names[:1]:
-        return settings, (f"{say} learns from the images instead of the other columns",)
-    return replace(settings, images=ImageSettings(column=names[0])), (f"{say} reads them here",)
-
-
-def holds_paths(table: Table, name: str) -> bool:
-    """Return whether all cells of a column of text end as names of image files do; mostly the first ones say no."""
-    if not table.some_cells(name, 0, min(FIRST, len(table))).str.contains(ENDING).all():
-        return False
-    cells = table.column(name)
-    return cells.null_count() < len(cells) and bool(cells.str.contains(ENDING).all())

@@ -124,6 +124,20 @@ class Transcript:
         encoded = encoded_texts(table, self.column, self.vocabulary)
         return {"y": padded(encoded, max(1, *map(len, encoded)), self.column)}
 
+    def check_steps(self, y: np.ndarray, steps: np.ndarray, table: Table) -> None:
+        """Refuse texts [rows, tokens] with more tokens, and blanks between equal ones, than their rows have steps.
+
+        Raises:  DataError naming the first row
+        """
+        needed = (y != PADDING).sum(1) + ((y[:, 1:] == y[:, :-1]) & (y[:, 1:] != PADDING)).sum(1)
+        if (needed > steps).any():
+            row = int(np.argmax(needed > steps))
+            where, words = table.place(row)
+            message = f"{words}, column '{self.column}': a text that needs {needed[row]} steps, there are {steps[row]}"
+            raise DataError(
+                message, where=where, cure="look at the text, or make the steps shorter (`audio: {hop: ...}`)"
+            )
+
     def read(self, outputs: np.ndarray, there: np.ndarray | None = None) -> list[np.ndarray]:
         """Return the identifiers of each row's likeliest alignment: repetitions are merged, then blanks taken out.
 

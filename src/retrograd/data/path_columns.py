@@ -1,0 +1,53 @@
+"""Tables with the paths of images or sounds, whose settings do not say so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+
+from retrograd.data.audio.settings import AudioSettings
+from retrograd.data.audio.wav import SUFFIXES as SOUND_SUFFIXES
+from retrograd.data.decimal_points import FIRST
+from retrograd.data.images.decoding import SUFFIXES as IMAGE_SUFFIXES
+from retrograd.data.images.settings import ImageSettings
+from retrograd.data.settings import DataSettings, find_targets
+from retrograd.data.table import Table
+
+KINDS = (  # what the files hold, the section that reads them, their endings
+    ("images", "images", ImageSettings, IMAGE_SUFFIXES),
+    ("sounds", "audio", AudioSettings, SOUND_SUFFIXES),
+)
+
+
+def with_path_column(table: Table, settings: DataSettings) -> tuple[DataSettings, tuple[str, ...]]:
+    """Return settings that read the files where their paths are all there is beside the target, and a sentence.
+
+    Where the table has other columns as well, the sentence only says which setting reads the files.
+    """
+    if (settings.images or settings.audio or settings.text or settings.windows) is not None:
+        return settings, ()
+    targets = settings.targets or find_targets(table.names, settings)
+    roles = {*targets, *settings.exclude, settings.weight, settings.split.column}
+    others = [name for name in settings.features or table.names if name not in roles and name in table.names]
+    texts = [name for name in others if table.frame.schema[name] == pl.String and name not in settings.kinds]
+    for thing, section, make, suffixes in KINDS:
+        name = next((name for name in texts if holds_paths(table, name, suffixes)), None)
+        if name is None:
+            continue
+        say = f"'{name}' holds paths of {thing}: `{section}: {{column: {name}}}`"
+        if others != [name]:
+            return settings, (f"{say} learns from the {thing} instead of the other columns",)
+        chosen: dict[str, Any] = {section: make(column=name)}
+        return replace(settings, **chosen), (f"{say} reads them here",)
+    return settings, ()
+
+
+def holds_paths(table: Table, name: str, suffixes: tuple[str, ...]) -> bool:
+    """Return whether all cells of a column of text end as names of such files do; mostly the first ones say no."""
+    ending = r"(?i)\.(" + "|".join(suffix[1:] for suffix in suffixes) + ")$"
+    if not table.some_cells(name, 0, min(FIRST, len(table))).str.contains(ending).all():
+        return False
+    cells = table.column(name)
+    return cells.null_count() < len(cells) and bool(cells.str.contains(ending).all())
