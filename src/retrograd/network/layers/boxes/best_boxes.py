@@ -45,7 +45,7 @@ FREE, SUPPRESSED, TAKEN = 0, 1, 2  # of a box, in the order of choice
 class BestBoxes(Layer):
     """Choose the boxes of the highest scores, of those that overlap the likelier one: non-maximum suppression.
 
-        y[k] = the box of the highest score that was not chosen before and overlaps none of y[:k] by more than `overlap`
+        y[k] = the likeliest box that overlaps none of y[:k] by more than `overlap`
 
     Where fewer remain than are asked for, the likeliest of the suppressed ones follow. In training the true boxes, if
     they are given, come first, so that what reads the boxes sees objects from the first step; elsewhere they are not

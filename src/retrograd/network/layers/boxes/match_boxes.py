@@ -49,8 +49,10 @@ from retrograd.network.layers.boxes.geometry import expect_boxes, expect_truth, 
 class MatchBoxes(Layer):
     """Say of each box which true box it overlaps most, and with that what the losses compare a detector's words with.
 
-        overlap >= positive: the true box's class and t = ((x' - x)/w, (y' - y)/h, log(w'/w), log(h'/h))
-        overlap < negative: background; between them the box does not count
+        class, t = those of the true box that it overlaps most, where by at least `positive`
+        t = ((x' - x)/w, (y' - y)/h, log(w'/w), log(h'/h)) from the box to the true one, x and y the centres
+
+    Below `negative` the box is background; between the two it does not count.
 
     The output has the parts `object` [batch, boxes], 1 for an object and 0 for background; `known` [batch, boxes], 0
     for a box that does not count; `class` [batch, boxes, 1 + classes], 1 at the class, of which the first is the
