@@ -2,17 +2,26 @@
 
 import socket
 
+import jax
+import numpy as np
 import pytest
+from jax.sharding import AbstractMesh
 from jax.tree_util import DictKey, GetAttrKey
 
 from retrograd.base.errors import ConfigError, ResourceError
 from retrograd.distributed import launch, seat
 from retrograd.distributed.launch import exit_code
-from retrograd.distributed.layout import axes_of
+from retrograd.distributed.layout import Layout, axes_of
 from retrograd.distributed.line import reach
 from retrograd.distributed.seat import Seat, are_on_several_hosts, refuse_unreachable, seat_of
 from retrograd.distributed.settings import Distributed
+from retrograd.distributed.team import Team
+from retrograd.training import checkpoints
+from retrograd.training.checkpoints import shared
 from retrograd.training.config.config import RunConfig, plain_config
+from retrograd.training.loop.guard import Memory
+from retrograd.training.loop.saved import Saved
+from retrograd.update.step import TrainState
 
 ELSEWHERE = ("SLURM_JOB_ID", "OMPI_MCA_orte_hnp_uri", "KUBERNETES_SERVICE_HOST")
 
@@ -129,9 +138,53 @@ def test_the_first_rule_counts_that_matches_and_divides(path, shape, axes):
     assert axes_of(rules, {"data": 2, "model": 3}, place, shape) == axes
 
 
+def test_a_rule_that_cuts_nothing_is_told_and_no_slices_are_waited_for():
+    mesh = AbstractMesh((2, 1), ("data", "model"))
+    spec = jax.ShapeDtypeStruct((4, 6), "float32")
+    params = {"hidden": {"weight": spec, "bias": jax.ShapeDtypeStruct((3,), "float32")}}
+    state = TrainState(params, {}, (), spec, spec, spec)
+    for rule, reason in [
+        (("*/weigth", ("data",)), "no parameter matches '*/weigth'"),
+        (("*/weight", (None, "model")), "model of the mesh is 1"),
+        (("*/bias", ("data",)), "no parameter that matches '*/bias' can be cut evenly into 2"),
+        (("*/weight", (None, "data")), None),
+    ]:
+        layout = Layout(mesh, (rule, ("*/bias", (None,))))
+        assert list(layout.idle(params)) == ([f"distributed.shard.0 cuts nothing: {reason}"] if reason else [])
+        assert layout.cuts(state) is (reason is None)
+
+
 @pytest.mark.parametrize(("codes", "code"), [([0, 0], 0), ([6, -9], 6), ([5, 5], 5), ([0, -9], 6), ([-15, -15], 143)])
 def test_a_launched_command_has_one_exit_code(codes, code):
     assert exit_code(codes) == code
+
+
+class Pair(Team):
+    """Rank 1 of two, which hears what the other one says to a question."""
+
+    rank, size = 1, 2
+
+    def __init__(self, other):
+        self.other, self.said = other, []
+
+    def every(self, name, value):
+        self.said.append((name, value))
+        return [self.other, value]
+
+
+@pytest.mark.parametrize("error", [ResourceError("disk full"), MemoryError()])
+def test_who_has_no_slices_says_so_to_those_who_wait_for_them(monkeypatch, tmp_path, error):
+    def refuse(*_):
+        raise error
+
+    place = Saved({"train/step": np.array(7)}, Memory(0.0, True, 0, {}), 0.0)
+    sound, pair = Pair(""), Pair("sum")
+    with pytest.raises(ResourceError, match="rank 0 could not write its slices"):
+        shared(sound, tmp_path, place)
+    monkeypatch.setattr(checkpoints, "write_slices", refuse)
+    with pytest.raises(type(error)):
+        shared(pair, tmp_path, place)
+    assert pair.said == [(sound.said[0][0], "")]
 
 
 class Failing:

@@ -150,14 +150,26 @@ def test_slices_that_are_not_those_of_the_checkpoint_are_refused(tmp_path, damag
     _, sums = slices_of_two(tmp_path)
     named = sums[:1] if damage == "too few" else sums
     write_checkpoint(tmp_path, Checkpoint(7, {}, {}, {"parts": named}), keep=1)
-    part = tmp_path / "checkpoints" / "step-000000000007.part-00001.safetensors"
+    (part,) = (tmp_path / "checkpoints").glob("*.part-00001-*")
     if damage == "gone":
         part.unlink()
     elif damage == "other":
-        write_slices(tmp_path, 7, 1, {"train/w": [Slice((3, 2), ((2, 3), (0, 2)), np.zeros((1, 2), np.float32))]})
+        write_slices(tmp_path, 8, 1, {"train/w": [Slice((3, 2), ((2, 3), (0, 2)), np.zeros((1, 2), np.float32))]})
+        next((tmp_path / "checkpoints").glob("step-000000000008.part-*")).replace(part)
     words = {"gone": "is gone", "other": "not the slices", "too few": "2 numbers of it are in no file"}
     with pytest.raises(ModelFileError, match=words[damage]):
         read_checkpoint(checkpoint_paths(tmp_path)[0])
+
+
+def test_a_checkpoint_stays_whole_while_another_of_its_step_is_written(tmp_path):
+    whole, sums = slices_of_two(tmp_path)
+    write_checkpoint(tmp_path, Checkpoint(7, {}, {}, {"parts": sums}), keep=1)
+    alone = write_slices(tmp_path, 7, 0, {"train/w": [Slice((3, 2), ((0, 3), (0, 2)), whole)]})  # and killed here
+    np.testing.assert_array_equal(read_checkpoint(checkpoint_paths(tmp_path)[0]).arrays["train/w"], whole)
+    write_checkpoint(tmp_path, Checkpoint(7, {}, {}, {"parts": [alone]}), keep=1)
+    np.testing.assert_array_equal(read_checkpoint(checkpoint_paths(tmp_path)[0]).arrays["train/w"], whole)
+    write_checkpoint(tmp_path, Checkpoint(8, {}, {}, {}), keep=1)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000000000008.safetensors"]
 
 
 def test_slices_go_with_their_checkpoint(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from retrograd.base.document import Document
 from retrograd.base.errors import ModelFileError
 from retrograd.data.dataset import from_arrays
+from retrograd.distributed.team import Team
 from retrograd.record.tree import digest
 from retrograd.training.config.config import config_of
 from retrograd.training.loop import course as course_module
@@ -148,6 +149,28 @@ def test_the_place_of_another_network_is_refused_by_name():
     loop_of(run, save=lambda take, moment: places.append(take())).run(run.first())
     with pytest.raises(ModelFileError, match=r"train/params/batch_norm_1/scale: missing, expected float32 \(5,\)"):
         loop_of(other).run(other.first(), places[0])
+
+
+class Two(Team):
+    """One of two processes, whose question to the other is its end."""
+
+    size = 2
+
+    def same(self, name, value):
+        raise KeyboardInterrupt(name, value)
+
+
+def test_processes_compare_the_weights_that_they_begin_with():
+    run = prepared(CASES["a guard that rescues"])
+    first = run.first()
+    asked = []
+    for factor in (1, 1, 2):
+        params = {node: {name: factor * value for name, value in own.items()} for node, own in first.params.items()}
+        with pytest.raises(KeyboardInterrupt) as caught:
+            loop_of(run, team=Two()).run(first._replace(params=params))
+        asked.append(caught.value.args)
+    assert asked[0][0] == "set of first weights (digest)"
+    assert asked[0] == asked[1] != asked[2]
 
 
 @pytest.mark.parametrize(("operations", "steps"), [(1.0, 448), (1e9, 448), (1e11, 40), (1e13, 16)])

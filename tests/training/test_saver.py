@@ -81,11 +81,13 @@ def test_any_other_error_of_the_writer_is_raised_at_the_next_stretch_or_the_end(
         saved(saver, clock, [(3, "between")])
 
 
-def test_no_room_for_a_copy_is_no_end_of_the_run(clock):
+def test_no_room_for_a_copy_is_no_end_of_the_run_and_who_waits_hears_of_it(clock):
     def job(place):
         raise MemoryError
 
-    saver = Saver(job, 1.0, clock=clock)
+    answers = []
+    saver = Saver(job, 1.0, clock=clock, missed=lambda: answers.append("none"))
     saved(saver, clock, [(1, "between")])
+    assert answers == ["none"]
     with pytest.warns(rg.RetrogradWarning, match="no checkpoint was written.*out of memory"):
         saved(saver, clock, [(1.5, "between")])

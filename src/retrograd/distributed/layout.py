@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -45,6 +45,28 @@ class Layout:
     def shardings(self, tree: Any) -> Any:
         """Return how each array of a training state, or of one with variables, is cut: a moment as its parameter."""
         return jax.tree_util.tree_map_with_path(self.of_leaf, tree)
+
+    def cuts(self, tree: Any) -> bool:
+        """Return whether an array of a training state, which may be specs, is cut."""
+        return any(not sharding.is_fully_replicated for sharding in jax.tree.leaves(self.shardings(tree)))
+
+    def idle(self, params: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+        """Yield of each rule that cuts nothing why; one that names no axis keeps parameters whole on purpose."""
+        shapes = {f"{node}/{name}": leaf.shape for node, own in params.items() for name, leaf in own.items()}
+        extents = self.mesh.shape
+        for number, (pattern, axes) in enumerate(self.shard):
+            matching = [shape for path, shape in shapes.items() if fnmatchcase(path, pattern)]
+            named = [axis for axis in axes if axis is not None]
+            if not matching:
+                reason = f"no parameter matches '{pattern}'"
+            elif named and all(extents[axis] == 1 for axis in named):
+                reason = f"{' and '.join(named)} of the mesh is 1"
+            elif not any(divides(axes, extents, shape) for shape in matching):
+                parts = " x ".join("1" if axis is None else str(extents[axis]) for axis in axes)
+                reason = f"no parameter that matches '{pattern}' can be cut evenly into {parts}"
+            else:
+                continue
+            yield f"distributed.shard.{number} cuts nothing: {reason}"
 
     def keeps(self, tree: Any) -> Any:
         """Let a state that a program returns lie as the one that it takes."""

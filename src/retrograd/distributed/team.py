@@ -27,11 +27,6 @@ class Team:
         """Whether this process writes the run."""
         return self.rank == 0
 
-    @property
-    def cuts(self) -> bool:
-        """Whether some parameters are cut among the devices."""
-        return self.layout is not None and bool(self.layout.shard)
-
     # ------------------------------------------------------------------------------------------------------- arrays
 
     def spread(self, tree: Any) -> Any:

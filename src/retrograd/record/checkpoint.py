@@ -4,7 +4,8 @@ One file each, named by its step, with a checksum over every byte and replaced a
 the events that were recorded before it: their number of bytes and their SHA-256 stand in its facts.
 
 Of a run whose parameters are cut among devices, each process writes its slices beside it, in a file that the checkpoint
-names by its checksum. It is written last, so that a checkpoint is whole or not there.
+names by its checksum, as the file's own name does: slices of the same step that another number of processes wrote stay.
+The checkpoint is written last, so that it is whole or not there.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retrograd.base.errors import ModelFileError
-from retrograd.record.files import make_folder
+from retrograd.record.files import make_folder, write_file
 from retrograd.record.header import Form
 from retrograd.record.layout import CHECKPOINTS
-from retrograd.record.sealed import read_sealed, write_sealed
+from retrograd.record.sealed import read_sealed, sealed, write_sealed
 
 CHECKPOINT = Form("retrograd checkpoint", 1, "checkpoint", ("config", "facts"))
 SLICES = Form("retrograd slices", 1, "slices", ("places",))
 PARTS = "parts"  # among the facts: the checksum of each process's slices
 MAX_BYTES = 2**40
 NAME = re.compile(r"step-(\d{12})\.safetensors")
-PART = re.compile(r"step-(\d{12})\.part-\d{5}\.safetensors")
+PART = re.compile(r"step-(\d{12})\.part-\d{5}-[0-9a-f]{16}\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,13 @@ def write_slices(run: Path, step: int, rank: int, slices: Slices) -> str:
         key: {"shape": list(part.shape), "place": [list(ends) for ends in part.place]} for key, part in flat.items()
     }
     arrays = {key: part.numbers for key, part in flat.items()}
-    return write_sealed(_part(folder, step, rank), SLICES, arrays, {"places": places})
+    checksum, pieces = sealed(SLICES, arrays, {"places": places}, str(folder))
+    write_file(_part(folder, step, rank, checksum), *pieces)
+    return checksum
 
 
-def _part(folder: Path, step: int, rank: int) -> Path:
-    return folder / f"step-{step:012d}.part-{rank:05d}.safetensors"
+def _part(folder: Path, step: int, rank: int, checksum: str) -> Path:
+    return folder / f"step-{step:012d}.part-{rank:05d}-{checksum[:16]}.safetensors"
 
 
 def write_checkpoint(run: Path, checkpoint: Checkpoint, keep: int) -> None:
@@ -109,7 +112,7 @@ def _joined(path: Path, checksums: Sequence[str]) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     missing: dict[str, int] = {}
     for rank, expected in enumerate(checksums):
-        part = _part(path.parent, _step(path), rank)
+        part = _part(path.parent, _step(path), rank, str(expected))
         if not part.exists():
             raise ModelFileError("damaged: a file with slices of it is gone", where=str(part))
         content = read_sealed(part, SLICES, MAX_BYTES)

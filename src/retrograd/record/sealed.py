@@ -38,11 +38,23 @@ class Content(NamedTuple):
 
 
 def write_sealed(path: Path, form: Form, arrays: Mapping[str, Any], texts: Mapping[str, Mapping[str, Any]]) -> str:
-    """Write a file, and return its checksum; a failure leaves what was there. Equal contents give equal files.
+    """Write a file, and return its checksum; a failure leaves what was there.
+
+    Raises:  ResourceError when the disk refuses; UsageError for values that cannot be stored
+    """
+    checksum, pieces = sealed(form, arrays, texts, str(path))
+    write_file(path, *pieces)
+    return checksum
+
+
+def sealed(
+    form: Form, arrays: Mapping[str, Any], texts: Mapping[str, Mapping[str, Any]], where: str
+) -> tuple[str, tuple[bytes | memoryview, ...]]:
+    """Return the checksum of a file that holds these, and its bytes. Equal contents give equal files.
 
     Texts hold what JSON can say; tuples become lists, NaN and infinities "nan", "inf", "-inf".
 
-    Raises:  ResourceError when the disk refuses; UsageError for values that cannot be stored
+    Raises:  UsageError for values that cannot be stored
     """
     stored = {name: _storable(name, array) for name, array in arrays.items()}
     stored = dict(sorted(stored.items(), key=lambda item: (-item[1].itemsize, item[0])))  # aligned for every reader
@@ -53,15 +65,14 @@ def write_sealed(path: Path, form: Form, arrays: Mapping[str, Any], texts: Mappi
         raise UsageError(
             f"names, {' and '.join(form.texts)} take {len(header):,} bytes, "
             f"a {form.noun} file has room for {MAX_HEADER_BYTES:,}",
-            where=str(path),
+            where=where,
             cure="limit the vocabulary",
         )
     body = [raw_bytes(array) for array in stored.values()]
     checksum = hashlib.sha256(header)
     for piece in body:
         checksum.update(piece)
-    write_file(path, header.replace(_seal(BLANK), _seal(checksum.hexdigest())), *body)
-    return checksum.hexdigest()
+    return checksum.hexdigest(), (header.replace(_seal(BLANK), _seal(checksum.hexdigest())), *body)
 
 
 def read_sealed(path: Path, form: Form, max_bytes: int) -> Content:

@@ -26,8 +26,9 @@ from retrograd.record.events import Epoch, Intervention, Started, Stopped, versi
 from retrograd.record.run import CONFIG, RunFolder
 from retrograd.tracing.look import step_numbers
 from retrograd.training.config.config import RunConfig, config_of
-from retrograd.training.prepare import Prepared, prepare, prepare_file, with_own_start
+from retrograd.training.prepare import Prepared, prepare, prepare_file
 from retrograd.training.run import Run, as_config
+from retrograd.training.warm_start import with_own_start
 from retrograd.update.step import Stepper
 
 Batch = dict[str, np.ndarray]

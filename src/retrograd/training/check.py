@@ -18,9 +18,10 @@ from retrograd.record.aside import settle_if_free
 from retrograd.record.run import CONFIG, MODEL
 from retrograd.training.config.config import RunConfig
 from retrograd.training.gradients import check_prepared
-from retrograd.training.prepare import Prepared, prepare, prepare_file, with_start
+from retrograd.training.prepare import Prepared, prepare, prepare_file
 from retrograd.training.run import Run, as_config
 from retrograd.training.use.predict import load
+from retrograd.training.warm_start import with_start
 from retrograd.update.optimizer import Optimizer, optimizers
 
 

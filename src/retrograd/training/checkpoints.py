@@ -27,6 +27,8 @@ from retrograd.training.plane import PlaneSampler
 from retrograd.training.prepare import Prepared
 from retrograd.training.surroundings import surroundings
 
+SLICES, MISSED = "slices of a checkpoint", ""  # what processes ask one another, and the checksum of none
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -81,7 +83,7 @@ class Checkpoints:
         checkpoint = Checkpoint(saved.step, arrays, self.config, facts)
 
         def write() -> None:
-            parts = shared(self.prepared.team, self.place.path, saved) if saved.slices else None
+            parts = shared(self.prepared.team, self.place.path, saved) if self.prepared.cuts else None
             whole = checkpoint if parts is None else replace(checkpoint, facts={**facts, PARTS: parts})
             self.place.write_checkpoint(whole, self.prepared.config.training.checkpoint.keep)
 
@@ -91,20 +93,23 @@ class Checkpoints:
 def shared(team: Team, run: Path, saved: Saved) -> list[str]:
     """Write the slices of this process, and return the checksums of all processes' once all are written.
 
-    Raises:  ResourceError where the disk of one of them refuses
+    Raises:  ResourceError where the disk or the memory of one of them refuses
     """
-    refused: RetrogradError | None = None
     try:
         checksum = write_slices(run, saved.step, team.rank, saved.slices)
-    except RetrogradError as error:
-        checksum, refused = "", error
-    checksums = team.every(f"slices of step {saved.step}", checksum)
-    if refused is not None:
-        raise refused
-    if "" in checksums:
-        rank = checksums.index("")
+    except (RetrogradError, MemoryError):
+        missed(team)
+        raise
+    checksums = team.every(SLICES, checksum)
+    if MISSED in checksums:
+        rank = checksums.index(MISSED)
         raise ResourceError(f"rank {rank} could not write its slices", where=str(run))
     return checksums
+
+
+def missed(team: Team) -> None:
+    """Tell the other processes, which wait for the slices of this one, that there are none."""
+    team.every(SLICES, MISSED)
 
 
 def newest(place: RunWriter) -> Point:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from retrograd.base.memory import memory_told
 from retrograd.distributed.join import over
 from retrograd.distributed.team import Team
 from retrograd.native.library import kernels
-from retrograd.training.checkpoints import Point, shared
+from retrograd.training.checkpoints import Point, missed, shared
 from retrograd.training.ending import trained
 from retrograd.training.finished import Run
 from retrograd.training.interrupts import interruptible
@@ -34,7 +35,7 @@ def followed(
             started(prepared, folder)
         kept = config.training.checkpoint
         before = saved.seconds if saved else 0.0
-        slices = Saver(lambda saved: lambda: shared(team, folder, saved), kept.seconds, before, **together(team))
+        slices = Saver(lambda saved: lambda: shared(team, folder, saved), kept.seconds, before, **together(prepared))
         with slices as saver:
             fitted = Loop(
                 prepared.stepper(),
@@ -46,7 +47,7 @@ def followed(
                 asked_to_stop=team.wishes(interrupts.asked),
                 clock=team.clock,
                 team=team,
-                save=saver if kept.keep and team.cuts else None,
+                save=saver if kept.keep and prepared.cuts else None,
             ).run(prepared.first(), saved)
         leave_training(team)
     metrics = fitted.best.metrics if fitted.best else {}
@@ -63,9 +64,13 @@ def scorer(prepared: Prepared) -> Scorer:
     return lambda variables: {part: evaluator.scores(variables, getattr(prepared.dataset, part))}
 
 
-def together(team: Team) -> dict[str, Any]:
-    """Return how a run's place is saved where several processes decide when."""
-    return {"clock": team.clock, "together": True} if team.size > 1 else {}
+def together(prepared: Prepared) -> dict[str, Any]:
+    """Return how a run's place is saved where several processes decide when, and wait for the slices of all."""
+    team = prepared.team
+    if team.size == 1:
+        return {}
+    answer = {"missed": partial(missed, team)} if prepared.cuts else {}
+    return {"clock": team.clock, "together": True, **answer}
 
 
 def leave_training(team: Team) -> None:

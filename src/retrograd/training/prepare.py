@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from retrograd.base.document import read_document
-from retrograd.base.errors import ConfigError, ModelFileError, Problem, RetrogradError
+from retrograd.base.errors import ConfigError, Problem, RetrogradError
 from retrograd.base.memory import available_bytes, check_device, out_of_memory
 from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset, load
@@ -24,16 +24,14 @@ from retrograd.network.layer import Spec
 from retrograd.network.network import Network, Variables, take
 from retrograd.network.precision import computing_in, in_precision
 from retrograd.propagation.objective import Objective
-from retrograd.record.layout import START
 from retrograd.training.adapted import adapter_places, with_adapters, with_frozen_base, without_adapters
 from retrograd.training.config.config import RunConfig, config_in, document_with, with_rate
 from retrograd.training.config.output_check import mistakes
-from retrograd.training.config.weights import WeightsSettings
 from retrograd.training.loop.stop import check_goal
 from retrograd.training.pretrained import Pretrained, pretrained
 from retrograd.training.use.evaluate import Evaluator
 from retrograd.training.use.ranges import check_identifiers, check_targets
-from retrograd.training.warm_start import WarmStart, warm_start
+from retrograd.training.warm_start import WarmStart, warm_start, with_start
 from retrograd.update.optimizer import optimizers
 from retrograd.update.selection import select
 from retrograd.update.step import Stepper, TrainState
@@ -53,6 +51,7 @@ class Prepared:
     start: WarmStart | None = None
     team: Team = ALONE
     pretrained: Pretrained | None = None
+    form: TrainState | None = None  # specs of what a step changes
 
     def first(self, seed: int | None = None) -> Variables:
         """Return the weights with which training begins: those of another run or program, or drawn from a seed."""
@@ -79,13 +78,19 @@ class Prepared:
         """How many steps the run takes at most."""
         return self.config.training.steps(self.dataset.rows["train"])
 
+    @property
+    def cuts(self) -> bool:
+        """Whether some parameters or moments are cut among the devices: all processes know it alike."""
+        return self.team.layout is not None and self.team.layout.cuts(self.form)
+
     def warnings(self) -> tuple[str, ...]:
-        """Return what looks wrong about the network's output or its first weights, and what to do about it."""
+        """Return what looks wrong about output, first weights or cuts, and what to do about it."""
         outputs = self.network.specs({name: column[:2] for name, column in self.dataset.train.items()})
         classes = None if self.dataset.classes is None else len(self.dataset.classes)
         found = mistakes(self.network, self.objectives, outputs, classes)
         output = (f"{self.network.line(m.node)}: {m.message}; {m.cure}" for m in found if m.severity != "note")
-        return (*output, *(self.start.warnings if self.start else ()))
+        idle = self.team.layout.idle(self.form.params) if self.team.layout and self.form else ()
+        return (*output, *(self.start.warnings if self.start else ()), *idle)
 
     def stepper(self) -> Stepper:
         """Return the training step that the configuration describes."""
@@ -140,7 +145,7 @@ def prepare(
     check_accumulation(prepared)
     check_ensemble(prepared)
     try:
-        check_shapes(prepared)
+        prepared = dataclasses.replace(prepared, form=check_shapes(prepared))
     except RetrogradError as error:
         raise at_entry(error, network) from error
     return prepared if runs is None else with_first_weights(prepared, runs)
@@ -174,24 +179,6 @@ def with_frozen_weights(config: RunConfig) -> RunConfig:
         return config
     freeze = (*config.freeze, *(pattern for pattern in weights.freeze if pattern not in config.freeze))
     return dataclasses.replace(config, freeze=freeze, weights=dataclasses.replace(weights, freeze=()))
-
-
-def with_start(config: RunConfig, start: str | None, weights: WeightsSettings | None = None) -> RunConfig:
-    """Return the configuration with other first weights: those of a run, pretrained ones, or drawn."""
-    return dataclasses.replace(config, training=dataclasses.replace(config.training, start=start), weights=weights)
-
-
-def with_own_start(config: RunConfig, run: Path) -> RunConfig:
-    """Return the configuration of a run with the first weights that its folder keeps, if they were not drawn.
-
-    Raises:  ModelFileError where they are gone
-    """
-    if config.training.start is None:
-        return config
-    if not (run / START).exists():
-        message, cure = "the weights that the run began with are gone", "restore the file, or train again"
-        raise ModelFileError(message, where=str(run / START), cure=cure)
-    return with_start(config, str(run / START))
 
 
 def prepare_file(
@@ -263,10 +250,10 @@ def check_trained(stepper: Stepper, params: Mapping[str, Any]) -> None:
         raise ConfigError("every layer with parameters is frozen: nothing would train", where=where, cure=cure)
 
 
-def check_shapes(prepared: Prepared) -> None:
-    """Trace one step without computing it; the error of a layer or loss that does not fit names it.
+def check_shapes(prepared: Prepared) -> TrainState:
+    """Trace one step without computing it, and return the specs of the state after it.
 
-    Then check what a compiled step could not report.
+    The error of a layer or loss that does not fit names it. Then check what a compiled step could not report.
     """
     precision, rows = prepared.config.training.precision, PROBE if prepared.batch_size > 1 else 1
     specs = {name: Spec((rows, *column.shape[1:]), column.dtype) for name, column in prepared.dataset.train.items()}
@@ -280,7 +267,7 @@ def check_shapes(prepared: Prepared) -> None:
         with computing_in(precision):
             outputs = prepared.network.specs(batch)
             state = jax.eval_shape(first, jax.random.key(0))
-            after, _ = stepper.single.shapes(state, batch)
+            after: TrainState = stepper.single.shapes(state, batch)[0]
     except RetrogradError as error:
         raise type(error)([worded(problem) for problem in error.problems]) from error
     if prepared.config.freeze:
@@ -297,6 +284,7 @@ def check_shapes(prepared: Prepared) -> None:
         check_identifiers(prepared.network, columns)
         for objective in prepared.objectives:
             check_targets(objective, take(outputs, objective.inputs[0]).shape[-1], columns)
+    return after
 
 
 def worded(problem: Problem) -> Problem:

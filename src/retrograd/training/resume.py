@@ -40,12 +40,13 @@ from retrograd.training.fit import dataset_of
 from retrograd.training.interrupts import interruptible
 from retrograd.training.loop.course import reads_in_blocks
 from retrograd.training.loop.loop import Watcher
-from retrograd.training.prepare import Prepared, prepare, with_first_weights, with_own_start, with_start
+from retrograd.training.prepare import Prepared, prepare, with_first_weights
 from retrograd.training.progress import Lines
 from retrograd.training.run import Live, begin, silent, train_into, wishes
 from retrograd.training.sameness import agree, differences, flat, may_differ
 from retrograd.training.surroundings import surroundings
 from retrograd.training.use.predict import locate
+from retrograd.training.warm_start import with_own_start, with_start
 
 EPOCHS, EXTEND = "training.epochs", "--extend N gives a run more epochs"
 

@@ -201,11 +201,11 @@ def train_into(
         watch.restore(point.health)
     if sampler and saved:
         sampler.restore(saved.arrays)
-    looks = [look for look in (watch, sampler) if look is not None and not team.cuts]
+    looks = [look for look in (watch, sampler) if look is not None and not prepared.cuts]
     kept = config.training.checkpoint
     keeper = Keeper(lambda variables, best: save(trained(prepared, variables, best.metrics), place))
     with Saver(
-        Checkpoints(place, prepared, sampler), kept.seconds, saved.seconds if saved else 0.0, **together(team)
+        Checkpoints(place, prepared, sampler), kept.seconds, saved.seconds if saved else 0.0, **together(prepared)
     ) as saver:
         fitted = Loop(
             stepper,

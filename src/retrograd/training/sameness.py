@@ -9,10 +9,11 @@ from retrograd.record.events import versions
 from retrograd.training.config.config import plain_config, portable
 from retrograd.training.prepare import Prepared
 
-# What may differ: where things lie (a start is copied), what changes no number, and who computes.
-FREE = ("name", "data.path", "data.valid_path", "data.test_path", "data.text.tokenizer", "data.cache", "data.max_bytes",
-        "training.checkpoint.seconds", "training.checkpoint.keep", "training.time_limit", "training.check",
-        "training.start")  # fmt: skip
+# What may differ among processes: places, whose contents are compared. In a continuation besides: what changes
+# no number, and who computes.
+PLACES = ("name", "data.path", "data.valid_path", "data.test_path", "data.text.tokenizer", "data.cache",
+          "data.max_bytes", "training.start")  # fmt: skip
+FREE = (*PLACES, "training.checkpoint.seconds", "training.checkpoint.keep", "training.time_limit", "training.check")
 FREE_SECTION = "distributed"
 
 
@@ -47,5 +48,5 @@ def agree(prepared: Prepared) -> None:
         return
     settings = flat(plain_config(portable(prepared.config)))
     team.same("version of a library", versions())
-    team.same("configuration", {name: value for name, value in settings.items() if name not in FREE})
+    team.same("configuration", {name: value for name, value in settings.items() if name not in PLACES})
     team.same("content of the data (digest)", prepared.dataset.digest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,11 +10,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from retrograd.base.errors import RetrogradError
+from retrograd.base.errors import ModelFileError, RetrogradError
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.network.network import Variables
 from retrograd.present.wording import some_of
+from retrograd.record.layout import START
 from retrograd.record.model import check_fits
+from retrograd.training.config.config import RunConfig
+from retrograd.training.config.weights import WeightsSettings
 from retrograd.training.use.predict import Model, load_file, locate
 
 SETTING = "training.start"
@@ -42,6 +46,24 @@ def warm_start(name: str, expected: Variables, preprocessing: Preprocessing, run
     check_fits(variables.params, expected.params, where=f"{SETTING}: {path}")
     check_fits(variables.state, expected.state, where=f"{SETTING}: {path}")
     return WarmStart(path.absolute(), model, variables, tuple(_differences(model, preprocessing, name)))
+
+
+def with_start(config: RunConfig, start: str | None, weights: WeightsSettings | None = None) -> RunConfig:
+    """Return the configuration with other first weights: those of a run, pretrained ones, or drawn."""
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, start=start), weights=weights)
+
+
+def with_own_start(config: RunConfig, run: Path) -> RunConfig:
+    """Return the configuration of a run with the first weights that its folder keeps, if they were not drawn.
+
+    Raises:  ModelFileError where they are gone
+    """
+    if config.training.start is None:
+        return config
+    if not (run / START).exists():
+        message, cure = "the weights that the run began with are gone", "restore the file, or train again"
+        raise ModelFileError(message, where=str(run / START), cure=cure)
+    return with_start(config, str(run / START))
 
 
 def _cast(tree: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

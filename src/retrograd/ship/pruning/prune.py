@@ -34,11 +34,11 @@ from retrograd.training.ending import trained
 from retrograd.training.interrupts import interruptible
 from retrograd.training.loop.loop import Watcher
 from retrograd.training.loop.stop import falls
-from retrograd.training.prepare import PARTS, Prepared, prepare, with_start
+from retrograd.training.prepare import PARTS, Prepared, prepare
 from retrograd.training.resume import stored_config
 from retrograd.training.run import Run, begin, train_into, train_prepared, writer
 from retrograd.training.use.predict import Model, load_file, locate
-from retrograd.training.warm_start import WarmStart
+from retrograd.training.warm_start import WarmStart, with_start
 
 By = Literal["taylor", "magnitude"]
 Watch = Callable[[str, int], AbstractContextManager[Watcher]]

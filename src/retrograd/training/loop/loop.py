@@ -17,7 +17,7 @@ from retrograd.network.decimals import given_params
 from retrograd.network.network import Variables
 from retrograd.network.precision import computing_in, in_precision, taken_out
 from retrograd.record.events import Epoch, Intervention, Metrics
-from retrograd.record.tree import digest
+from retrograd.record.tree import digest, unflatten
 from retrograd.training.config.settings import TrainingSettings
 from retrograd.training.loop.course import Course
 from retrograd.training.loop.divergence import mean_of
@@ -112,6 +112,7 @@ class Loop:
             return fitted._replace(variables=taken_out(fitted.variables, precision), averaged=averaged)
 
     def _run(self, variables: Variables, saved: Saved | None) -> Fitted:
+        self._compare(variables, saved)
         train = self.stepper.start(variables, jax.random.key(self.settings.seed))
         self.begun = self.clock()
         self.course.begin(self.stepper, train)
@@ -151,6 +152,15 @@ class Loop:
         elif stop.reason == "epochs":
             self._save(train, "ended")
         return self._fitted(stop)
+
+    def _compare(self, variables: Variables, saved: Saved | None) -> None:
+        """Wait for the other processes; who begins or goes on with other weights ends all, by name."""
+        if self.team.size == 1:
+            return
+        digests = {"parameters": digest(variables.params), "running averages": digest(variables.state)}
+        if saved is not None:
+            digests["checkpoint"] = digest(unflatten(saved.arrays.items()))
+        self.team.same("set of first weights (digest)", digests)
 
     def _asked(self, epoch: int) -> Stop | None:
         reason = self.asked_to_stop()

@@ -22,7 +22,8 @@ class Saver:
     `job` is asked between two stretches, and returns what the thread does. The clock decides when, which changes no
     number of the run. A disk that refuses is told of at the next stretch, once, and is not worth the run; any other
     error is raised there. `before` are the seconds that the run took before this process. Several processes that save
-    `together` share the clock, and then decide by nothing else.
+    `together` share the clock, and then decide by nothing else; `missed` is called where they wait for a part of the
+    place that this one cannot take.
     """
 
     def __init__(
@@ -32,8 +33,9 @@ class Saver:
         before: float = 0.0,
         clock: Callable[[], float] = time.perf_counter,
         together: bool = False,
+        missed: Callable[[], object] = lambda: None,
     ) -> None:
-        self.job, self.seconds, self.clock, self.together = job, seconds, clock, together
+        self.job, self.seconds, self.clock, self.together, self.missed = job, seconds, clock, together, missed
         self.last = clock()
         self.begun = self.last - before
         self._cost = 0.0  # of the last time, in seconds of the processor and of waiting
@@ -64,6 +66,7 @@ class Saver:
             job = self.job(take())
         except (RetrogradError, MemoryError) as error:
             self._failure = error
+            self.missed()
             return
         self._cost = self.clock() - begin
         if moment == "between":
