@@ -21,6 +21,18 @@ BUDGETS = {  # example: (changes, metric of the test part, how good it must be a
     "tones_gru": (["training.epochs=4", "data.samples=150"], "accuracy", 0.0),
     "demand_gru": (["training.epochs=4", "data.samples=600", SMALL], "r2", 0.5),
     "tales_gpt": (["training.epochs=2", "data.samples=100", "data.text.length=32"], "accuracy", 0.2),
+    "tales_bert": (
+        [
+            "training.epochs=4",
+            "data.samples=300",
+            "data.text.length=20",
+            "network.0.embedding.units=16",
+            "network.2.transformer_encoder={units: 16, heads: 2}",
+            SMALL,
+        ],
+        "accuracy",
+        0.15,
+    ),
     "number_words": (["training.epochs=2", "data.samples=400", SMALL], "accuracy", 0.25),
     "reviews_gru": (["training.epochs=8", "data.samples=400", "training.batch_size=16"], "accuracy", 0.7),
     "digits_autoencoder": (["training.epochs=3"], None, 0.0),
@@ -66,6 +78,12 @@ def test_tales_are_told_the_same_with_the_same_seed(tmp_path):
     told = [rg.generate(model, "the ", length=20, seed=seed) for seed in (1, 1, 2)]
     assert told[0] == told[1] != told[2]
     assert len(rg.beam_search(model, "the ", width=2, length=4)) == 2
+
+
+def test_hidden_words_are_restored_where_a_text_says_so(tmp_path):
+    (text,) = learned("tales_bert", tmp_path).predict(["the sly [MASK] found a key in the [MASK]."])
+    assert text.startswith("the sly ")
+    assert "[MASK]" not in text
 
 
 def test_numbers_are_translated_one_by_one_or_many_at_once(tmp_path):

@@ -33,12 +33,12 @@ from retrograd.data.tables.target import Decoded, Labels, Link, Quantities, quan
 from retrograd.data.tables.typed import TypedTable
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.data.texts.settings import TextSettings
-from retrograd.data.texts.targets import Answer, NextToken, Transcript
+from retrograd.data.texts.targets import Answer, MaskedToken, NextToken, Transcript
 from retrograd.data.windows.inputs import WindowInputs
 
 FORMAT = 1
 Inputs = TableInputs | ArrayInputs | ImageInputs | AudioInputs | TextInputs | CorpusInputs | WindowInputs
-Target = Labels | MultiLabels | Quantities | Masks | Boxes | NextToken | Answer | Transcript
+Target = Labels | MultiLabels | Quantities | Masks | Boxes | NextToken | MaskedToken | Answer | Transcript
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,9 @@ class Preprocessing:
         elif isinstance(inputs, AudioInputs):
             audio = AudioSettings(column=inputs.column, sample_rate=inputs.form.rate)
         elif isinstance(inputs, (TextInputs, CorpusInputs)):
-            text = TextSettings(column=inputs.column, next=isinstance(inputs, CorpusInputs))
+            masked = inputs.masked if isinstance(inputs, CorpusInputs) else None
+            is_next = isinstance(inputs, CorpusInputs) and masked is None
+            text = TextSettings(column=inputs.column, next=is_next, masked=masked)
         return replace(settings, images=images, audio=audio, text=text)
 
     def decode(self, outputs: np.ndarray, *, link: Link = "logit") -> Decoded:

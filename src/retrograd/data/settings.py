@@ -46,6 +46,7 @@ Task = Literal[
     "segmentation",
     "detection",
     "next_token",
+    "masked_token",
     "answer",
     "transcription",
 ]
@@ -259,7 +260,9 @@ class DataSettings(Settings):
     def text_beside_others(self) -> bool:
         """Whether `text:` says how the text columns of a table are cut, rather than that one text is the input."""
         text = self.text
-        return text is not None and "text" in self.kinds.values() and not (text.column or text.answer or text.next)
+        return (
+            text is not None and "text" in self.kinds.values() and not (text.column or text.answer or text.is_running)
+        )
 
     def rules(self) -> Iterator[Problem]:
         """Yield problems that concern several fields."""

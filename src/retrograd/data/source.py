@@ -212,7 +212,7 @@ def read_parts(path: Path, settings: DataSettings) -> dict[str, Rows]:
         return {"train": Sounds((path,), where)}
     if settings.text is not None and suffix in TEXT_SUFFIXES:
         text = read_text_file(path, settings)
-        is_corpus = settings.text.next
+        is_corpus = settings.text.is_running
         return {"train": corpus_of([text], where) if is_corpus else Table(pl.DataFrame({TEXT: [text]}), where)}
     content = read_content(path, settings)
     if content is None:
@@ -230,7 +230,7 @@ def special_rows(table: Table, settings: DataSettings) -> Table | Images | Sound
         return images_of_table(table, settings.images)
     if settings.audio is not None:
         return sounds_of_table(table, settings.audio.column)
-    if settings.text is not None and settings.text.next:
+    if settings.text is not None and settings.text.is_running:
         return corpus_of_table(table, text_column(table, settings.text))
     return table
 

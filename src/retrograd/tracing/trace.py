@@ -48,6 +48,7 @@ from retrograd.tracing.source import (
     one_row,
     open_source,
 )
+from retrograd.update.hiding import hiding_of
 from retrograd.update.optimizer import Optimizer
 from retrograd.update.step import TrainState
 
@@ -279,7 +280,8 @@ def _look(
         outside = _outside(prepared.network, request.delta, rows)
         stepper = source.stepper if optimizer is None else source.stepper.with_optimizer(optimizer)
         columns: Mapping[str, Any] = rows
-        if (mixing := prepared.config.training.mixing) is not None:  # the step uses the mixed rows
+        mixing = prepared.config.training.mixing or hiding_of(prepared.dataset.preprocessing)
+        if mixing is not None:  # the step uses the rows as it changes them
             key = jax.random.fold_in(state.key, state.step)
             columns = mixing(
                 {name: jnp.asarray(column) for name, column in rows.items()}, key, prepared.network, prepared.objectives

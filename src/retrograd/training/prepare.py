@@ -32,6 +32,7 @@ from retrograd.training.pretrained import Pretrained, pretrained
 from retrograd.training.use.evaluate import Evaluator
 from retrograd.training.use.ranges import check_identifiers, check_targets
 from retrograd.training.warm_start import WarmStart, warm_start, with_start
+from retrograd.update.hiding import hiding_of
 from retrograd.update.optimizer import optimizers
 from retrograd.update.selection import select
 from retrograd.update.step import Stepper, TrainState
@@ -106,7 +107,7 @@ class Prepared:
             watched,
             training.precision,
             config.freeze,
-            training.mixing,
+            training.mixing or hiding_of(self.dataset.preprocessing),
             self.team.layout,
             training.average.rule(epoch) if training.average else None,
         )
@@ -231,12 +232,11 @@ def check_ensemble(prepared: Prepared) -> None:
         return
     where, task = "training.ensemble", prepared.dataset.task
     if prepared.team is not ALONE:
-        raise ConfigError(
-            "an ensemble is trained by one process on one device", where=where, cure="leave one of both out"
-        )
+        cure = "leave one of both out"
+        raise ConfigError("an ensemble is trained by one process on one device", where=where, cure=cure)
     if len(prepared.objectives) > 1 or "." in prepared.objectives[0].inputs[0]:
         raise ConfigError("an ensemble answers with one output, under one loss", where=where, cure="leave it out")
-    if task in ("detection", "next_token", "answer", "transcription"):
+    if task in ("detection", "next_token", "masked_token", "answer", "transcription"):
         raise ConfigError(f"the answers of {task} are no values to be averaged", where=where, cure="leave it out")
 
 

@@ -29,6 +29,7 @@ from retrograd.propagation.backprop import Pass, backprop
 from retrograd.propagation.objective import Objective
 from retrograd.update.average import Average
 from retrograd.update.beyond import raised
+from retrograd.update.hiding import Hiding
 from retrograd.update.mixing import Mixing
 from retrograd.update.optimizer import Optimizer
 from retrograd.update.penalties import Penalty, penalise
@@ -90,7 +91,7 @@ class Stepper:
         gradient_norm: bool = False,
         precision: Precision = "float32",
         freeze: Sequence[str] = (),
-        mixing: Mixing | None = None,
+        mixing: Mixing | Hiding | None = None,
         layout: Layout | None = None,
         average: Average | None = None,
     ) -> None:
@@ -216,7 +217,7 @@ class Stepper:
         return result._replace(loss=result.loss + value, grads=jax.tree.map(jnp.add, result.grads, extra))
 
     def mixed(self, train: TrainState, batch: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the batch as the pass of this step reads it: mixed with itself, if that was asked for."""
+        """Return the batch as the pass of this step reads it: mixed with itself, or with tokens hidden, if so asked."""
         if self.mixing is None:
             return batch
         return self.mixing(batch, jax.random.fold_in(train.key, train.step), self.network, self.objectives)

@@ -56,6 +56,8 @@ def plain_columns(model: Model, decoded: Decoded) -> dict[str, pl.Series]:
     if decoded.labels is not None:
         target = model.preprocessing.target
         columns = {"prediction": pl.Series(decoded.labels.tolist())}
+        if decoded.fillings is not None:
+            columns["probability"] = pl.Series([shortest(shares).tolist() for shares in decoded.fillings])
         if decoded.labels.ndim == 2 and target is not None:
             columns = {
                 name: pl.Series(cells.tolist()) for name, cells in zip(target.names, decoded.labels.T, strict=True)
@@ -71,6 +73,11 @@ def plain_columns(model: Model, decoded: Decoded) -> dict[str, pl.Series]:
     values = values.reshape(len(values), -1)
     names = names if len(names) == values.shape[1] else tuple(f"prediction_{i}" for i in range(values.shape[1]))
     return {name: pl.Series(column) for name, column in zip(names, values.T, strict=True)}
+
+
+def flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with each list of numbers as one text, for CSV."""
+    return frame.with_columns(pl.col(pl.List(pl.Float64)).cast(pl.List(pl.String)).list.join(" "))
 
 
 def without_formulas(frame: pl.DataFrame) -> pl.DataFrame:

@@ -23,7 +23,8 @@ from retrograd.data.texts.settings import TextSettings
 
 PADDING, UNKNOWN, START, END = range(4)  # identifiers without a token
 SPECIAL = 4
-NO_TARGET = -1  # where there is no next token, and 0 is an identifier like others
+MASK = "[MASK]"  # how a text writes the place of a hidden token
+NO_TARGET = -1  # where there is none: among hidden tokens, and where 0 is an identifier like others
 TOKEN_BYTES = 9  # identifier, target and mask
 UNSPACED = (
     "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"  # Chinese and Japanese characters
@@ -41,13 +42,15 @@ class Marks(NamedTuple):
     unknown: int = UNKNOWN
     start: int = START
     end: int = END
+    mask: int | None = None
 
 
 @dataclass(frozen=True)
 class Vocabulary:
     """The tokens known to training; token i has the identifier i + 4, after padding, unknown, start and end.
 
-    With `special` identifiers are the tokenizer's own, and these four are among them.
+    With `special` identifiers are the tokenizer's own, and these four are among them. Where tokens can be hidden
+    (`has_mask`), the mask follows the tokens, or is the tokenizer's own.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -57,41 +60,60 @@ class Vocabulary:
     tokens: tuple[str, ...]
     tokenizer: str | None = None  # JSON
     special: Marks | None = None
+    has_mask: bool = False
 
     def __post_init__(self) -> None:
         if (self.unit == "tokenizer") != (self.tokenizer is not None) or len(set(self.tokens)) < len(self.tokens):
             raise ValueError("a vocabulary of different tokens, or a tokenizer")
+        if self.has_mask and self.special is not None and self.special.mask is None:
+            raise ValueError("a tokenizer without a mask of its own")
 
     @property
     def size(self) -> int:
-        """The number of identifiers, including the four special ones."""
-        count = len(self.tokens) if self.tokenizer is None else tokenizer_of(self.tokenizer).get_vocab_size()
-        return self.first + count
+        """The number of identifiers, including the four special ones and the mask."""
+        return self.beyond + (self.has_mask and self.special is None)
 
     @property
     def marks(self) -> Marks:
         """The identifiers that stand for no token."""
-        return self.special or Marks()
+        return self.special or Marks(mask=self.beyond if self.has_mask else None)
+
+    @property
+    def mask(self) -> int | None:
+        """The identifier that hides a token; None where none is hidden."""
+        return self.marks.mask if self.has_mask else None
 
     @property
     def first(self) -> int:
         """The identifier of the first token."""
         return SPECIAL if self.special is None else 0
 
+    @functools.cached_property
+    def beyond(self) -> int:
+        """The identifier after that of the last token."""
+        count = len(self.tokens) if self.tokenizer is None else tokenizer_of(self.tokenizer).get_vocab_size()
+        return self.first + count
+
     @property
     def no_target(self) -> int:
-        """What stands for a next token where there is none."""
-        return PADDING if self.special is None else NO_TARGET
+        """What stands for a target where there is none."""
+        return PADDING if self.special is None and not self.has_mask else NO_TARGET
 
     @functools.cached_property
     def _numbers(self) -> dict[str, int]:
         return {token: i for i, token in enumerate(self.tokens, SPECIAL)}
 
     def encode(self, text: str) -> np.ndarray:
-        """Return the identifiers of a text's tokens, int32."""
+        """Return the identifiers of a text's tokens, int32; where tokens can be hidden, [MASK] is the mask."""
+        if self.mask is None or MASK not in text:
+            return self._encoded(text)
+        mask = np.array([self.mask], np.int32)
+        return np.concatenate([ids for piece in text.split(MASK) for ids in (mask, self._encoded(piece))][1:])
+
+    def _encoded(self, text: str) -> np.ndarray:
         if self.tokenizer is not None:
             return np.array(self._encoding(text, False).ids, np.int32) + self.first
-        return np.array([self._numbers.get(token, UNKNOWN) for token in self.split(text)], np.int32)
+        return np.array([self._numbers.get(token, UNKNOWN) for token in self._pieces(text)], np.int32)
 
     def encode_whole(self, text: str, length: int) -> np.ndarray:
         """Return the identifiers of a whole text, cut to a length, with the marks that its tokenizer puts around it."""
@@ -102,6 +124,11 @@ class Vocabulary:
 
     def split(self, text: str) -> list[str]:
         """Return a text's tokens."""
+        if self.mask is None:
+            return self._pieces(text)
+        return [token for piece in text.split(MASK) for token in (MASK, *self._pieces(piece))][1:]
+
+    def _pieces(self, text: str) -> list[str]:
         if self.tokenizer is not None:
             return [text[first:last] for first, last in self._encoding(text, False).offsets]
         return split(text, self.unit, self.lower)
@@ -122,7 +149,8 @@ class Vocabulary:
             text: str = tokenizer_of(self.tokenizer).decode(ids)
             return text
         unknown = "?" if self.unit == "characters" else "<unknown>"
-        words = [self.tokens[number - SPECIAL] if number >= SPECIAL else unknown for number in numbers_of_tokens]
+        known = (*self.tokens, MASK) if self.has_mask else self.tokens
+        words = [known[number - SPECIAL] if number >= SPECIAL else unknown for number in numbers_of_tokens]
         return "".join(words) if self.unit == "characters" else NO_SPACE_BEFORE.sub("", " ".join(words))
 
 
@@ -137,18 +165,20 @@ def split(text: str, unit: str, lower: bool) -> list[str]:
 
 def fit_vocabulary(texts: Iterable[str], settings: TextSettings, tokenizer: str | None) -> Vocabulary:
     """Return the most frequent tokens of training texts, in order of frequency; ties are alphabetical."""
+    has_mask = settings.masked is not None
     if tokenizer is not None:
         special = settings.special
-        marks = Marks(special.padding, special.unknown, special.start, special.end) if special else None
-        return Vocabulary("tokenizer", settings.lower, (), tokenizer, marks)
+        marks = Marks(*special.others, special.mask) if special else None
+        return Vocabulary("tokenizer", settings.lower, (), tokenizer, marks, has_mask)
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(split(text, settings.unit, settings.lower))
+        for piece in text.split(MASK) if has_mask else (text,):
+            counts.update(split(piece, settings.unit, settings.lower))
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[: settings.max_tokens]
     tokens = tuple(token for token, count in ordered if count >= settings.min_count)
     if not tokens:
         raise DataError("the training texts have no tokens", cure="lower `min_count`, or look at the texts")
-    return Vocabulary(settings.unit, settings.lower, tokens)
+    return Vocabulary(settings.unit, settings.lower, tokens, has_mask=has_mask)
 
 
 def read_tokenizer(settings: TextSettings, folder: Path) -> str | None:

@@ -30,13 +30,15 @@ Link = Literal["identity", "logit", "log"]  # what an output is of what is asked
 class Decoded(NamedTuple):
     """Predictions in the user's terms: labels and probabilities [rows, classes], or values [rows, targets].
 
-    For masks the labels are [rows, height, width]; `boxes` holds each image's objects.
+    For masks the labels are [rows, height, width]; `boxes` holds each image's objects; of completed texts,
+    which are the labels, `fillings` holds the probability of each token that was put in.
     """
 
     labels: np.ndarray | None = None
     probabilities: np.ndarray | None = None
     values: np.ndarray | None = None
     boxes: list[np.ndarray] | None = None
+    fillings: list[np.ndarray] | None = None
 
     @staticmethod
     def joined(parts: Sequence[Decoded]) -> Decoded:

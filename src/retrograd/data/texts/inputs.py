@@ -15,6 +15,7 @@ from retrograd.data.cells.vocabulary import Vocabulary, count_tokens, padded, th
 from retrograd.data.report import Report
 from retrograd.data.table import Table, from_any_frame
 from retrograd.data.texts.corpus import Corpus, corpus_of
+from retrograd.data.texts.masking import Masking
 from retrograd.data.texts.reading import corpus_of_table, texts_in
 
 SEGMENTS = "segments"  # the batch column that says of which text of a row a token is
@@ -88,7 +89,8 @@ class CorpusInputs(Identifiers):
     """Running text as sequences of one length; `y` is each one moved by a token, and 0 where there is none (-1 with the
     marks of a tokenizer's own).
 
-    A text begins with the token start and ends with the token end.
+    A text begins with the token start and ends with the token end. With `masked`, the share of the tokens that is
+    hidden in `x`, `y` is what they are, and -1 elsewhere.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -97,7 +99,13 @@ class CorpusInputs(Identifiers):
     vocabulary: Vocabulary
     length: int
     stride: int
+    masked: float | None = None
     kind: Literal["corpus"] = "corpus"
+
+    @property
+    def masking(self) -> Masking | None:
+        """How tokens are hidden; None where the next one is learned."""
+        return None if self.masked is None else Masking.of(self.vocabulary, self.masked)
 
     def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Corpus:
         """Return a corpus: of a table's column, a text, or a list of texts."""
@@ -113,17 +121,43 @@ class CorpusInputs(Identifiers):
         raise DataError("running text has no table of targets", where=corpus.where)
 
     def encode(self, corpus: Corpus, report: Report, with_target: bool) -> dict[str, np.ndarray]:
-        """Return `x`, `y` (int32) and `mask` (bool), each [sequences, length]."""
+        """Return `x`, `y` (int32) and `mask` (bool), each [sequences, length].
+
+        Without targets no token is hidden, and there is no `y` of hidden ones.
+        """
         inputs, targets, marks = [], [], self.vocabulary.marks
-        for text in corpus.texts:
-            ids = count_tokens(self.vocabulary, text, "text", report)
-            stream = np.concatenate([[marks.start], ids, [marks.end]]).astype(np.int32)
+        streams = (
+            np.concatenate([[marks.start], count_tokens(self.vocabulary, text, "text", report), [marks.end]])
+            for text in corpus.texts
+        )
+        if self.masking is not None:
+            return self._masked(self.masking, list(streams), corpus.where, with_target)
+        for stream in streams:
             for start in range(0, max(1, len(stream) - 1), self.stride):
                 inputs.append(stream[start : min(start + self.length, len(stream) - 1)])
                 targets.append(stream[start + 1 : start + 1 + self.length])
         x = padded(inputs, self.length, filler=marks.padding)
         y = padded(targets, self.length, filler=self.vocabulary.no_target)
         return {"x": x, "y": y, "mask": there(inputs, self.length)}
+
+    def _masked(
+        self, masking: Masking, streams: list[np.ndarray], where: str, with_target: bool
+    ) -> dict[str, np.ndarray]:
+        """Return the columns of hidden tokens; sequences without a token to hide teach nothing, and are left out.
+
+        Raises:  DataError where none has one
+        """
+        stride = self.stride if with_target else self.length  # what is to be completed is read once
+        pieces = [stream[i : i + self.length] for stream in streams for i in range(0, len(stream), stride)]
+        ids, mask = padded(pieces, self.length, filler=self.vocabulary.marks.padding), there(pieces, self.length)
+        if not with_target:
+            return {"x": ids, "mask": mask}
+        useful = masking.may_hide(ids).any(1)
+        if not useful.any():
+            raise DataError("the texts have no known token that could be hidden", where=where,
+                            cure="give longer texts, or a vocabulary with more of their tokens")  # fmt: skip
+        x, y = masking.fixed(ids[useful])
+        return {"x": x, "y": y, "mask": mask[useful]}
 
 
 def listed_texts(data: Any) -> list[str]:

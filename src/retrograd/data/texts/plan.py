@@ -19,7 +19,7 @@ from retrograd.data.texts.corpus import Corpus
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.data.texts.reading import text_column, texts_in
 from retrograd.data.texts.settings import LONGEST, TextSettings
-from retrograd.data.texts.targets import Answer, NextToken
+from retrograd.data.texts.targets import Answer, MaskedToken, NextToken
 from retrograd.present.wording import some_of
 
 BESIDE = "to use them beside the text, set `kinds: {{{column}: text}}` and leave `text: {{column: ...}}` out"
@@ -68,8 +68,8 @@ class TextPlan(Plan[Table, tuple[TextInputs, Target]]):
 
 
 @dataclass(frozen=True)
-class CorpusPlan(Plan[Corpus, tuple[CorpusInputs, NextToken]]):
-    """The plan for running text, whose next tokens are learned."""
+class CorpusPlan(Plan[Corpus, tuple[CorpusInputs, NextToken | MaskedToken]]):
+    """The plan for running text, whose next or hidden tokens are learned."""
 
     text: TextSettings
     tokenizer: str | None
@@ -83,12 +83,12 @@ class CorpusPlan(Plan[Corpus, tuple[CorpusInputs, NextToken]]):
         """Return the pieces."""
         return rows
 
-    def fit(self, train: Corpus) -> tuple[CorpusInputs, NextToken]:
+    def fit(self, train: Corpus) -> tuple[CorpusInputs, NextToken | MaskedToken]:
         """Return inputs (the vocabulary) and target fitted on training pieces."""
         vocabulary = fit_vocabulary(train.texts, self.text, self.tokenizer)
         length = self.text.length or USUAL_LENGTH
-        inputs = CorpusInputs(self.text.column, vocabulary, length, self.text.stride or length)
-        return inputs, NextToken(vocabulary)
+        inputs = CorpusInputs(self.text.column, vocabulary, length, self.text.stride or length, self.text.masked)
+        return inputs, NextToken(vocabulary) if self.text.masked is None else MaskedToken(vocabulary)
 
 
 def plan_texts(table: Table, settings: DataSettings, text: TextSettings, tokenizer: str | None) -> TextPlan:
@@ -104,7 +104,10 @@ def plan_texts(table: Table, settings: DataSettings, text: TextSettings, tokeniz
     targets = tuple(name for name in targets if name != column)
     goal = find_goal(table, targets, settings)
     if not goal.names:
-        cure = "name the target's column with `target:`, a text to be generated with `answer:`, or set `next: true`"
+        cure = (
+            "name the target's column with `target:`, a text to be generated with `answer:`, or set `next: true` or "
+            "`masked: 0.15`"
+        )
         raise DataError("texts without a target", where=table.where, cure=cure)
     hint = "" if settings.targets else " (assumed to be the target; `target:` names another)"
     others = [name for name in table.names if name not in (column, *targets, *settings.exclude)]
@@ -114,9 +117,14 @@ def plan_texts(table: Table, settings: DataSettings, text: TextSettings, tokeniz
 
 
 def plan_corpus(corpus: Corpus, settings: DataSettings, text: TextSettings, tokenizer: str | None) -> CorpusPlan:
-    """Plan a language model."""
-    goal = Goal("next_token", ())
+    """Plan a language model, or a masked one."""
     characters = sum(map(len, corpus.pieces))
     what = "1 text" if corpus.is_one else f"{len(corpus)} texts"
-    note = f"language model: {what} of {characters:,} characters"
-    return CorpusPlan(settings, goal, (note,), corpus, text, tokenizer)
+    notes = [f"language model: {what} of {characters:,} characters"]
+    if text.masked is not None:
+        notes = [
+            f"masked {notes[0]}",
+            f"{100 * text.masked:g} % of the tokens are hidden; accuracy and perplexity are those of the hidden ones",
+        ]
+    goal = Goal("next_token" if text.masked is None else "masked_token", ())
+    return CorpusPlan(settings, goal, tuple(notes), corpus, text, tokenizer)

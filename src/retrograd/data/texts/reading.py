@@ -39,7 +39,7 @@ def read_text_folder(folder: Path, settings: DataSettings) -> Table | Corpus:
     if not paths:
         raise DataError(f"no text files (ending in {', '.join(SUFFIXES)})", where=str(folder))
     texts = [read_text_file(path, settings) for path in paths]
-    if settings.text is not None and settings.text.next:
+    if settings.text is not None and settings.text.is_running:
         return corpus_of(texts, str(folder))
     labels = folder_labels(paths, folder)
     frame = pl.DataFrame({TEXT: texts})

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem
-from retrograd.base.quantities import NonNegativeInt, PositiveInt
+from retrograd.base.quantities import NonNegativeInt, PositiveInt, Share
 from retrograd.base.schema import Settings
 
 LONGEST = 512  # tokens; longer texts are cut, unless `length` says otherwise
@@ -22,6 +22,14 @@ class SpecialTokens(Settings):
     unknown: Annotated[NonNegativeInt, Words("the identifier of what the tokenizer does not know")]
     start: Annotated[NonNegativeInt, Words("the identifier that begins a text")]
     end: Annotated[NonNegativeInt, Words("the identifier that ends a text")]
+    mask: Annotated[
+        NonNegativeInt | None, Words("the identifier that hides a token", why="none: `masked` needs one")
+    ] = None
+
+    @property
+    def others(self) -> tuple[int, int, int, int]:
+        """The identifiers beside the mask."""
+        return (self.padding, self.unknown, self.start, self.end)
 
 
 @dataclass(frozen=True)
@@ -29,9 +37,10 @@ class TextSettings(Settings):
     """How texts are cut into tokens, and what is learned from them.
 
     The data are a table with a column of text, a folder with a sub-folder of text files for each class, a folder of
-    text files, or one text file. `next: true` learns to predict each next token (a language model); `answer` names
-    the column of a text that is to be generated from the other one (sequence to sequence). Else the target is that of
-    the table or folder.
+    text files, or one text file. `next: true` learns to predict each next token (a language model); `masked: 0.15`
+    learns to restore that share of the tokens, which are hidden (a masked language model, as BERT); `answer` names the
+    column of a text that is to be generated from the other one (sequence to sequence). Else the target is that of the
+    table or folder.
 
     The text is the only input then. To use texts beside a table's other columns, leave `column` out and give these
     columns the kind `text` (`kinds: {review: text}`, or let it be recognised): each becomes a batch column of its own
@@ -48,6 +57,15 @@ class TextSettings(Settings):
     next: Annotated[
         bool, Words("whether the next token is what is learned: a language model", why="the target is the table's")
     ] = False
+    masked: Annotated[
+        Share | None,
+        Words(
+            "the share of the tokens that are hidden and to be restored",
+            more="more is learned of a text; less is left to tell from",
+            less="learns more slowly",
+            why="the target is the table's",
+        ),
+    ] = None  # 0.15 in BERT; at least one token of each sequence
     unit: Annotated[
         Literal["words", "characters", "tokenizer"],
         Words("what a token is", why="words: short sequences, and no file is needed"),
@@ -104,6 +122,11 @@ class TextSettings(Settings):
         ),
     ] = 1  # a token that is rarer counts as unknown
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the tokens of running text are what is learned."""
+        return self.next or self.masked is not None
+
     def rules(self) -> Iterator[Problem]:
         """Yield what is wrong between fields."""
         if (self.unit == "tokenizer") != (self.tokenizer is not None):
@@ -112,7 +135,15 @@ class TextSettings(Settings):
             yield Problem("special", "only a tokenizer has marks of its own", "add `unit: tokenizer`, or leave it out")
         if self.next and self.answer is not None:
             yield Problem("answer", "with `next: true` the next token is the answer", "keep one of them")
+        if self.masked is not None and (self.next or self.answer is not None):
+            other = "answer" if self.answer is not None else "next"
+            yield Problem("masked", f"hidden tokens are the target, and so is `{other}`", "keep one of them")
+        if self.masked is not None and self.special is not None and self.special.mask is None:
+            cure = "add the identifier of the tokenizer's mask: `special: {..., mask: ID}`"
+            yield Problem("special", "`masked` needs a mask, and these marks have none", cure)
+        if self.special is not None and self.special.mask in self.special.others:
+            yield Problem("special.mask", "it stands for another mark already", "give the identifier of [MASK] alone")
         if self.answer_length is not None and self.answer is None:
             yield Problem("answer_length", "there is no answer", "name its column with `answer:`")
-        if self.stride is not None and not self.next:
-            yield Problem("stride", "only a language model's sequences overlap", "add `next: true`")
+        if self.stride is not None and not self.is_running:
+            yield Problem("stride", "only a language model's sequences overlap", "add `next: true` or `masked: 0.15`")

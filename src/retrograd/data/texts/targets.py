@@ -1,4 +1,4 @@
-"""Targets that are tokens: the next one of a text, another text, or what is said in a sound."""
+"""Targets that are tokens: the next one of a text, hidden ones, another text, or what is said in a sound."""
 
 from __future__ import annotations
 
@@ -15,14 +15,10 @@ from retrograd.data.tables.target import Decoded, Link
 from retrograd.data.texts.reading import texts_in
 
 
-@dataclass(frozen=True)
-class NextToken:
-    """Each next token of a text; the inputs of a corpus know it."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
+class OfRunningText:
+    """What the targets of running text share: its inputs know them."""
 
     vocabulary: Vocabulary
-    kind: Literal["next_token"] = "next_token"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -38,9 +34,33 @@ class NextToken:
         """Return nothing: `y` stands beside `x` already."""
         return {}
 
+
+@dataclass(frozen=True)
+class NextToken(OfRunningText):
+    """Each next token of a text."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    vocabulary: Vocabulary
+    kind: Literal["next_token"] = "next_token"
+
     def decode(self, outputs: np.ndarray, link: Link = "logit") -> Decoded:
         """Refuse: a language model continues texts."""
         raise UsageError("a language model predicts no rows", cure="continue a text with `retrograd generate`")
+
+
+@dataclass(frozen=True)
+class MaskedToken(OfRunningText):
+    """The tokens of a text that are hidden."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    vocabulary: Vocabulary
+    kind: Literal["masked_token"] = "masked_token"
+
+    def decode(self, outputs: np.ndarray, link: Link = "logit") -> Decoded:
+        """Refuse: whole texts are completed."""
+        raise UsageError("outputs alone complete no text", cure="use `predict` on texts with [MASK] in them")
 
 
 @dataclass(frozen=True)

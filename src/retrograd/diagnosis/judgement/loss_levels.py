@@ -131,7 +131,8 @@ class Shown:
         target = self.own.get(self.target)
         if target is None or not np.issubdtype(target.dtype, np.integer) or target.ndim + 1 != len(self.shape):
             return None
-        return np.bincount(self._said(target), minlength=self.shape[-1])[: self.shape[-1]].astype(float)
+        said = self._said(target)
+        return np.bincount(said[said >= 0], minlength=self.shape[-1])[: self.shape[-1]].astype(float)
 
     @property
     def numbers(self) -> np.ndarray | None:

@@ -158,8 +158,9 @@ def measure_of_losses(program: Program, runs: Sequence[Observed]) -> Measure | N
         each: [FAILED if run.broken else levels.score(levels.loss(run.variables, each)) for run in runs]
         for each in {part, "train"}
     }
+    scale = "gain" if program.dataset.task in ("next_token", "masked_token") else "r2"
     return Measure(
-        "loss", "gain" if program.dataset.task == "next_token" else "r2", scores[part], scores["train"],
+        "loss", scale, scores[part], scores["train"],
         levels.score(best), words, 0.0, 0.0, 0.0, MANY, MANY,
         "held-out rows" if part == "valid" else "its training rows",
     )  # fmt: skip

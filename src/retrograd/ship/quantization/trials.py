@@ -10,7 +10,7 @@ import numpy as np
 from retrograd.data.images.masks import Masks
 from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.target import Labels
-from retrograd.data.texts.targets import NextToken
+from retrograd.data.texts.targets import MaskedToken, NextToken
 from retrograd.network.network import take
 from retrograd.ship.onnx.graph import Graph
 from retrograd.ship.onnx.written import Written
@@ -104,4 +104,4 @@ class Bench:
             decoded = target.decode(output, link=link_of(self.model.evaluator.main.loss))
             shares = np.asarray(decoded.probabilities)
             return np.asarray(shares.argmax(-1) if isinstance(target, Labels) else shares >= 0.5)
-        return np.asarray(output.argmax(-1)) if isinstance(target, Masks | NextToken) else None
+        return np.asarray(output.argmax(-1)) if isinstance(target, Masks | NextToken | MaskedToken) else None

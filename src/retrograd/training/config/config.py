@@ -49,6 +49,7 @@ DEFAULT_LOSS = {
     "multilabel": "binary_cross_entropy",
     "segmentation": "cross_entropy",
     "next_token": "cross_entropy",
+    "masked_token": "cross_entropy",
     "answer": "cross_entropy",
     "transcription": "ctc",
 }
@@ -61,17 +62,16 @@ def is_configuration(path: Path) -> bool:
 
 
 def default_loss(task: str, data: DataSettings | None = None) -> Loss:
-    """Return the loss that a task has unless one is given; of tokens the padding is ignored.
+    """Return the loss that a task has unless one is given; of tokens, places without one are ignored.
 
     Raises:  ConfigError for detection, which needs a loss each for objects, boxes and classes
     """
     if task not in DEFAULT_LOSS:
         cure = "give `losses:` on the nodes that say object, box and class; targets: cell_object, cell_box, cell_class"
         raise ConfigError(f"there is no usual loss for {task}", where="loss", cure=cure)
-    chosen: Any = losses[DEFAULT_LOSS[task]]
-    has_marks = data is not None and data.text is not None and data.text.special is not None
-    loss: Loss = chosen(ignored=NO_TARGET if has_marks else PADDING) if task in ("next_token", "answer") else chosen()
-    return loss
+    chosen: Callable[..., Loss] = losses[DEFAULT_LOSS[task]]
+    ignored = NO_TARGET if task == "masked_token" or (data and data.text and data.text.special) else PADDING
+    return chosen(ignored=ignored) if task in ("next_token", "masked_token", "answer") else chosen()
 
 
 def _parse_losses(value: Any, path: str) -> tuple[tuple[str, LossOn], ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from retrograd.base.document import parse_document, write_document
 from retrograd.base.errors import ConfigError
 from retrograd.base.schema import dump
-from retrograd.data.cells.vocabulary import PADDING
+from retrograd.data.cells.vocabulary import NO_TARGET, PADDING
 from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings
 from retrograd.data.texts.inputs import TOKENS
@@ -30,6 +30,7 @@ LAST_UNITS = {
     "regression": "targets",
     "unsupervised": "features",
 }
+TOKEN_TASKS = ("next_token", "masked_token")
 LAST_WORDS = (
     "no activation at the output: the loss acts on it directly",
     "no activation: a quantity has no bounds; weights near 0 begin with its mean",
@@ -43,6 +44,7 @@ LOSS_WORDS: dict[str, tuple[Any, str]] = {
     "unsupervised": ("mean_squared_error", "no target: the network learns to give back its input"),
     "segmentation": ("cross_entropy", "one logit a class in each pixel"),
     "next_token": ({"cross_entropy": {"ignored": PADDING}}, "one logit for each token that could follow"),
+    "masked_token": ({"cross_entropy": {"ignored": NO_TARGET}}, "one logit for each token that could be hidden"),
 }
 
 
@@ -120,9 +122,11 @@ def layers_for(dataset: Dataset) -> tuple[list[Any], str]:
         return image_layers(x.shape[1:3], task, last), why
     if x.dtype.kind == "i" and "mask" in dataset.train:
         embedding = {"embedding": {"units": 32, "vocabulary": TOKENS}}
-        outputs = "sequence" if task == "next_token" else "last"
-        recurrent = {"gru": {"units": 64, "output": outputs}, "inputs": ["embedding_1", "mask"]}
-        return [embedding, recurrent, last], "a vector for each token, read in order"
+        gru: dict[str, Any] = {"units": 64, "output": "sequence" if task in TOKEN_TASKS else "last"}
+        words = "a vector for each token, read in order"
+        if task == "masked_token":
+            gru, words = {**gru, "bidirectional": True}, f"{words} from both sides"
+        return [embedding, {"gru": gru, "inputs": ["embedding_1", "mask"]}, last], words
     if x.ndim == 3 and KNOWN in dataset.train:
         joined = [{"flatten": {}, "inputs": KNOWN}, {"concat": {}, "inputs": ["gru_1", "flatten_1"]}]
         why = "a recurrent layer reads the history in order; what is known of the horizon is appended to it"
@@ -144,7 +148,7 @@ def hidden_layers(rows: int) -> list[Any]:
 
 def last_layer(task: str) -> dict[str, Any]:
     """Return the layer that gives an answer of this task; for a quantity, at first its mean."""
-    units = {**LAST_UNITS, "next_token": "classes"}.get(task, "classes")
+    units = LAST_UNITS.get(task, "classes")
     return {"dense": {"units": units, "weight": {"normal": 0.01}} if task == "regression" else units}
 
 

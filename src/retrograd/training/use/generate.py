@@ -7,7 +7,7 @@ import numpy as np
 from retrograd.base.errors import UsageError
 from retrograd.data.cells.vocabulary import Vocabulary
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
-from retrograd.data.texts.targets import Answer
+from retrograd.data.texts.targets import Answer, MaskedToken
 from retrograd.training.adapted import without_adaptation
 from retrograd.training.use.decoding import Kept, NextLogits, answering, continuation, drawn, extend, likeliest, search
 from retrograd.training.use.predict import Model
@@ -60,6 +60,10 @@ def beam_search(
 def _start(model: Model, text: str, copies: int = 1) -> tuple[NextLogits, np.ndarray, int, Vocabulary]:
     """Return the next token's logits, the beginning, the usual number of tokens, and the vocabulary of the answer."""
     inputs, target = model.preprocessing.inputs, model.preprocessing.target
+    if isinstance(target, MaskedToken):
+        raise UsageError(
+            "the model restores hidden tokens", cure="complete a text with [MASK] in it: `retrograd predict`"
+        )
     if isinstance(inputs, CorpusInputs):
         begun = np.concatenate([[inputs.vocabulary.marks.start], inputs.vocabulary.encode(text)]).astype(np.int32)
         has_steps = model.members == 1 and can_step(model.network)

@@ -27,7 +27,7 @@ from retrograd.data.settings import DataSettings
 from retrograd.data.source import read_file
 from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.target import Decoded
-from retrograd.data.texts.targets import Answer, Transcript
+from retrograd.data.texts.targets import Answer, MaskedToken, Transcript
 from retrograd.data.windows.levels import at_level
 from retrograd.network.layer import Spec
 from retrograd.network.network import Network, Variables
@@ -44,6 +44,7 @@ from retrograd.training.config.config import RunConfig, config_of, plain_config
 from retrograd.training.loop.keeping import SECONDS
 from retrograd.training.use.decoding import answers
 from retrograd.training.use.evaluate import Evaluator, link_of
+from retrograd.training.use.filling import completed
 from retrograd.training.use.members import stacked_specs
 from retrograd.training.use.ranges import check_identifiers
 from retrograd.training.use.tallies import Tally
@@ -90,8 +91,8 @@ class Model:
         return self.preprocessing.classes
 
     def predict(self, data: Any, report: Report | None = None) -> Any:
-        """Return labels for classes (masks for segmentation, texts for answers and transcripts), or values in the
-        target's unit, for rows of a file, folder, frame or array; for detection each image's boxes (see `decode`).
+        """Return labels for classes (masks for segmentation; texts: answers, transcripts, completed ones), or values in
+        the target's unit, for rows of a file, folder, frame or array; for detection each image's boxes (see `decode`).
 
         Shapes:  rows -> [rows]; for several targets [rows, targets]; masks [rows, height, width]
         """
@@ -130,6 +131,8 @@ class Model:
         target, link = self.preprocessing.target, link_of(self.evaluator.main.loss)
         if isinstance(target, Answer):
             return target.decode(answers(self, columns))
+        if isinstance(target, MaskedToken):
+            return completed(self, rows, columns)
         if isinstance(target, Transcript):
             return target.decode(self.evaluator.outputs(self.variables, columns), link, columns.get("mask"))
         outputs = self.evaluator.each_output(self.variables, columns)

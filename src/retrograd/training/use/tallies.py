@@ -14,7 +14,7 @@ from retrograd.data.images.masks import Masks
 from retrograd.data.preprocessing import Target
 from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.target import Labels, Link, Quantities
-from retrograd.data.texts.targets import Answer, NextToken, Transcript
+from retrograd.data.texts.targets import Answer, MaskedToken, NextToken, Transcript
 from retrograd.data.windows.levels import LEVEL, SPREAD, at_level
 from retrograd.training.use.detection import average_precision
 from retrograd.training.use.metrics import Judged, class_metrics, judged, label_metrics, regression_metrics
@@ -128,7 +128,7 @@ class MaskTally(Tally):
 
 
 class TokenTally(Tally):
-    """Of tokens: how many were right, and how surprising they were; padding does not count."""
+    """Of tokens: how many were right, and how surprising they were; padding, and what is not hidden, do not count."""
 
     names = ("accuracy", "perplexity")
 
@@ -217,7 +217,7 @@ class BoxTally(Tally):
 
 def _answers(target: Target, units: tuple[int, ...]) -> bool:
     """Return whether so many units predict a target; a pretrained network has logits that no token uses."""
-    marks = target.vocabulary.special if isinstance(target, (NextToken, Answer)) else None
+    marks = target.vocabulary.special if isinstance(target, (NextToken, MaskedToken, Answer)) else None
     return units == (target.units,) or (marks is not None and units > (target.units,))
 
 
@@ -232,7 +232,7 @@ def tally_of(target: Target | None, compared: tuple[str, ...], shape: tuple[int,
         return None
     if isinstance(target, Masks):
         return MaskTally(target) if len(shape) == 4 else None
-    if isinstance(target, (NextToken, Answer)):
+    if isinstance(target, (NextToken, MaskedToken, Answer)):
         return TokenTally(target.vocabulary.no_target) if len(shape) == 3 else None
     if isinstance(target, Transcript):
         return TranscriptTally(target) if len(shape) == 3 else None

@@ -14,7 +14,7 @@ import typer
 
 from retrograd.app.cli.models import check_order, model_at, taking
 from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, command_of
-from retrograd.app.cli.predictions import predictions, without_formulas
+from retrograd.app.cli.predictions import flat, predictions, without_formulas
 from retrograd.app.cli.show import print_report
 from retrograd.app.cli.standard_input import given_data
 from retrograd.app.cli.surroundings import settle
@@ -49,7 +49,7 @@ def predict(
 
     Preprocessing is part of the model: give it raw columns in any order, or a file or folder of images, sounds or texts
     like those it was trained on, or - to read rows (CSV or JSON) from standard input. The last row holds the forecast
-    that follows a series.
+    that follows a series. A masked language model puts a token in place of each [MASK] of a text.
 
     Standard output shows control characters as \\x1b; a file (-o) contains them unchanged.
     """
@@ -65,9 +65,10 @@ def predict(
         write_masks(out, decoded.labels)
         return
     frame = predictions(model, rows, decoded, spread)
-    text = (
-        write_json(frame.to_dicts()) + "\n" if as_json else (frame if formulas else without_formulas(frame)).write_csv()
-    )
+    if as_json:
+        text = write_json(frame.to_dicts()) + "\n"
+    else:
+        text = (flat(frame) if formulas else without_formulas(flat(frame))).write_csv()
     if out is None:
         sys.stdout.write(text)
         return

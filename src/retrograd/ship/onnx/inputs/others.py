@@ -123,4 +123,5 @@ class Identifiers:
 def vocabulary(of: Vocabulary) -> dict[str, Any]:
     """Return a vocabulary as JSON says it: token i has the identifier i + first."""
     said = {"unit": of.unit, "lower": of.lower, "tokens": list(of.tokens), "tokenizer": of.tokenizer}
-    return {**said, **of.marks._asdict(), "first": of.first}
+    marks = {name: number for name, number in of.marks._asdict().items() if number is not None}
+    return {**said, **marks, "first": of.first}
