@@ -57,6 +57,20 @@ def test_shards_are_read_by_their_index(tmp_path):
         Tensors(tmp_path)
 
 
+def test_too_little_memory_for_a_copy_is_told_as_that(tmp_path, monkeypatch):
+    def refuse(part, dtype):
+        raise MemoryError("72 bytes")
+
+    write(tmp_path / "model.safetensors", a=A)
+    tensors = Tensors(tmp_path)
+    monkeypatch.setattr("retrograd.record.hub.tensors._aligned", refuse)
+    with pytest.raises(MemoryError, match="72 bytes"):
+        whole(tensors, "a")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelFileError, match="truncated while it was read"):
+        whole(tensors, "a")
+
+
 def test_a_pickle_is_not_opened_and_the_way_to_safetensors_is_told(tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"PK\x03\x04")
     with pytest.raises(UsageError, match=r"only pytorch_model.bin; .*safe_serialization=True"):

@@ -50,13 +50,30 @@ def test_an_epoch_that_ends_is_progress_enough_and_long_runs_tell_less_often():
         now[0] += 0.05
         pulse.dispatched(step, Loss(1.0))
         if step % 2 == 0:
-            pulse.measured(step)
+            pulse.stands(step)
     assert told == [Phase("training")]
     day = 24 * 3600
     for second in range(0, day, 1):
         now[0] = 10.0 + second
         pulse.dispatched(100 + second, Loss(1.0))
     assert len(told) <= day / MOST_SECONDS + 1000
+
+
+def test_steps_that_are_undone_are_not_told_and_those_that_are_taken_again_are():
+    now, told = [0.0], []
+    pulse = Pulse(told.append, lambda: now[0])
+    pulse.dispatched(8, Loss([1.0] * 8))
+    now[0] = 0.1
+    pulse.dispatched(16, Loss([np.nan] * 8))
+    pulse.stands(0)  # both
+    for at, step in [(0.2, 8), (0.5, 16)]:
+        now[0] = at
+        pulse.dispatched(step, Loss([2.0] * 8))
+    assert told == [Phase("training"), Progress(16, 2.0, pytest.approx(16 / 0.4))]
+    pulse.stands(8)
+    now[0] = 1.0
+    pulse.dispatched(16, Loss([3.0] * 8))
+    assert told[-1] == Progress(16, 3.0, pytest.approx(8 / 0.5))
 
 
 def test_the_first_epochs_of_a_long_run_are_read():

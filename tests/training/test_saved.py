@@ -1,6 +1,7 @@
 """A loop that goes on from any of its places ends with the bits of one that was never interrupted."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from retrograd.training.config.config import config_of
 from retrograd.training.loop import course as course_module
 from retrograd.training.loop.course import LOOK_OPERATIONS, look_steps
 from retrograd.training.loop.loop import Loop
+from retrograd.training.loop.pulse import Pulse
 from retrograd.training.prepare import prepare
 from retrograd.update import step as step_module
 
@@ -149,6 +151,27 @@ def test_the_place_of_another_network_is_refused_by_name():
     loop_of(run, save=lambda take, moment: places.append(take())).run(run.first())
     with pytest.raises(ModelFileError, match=r"train/params/batch_norm_1/scale: missing, expected float32 \(5,\)"):
         loop_of(other).run(other.first(), places[0])
+
+
+class Stands(Pulse):
+    """A pulse that notes where the run stood before each dispatch, and where that began."""
+
+    def dispatched(self, step, loss):
+        heard.append((self.step, step - loss.size, len(self._losses)))
+        super().dispatched(step, loss)
+
+
+heard: list[tuple[int, int, int]] = []
+
+
+def test_the_pulse_hears_of_steps_that_a_rescue_undoes():
+    run = prepared(CASES["a guard that rescues"])
+    heard.clear()
+    whole = loop_of(run, pulse=Stands(lambda event: None)).run(run.first())
+    again = [stood for before, stood in itertools.pairwise(heard) if stood[1] <= before[1]]
+    assert again
+    assert whole.interventions
+    assert all(stood == begins and losses == 0 for stood, begins, losses in again)
 
 
 class Two(Team):

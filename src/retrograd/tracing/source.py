@@ -27,6 +27,7 @@ from retrograd.record.run import CONFIG, RunFolder
 from retrograd.tracing.look import step_numbers
 from retrograd.training.config.config import RunConfig, config_of
 from retrograd.training.prepare import Prepared, prepare, prepare_file
+from retrograd.training.resume import stored_data
 from retrograd.training.run import Run, as_config
 from retrograd.training.warm_start import with_own_start
 from retrograd.update.step import Stepper
@@ -160,12 +161,10 @@ def _of_run(run: RunFolder, dataset: Dataset | None) -> Source:
             if isinstance(event, Epoch) and event.weights:
                 recorded[event.step] = event.weights
     if dataset is None:
-        if config.data is None:
-            cure = "trace it from Python: rg.trace(run), or rg.trace(folder, dataset=...)"
-            raise UsageError("the run's data came from a program and are not in its folder", where=str(run.path),
-                             cure=cure)  # fmt: skip
+        cure = "trace it from Python: rg.trace(run), or rg.trace(folder, dataset=...)"
+        settings = stored_data(config, str(run.path), cure)
         with reading_in(config.training.precision):
-            dataset = load(config.data)
+            dataset = load(settings)
     if begun and begun.data_digest and begun.data_digest != dataset.digest:
         raise DataError("the data have changed since the run", where=str(config.data and config.data.path),
                         cure="restore the original file")  # fmt: skip

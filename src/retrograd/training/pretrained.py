@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from retrograd.base.errors import ModelFileError, RetrogradError
 from retrograd.network.network import Network, Variables
@@ -52,7 +51,7 @@ class Pretrained:
         drawn = network.init(key, columns, only=drawn_nodes) if drawn_nodes else Variables({}, {})
         dtypes = {(node, name): spec.dtype for node, own in self.expected.params.items() for name, spec in own.items()}
         read: dict[tuple[str, str], Any] = {}
-        for taken in sorted(self.plan.taken, key=lambda taken: -int(np.prod(self.tensors[taken.key].shape))):
+        for taken in sorted(self.plan.taken, key=lambda taken: -self.tensors[taken.key].size):
             widths = [self.expected.params[node][name].shape[-1] for node, name in taken.places]
             read |= self.tensors.read(taken.key, parts_of(taken, widths), dtypes)
         params = {

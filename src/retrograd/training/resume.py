@@ -97,15 +97,23 @@ def stored_config(run: RunFolder) -> RunConfig:
     return config_of(parse_document(run.config_text(), str(run.path / CONFIG)))
 
 
+def stored_data(config: RunConfig, where: str, cure: str) -> DataSettings:
+    """Return where the data of a run are.
+
+    Raises:  UsageError when they came from a program
+    """
+    if config.data is None:
+        raise UsageError("the run's data came from a program, and are not in its folder", where=where, cure=cure)
+    return config.data
+
+
 def prepare_again(run: RunFolder, config: RunConfig, dataset: Dataset | None = None) -> Prepared:
     """Return a run as it was prepared when it began.
 
     Raises:  UsageError when its data came from a program and are not given; what `prepare` raises
     """
-    if dataset is None and config.data is None:
-        cure = "give them again in Python: rg.resume(run, x, y)"
-        message = "the run's data came from a program, and are not in its folder"
-        raise UsageError(message, where=str(run.path), cure=cure)
+    if dataset is None:
+        stored_data(config, str(run.path), "give them again in Python: rg.resume(run, x, y)")
     return prepare(with_start(config, None), dataset, team=join(config.distributed))
 
 

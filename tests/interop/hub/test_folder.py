@@ -1,6 +1,7 @@
 """From a folder through training and back: adapters are learned, merged, and written under the same names."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,30 @@ def test_what_does_not_fit_is_refused_before_a_run_begins(tmp_path):
     assert not (tmp_path / "runs").exists()
     with pytest.raises(ConfigError, match="given beside"):
         rg.train({**BERT, "training": {"start": "last"}}, dataset=dataset())
+
+
+TOKENIZER = {"version": "1.0", "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "words"),
+    [
+        (
+            "config.json",
+            {"hidden_act": ["gelu"]},
+            r"config\.json: hidden_act: expected one of gelu, .*found \['gelu'\]",
+        ),
+        ("config.json", {"architectures": 3}, r"config\.json: architectures: expected a list of names, found 3"),
+        ("tokenizer_config.json", {"pad_token": 5}, "pad_token of its tokenizer: expected a token as text.*found 5"),
+    ],
+)
+def test_values_of_another_kind_are_damage(tmp_path, file, values, words):
+    shutil.copytree(MODELS / "bert", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(TOKENIZER))
+    stored = json.loads((tmp_path / file).read_text()) if (tmp_path / file).exists() else {}
+    (tmp_path / file).write_text(json.dumps({**stored, **values}))
+    with pytest.raises(ModelFileError, match=words):
+        import_folder(tmp_path)
 
 
 def test_a_configuration_is_written_and_explained(tmp_path, capsys, monkeypatch):

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retrograd.base.errors import ModelFileError, Problem, UsageError
+from retrograd.base.errors import ModelFileError, UsageError
 from retrograd.network.network import own_params
 from retrograd.record.files import make_folder, write_file
 from retrograd.record.header import DTYPES, write_header
-from retrograd.record.hub.family import Family, Taken, joined
+from retrograd.record.hub.family import Family, joined
 from retrograd.record.hub.folder import CONFIG, Folder
 from retrograd.record.hub.tensors import ALONE, Tensor
 from retrograd.record.tree import raw_bytes
@@ -60,10 +60,13 @@ def export_folder(run: Run | Model | str | Path, folder: str | Path, *, runs: st
                     if name not in dict(node.share)}
         for node in model.network.nodes
     }  # fmt: skip
-    places = _places(family, params)
+    wanted, homeless = family.tensors_of(params)
+    if homeless:
+        *problems, last = [family.lacks(place) for place in homeless]
+        raise ModelFileError([*problems, last._replace(cure="export it as ONNX, or keep to the imported layers")])
     names = {family.plain_name(name): name for name in source.tensors}
     arrays: dict[str, np.ndarray] = {}
-    for taken in places:
+    for taken in wanted.values():
         name = names.get(taken.key, _new_name(family, taken.key, source.tensors))
         dtype = source.tensors[name].dtype if name in source.tensors else _usual(source.tensors)
         arrays[name] = joined(taken, params).astype(dtype)
@@ -80,25 +83,6 @@ def export_folder(run: Run | Model | str | Path, folder: str | Path, *, runs: st
         if (source.path / name).exists():
             shutil.copyfile(source.path / name, path / name)
     return Written(path, len(arrays), sum(array.nbytes for array in arrays.values()), new)
-
-
-def _places(family: Family, params: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[Taken, ...]:
-    """Return the tensors that hold these parameters, by their names as the rules have them."""
-    parts: dict[str, list[tuple[int, tuple[str, str], bool]]] = {}
-    problems: list[Problem] = []
-    for node, own in params.items():
-        for name in own:
-            found = family.key_of(f"{node}/{name}")
-            if found is None:
-                problems.append(Problem(f"{node}/{name}", f"a {family.name} folder has no tensor for it"))
-                continue
-            key, rule = found
-            place = next(i for i, pattern in enumerate(rule.paths) if pattern.endswith(f"/{name}"))
-            parts.setdefault(key, []).append((place, (node, name), rule.transposed))
-    if problems:
-        problems[-1] = problems[-1]._replace(cure="export it as ONNX, or keep to the imported layers")
-        raise ModelFileError(problems)
-    return tuple(Taken(key, tuple(place for _, place, _ in sorted(own)), own[0][2]) for key, own in parts.items())
 
 
 def _new_name(family: Family, key: str, tensors: Mapping[str, Tensor]) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from retrograd.base.annotations import show
 from retrograd.base.document import write_document
-from retrograd.base.errors import ConfigError, RetrogradError
+from retrograd.base.errors import ConfigError, ModelFileError, RetrogradError
 from retrograd.data.cells.vocabulary import tokenizer_of
 from retrograd.present.numbers import size
 from retrograd.record.files import read_text
@@ -96,9 +97,11 @@ def _marks(at: Folder) -> dict[str, int]:
     def of(mark: str) -> Iterator[int]:
         for name in NAMES[mark]:
             token = named.get(name)
-            number = (
-                tokenizer.token_to_id(token.get("content") if isinstance(token, dict) else token) if token else None
-            )
+            text = token.get("content") if isinstance(token, dict) else token
+            if not isinstance(text, str | None):
+                message = f"expected a token as text, or as an object with `content`; found {show(token)}"
+                raise ModelFileError(message, where=f"{at.path}: {name} of its tokenizer")
+            number = tokenizer.token_to_id(text) if text else None
             if number is not None:
                 yield int(number)
         for name in NUMBERS[mark]:

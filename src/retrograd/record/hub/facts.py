@@ -44,7 +44,7 @@ class Facts:
     def activation(self, name: str, usual: str) -> Any:
         """Return an activation as a configuration writes it."""
         value = self.config.get(name, usual)
-        if value not in ACTIVATIONS:
+        if not isinstance(value, str) or value not in ACTIVATIONS:
             self.refuse(name, f"expected one of {', '.join(ACTIVATIONS)}")
         return ACTIVATIONS[value]
 
@@ -56,6 +56,8 @@ class Facts:
     def classes(self) -> int | str:
         """Return how many classes a head of this model has; those of the data where it has none."""
         architectures = self.config.get("architectures") or []
+        if not isinstance(architectures, list):
+            self.refuse("architectures", "expected a list of names")
         if not any("SequenceClassification" in str(name) for name in architectures):
             return "classes"
         labels = self.config.get("id2label")

@@ -69,6 +69,29 @@ class Family(NamedTuple):
                     return rule.key.format(*(int(number) - 1 for number in match.groups())), rule
         return None
 
+    def tensors_of(self, params: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Taken], list[Place]]:
+        """Return the tensors that hold these parameters, by their names as the rules have them, and what none holds."""
+        parts: dict[str, list[tuple[int, Place, bool]]] = {}
+        homeless: list[Place] = []
+        for node, own in params.items():
+            for name in own:
+                named = self.key_of(f"{node}/{name}")
+                if named is None:
+                    homeless.append((node, name))
+                    continue
+                key, rule = named
+                number = next(i for i, pattern in enumerate(rule.paths) if pattern.endswith(f"/{name}"))
+                parts.setdefault(key, []).append((number, (node, name), rule.transposed))
+        taken = {
+            key: Taken(key, tuple(place for _, place, _ in sorted(inside)), inside[0][2])
+            for key, inside in parts.items()
+        }
+        return taken, homeless
+
+    def lacks(self, place: Place) -> Problem:
+        """Return the problem with a parameter that no tensor of such a folder holds."""
+        return Problem("/".join(place), f"a {self.name} folder has no tensor for it")
+
     def is_head(self, name: str) -> bool:
         """Return whether a tensor belongs to a head."""
         return any(fnmatchcase(name, pattern) for pattern in self.heads)
@@ -89,36 +112,26 @@ class Plan(NamedTuple):
 def plan(family: Family, shapes: Mapping[str, tuple[int, ...]], params: Mapping[str, Mapping[str, Any]]) -> Plan:
     """Return which tensor each parameter is read from; `params` are those of a network, or their specs."""
     names = {family.plain_name(name): name for name in shapes}
-    wanted: dict[str, list[tuple[int, Place, Rule]]] = {}
-    missing: list[Place] = []
-    absent: list[Problem] = []
-    for node, own in params.items():
-        for name in own:
-            found = family.key_of(f"{node}/{name}")
-            if found is None or found[0] not in names:
-                missing.append((node, name))
-                tensor = f"no tensor '{found[0]}'" if found else f"a {family.name} folder has no tensor for it"
-                absent.append(Problem(f"{node}/{name}", tensor))
-                continue
-            key, rule = found
-            place = next(i for i, pattern in enumerate(rule.paths) if pattern.endswith(f"/{name}"))
-            wanted.setdefault(key, []).append((place, (node, name), rule))
-    taken: list[Taken] = []
+    wanted, homeless = family.tensors_of(params)
+    absent = {place: family.lacks(place) for place in homeless}
+    fitting: list[Taken] = []
     problems: list[Problem] = []
-    for key, parts in wanted.items():
-        parts.sort(key=lambda part: part[0])
-        rule, places = parts[0][2], tuple(place for _, place, _ in parts)
-        expected = [tuple(params[node][name].shape) for node, name in places]
+    for key, taken in wanted.items():
+        if key not in names:
+            absent |= {place: Problem("/".join(place), f"no tensor '{key}'") for place in taken.places}
+            continue
+        expected = [tuple(params[node][name].shape) for node, name in taken.places]
         whole = (*expected[0][:-1], sum(shape[-1] for shape in expected))
-        whole = whole[::-1] if rule.transposed else whole
+        whole = whole[::-1] if taken.transposed else whole
         if shapes[names[key]] == whole:
-            taken.append(Taken(names[key], places, rule.transposed))
+            fitting.append(taken._replace(key=names[key]))
         else:
             where = f"tensor '{names[key]}'"
-            problems.append(Problem(where, f"expected {whole} for {_said(places)}, found {shapes[names[key]]}"))
+            problems.append(Problem(where, f"expected {whole} for {_said(taken.places)}, found {shapes[names[key]]}"))
     surplus = [name for key, name in names.items() if key not in wanted and not family.is_other(key)]
     problems += [Problem(f"tensor '{name}'", "the network has no parameter for it") for name in surplus]
-    return Plan(tuple(taken), tuple(missing), (*absent, *problems))
+    missing = tuple((node, name) for node, own in params.items() for name in own if (node, name) in absent)
+    return Plan(tuple(fitting), missing, (*(absent[place] for place in missing), *problems))
 
 
 def parts_of(taken: Taken, widths: Sequence[int]) -> Callable[[np.ndarray], dict[Place, np.ndarray]]:

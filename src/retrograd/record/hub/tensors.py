@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,16 @@ class Tensor(NamedTuple):
     dtype: np.dtype
     shape: tuple[int, ...]
 
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes they take in the file."""
+        return self.size * self.dtype.itemsize
+
 
 class Tensors(Mapping[str, Tensor]):
     """The tensors of a folder by name; `read` gives the numbers of one."""
@@ -62,7 +73,7 @@ class Tensors(Mapping[str, Tensor]):
     @property
     def bytes(self) -> int:
         """How many bytes of numbers there are."""
-        return sum(tensor.dtype.itemsize * int(np.prod(tensor.shape)) for tensor in self.values())
+        return sum(tensor.nbytes for tensor in self.values())
 
     def read(self, name: str, take: Any, dtypes: Mapping[Any, Any]) -> dict[Any, np.ndarray]:
         """Return parts of a tensor in dtypes of their own: those that `take` gives of a view of the whole.
@@ -71,13 +82,12 @@ class Tensors(Mapping[str, Tensor]):
         twice.
         """
         tensor = self[name]
-        with open_regular(tensor.path) as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            if len(mapped) < tensor.begin + tensor.dtype.itemsize * int(np.prod(tensor.shape)):
+        with open_regular(tensor.path) as stream:
+            if stream.seek(0, 2) < tensor.begin + tensor.nbytes:
                 raise ModelFileError("truncated while it was read", where=str(tensor.path))
-            whole: np.ndarray = np.frombuffer(mapped, tensor.dtype, int(np.prod(tensor.shape)), tensor.begin)
-            parts = {at: _aligned(part, dtypes[at]) for at, part in take(whole.reshape(tensor.shape)).items()}
-            del whole
-        return parts
+            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)  # ends with its last view, in an error too
+        whole: np.ndarray = np.frombuffer(mapped, tensor.dtype, tensor.size, tensor.begin).reshape(tensor.shape)
+        return {at: _aligned(part, dtypes[at]) for at, part in take(whole).items()}
 
 
 def _aligned(part: np.ndarray, dtype: Any) -> np.ndarray:

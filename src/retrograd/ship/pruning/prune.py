@@ -35,7 +35,7 @@ from retrograd.training.interrupts import interruptible
 from retrograd.training.loop.loop import Watcher
 from retrograd.training.loop.stop import falls
 from retrograd.training.prepare import PARTS, Prepared, prepare
-from retrograd.training.resume import stored_config
+from retrograd.training.resume import stored_config, stored_data
 from retrograd.training.run import Run, begin, train_into, train_prepared, writer
 from retrograd.training.use.predict import Model, load_file, locate
 from retrograd.training.warm_start import WarmStart, with_start
@@ -168,9 +168,8 @@ def prepared_of(run: Run | Model | str | Path, dataset: Dataset | None, runs: st
             model = dataclasses.replace(model, config=dataclasses.replace(model.config, data=data))
     if model.members > 1:
         raise UsageError("an ensemble is not pruned", where=model.config.name, cure="train a single network")
-    if dataset is None and model.config.data is None:
-        raise UsageError("the run's data came from a program, and are not in its folder", where=model.config.name,
-                         cure="in Python: rg.prune(run), or rg.prune(..., dataset=...)")  # fmt: skip
+    if dataset is None:
+        stored_data(model.config, model.config.name, "in Python: rg.prune(run), or rg.prune(..., dataset=...)")
     model = without_adaptation(model)
     return model, prepare(with_start(model.config, None), dataset, None)
 

@@ -89,6 +89,8 @@ class GuardedSteps:
             self.team.meet(f"step {int(train.step)}, losses {crc32(outcome.loss):08x}, {trouble or 'sound'}")
             if trouble is None:
                 return train, outcome, None
+            if self.pulse is not None:
+                self.pulse.stands(int(before.step))
             rescue = self._rescue(before, trouble, stretch)
             if rescue is None:
                 return before, None, trouble

@@ -185,7 +185,7 @@ class Loop:
             for watcher in self.watchers:
                 watcher(event)
             if self.pulse is not None:
-                self.pulse.measured(step)
+                self.pulse.stands(step)
             stop = stop or self._ruled()
         if self.look is not None:
             self.look(self.steps.stepper.alone, self.team.whole(train), lambda: self.course.first_batch(epoch))

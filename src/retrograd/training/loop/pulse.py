@@ -27,7 +27,7 @@ class Pulse:
     ) -> None:
         self.tell, self.clock = tell, clock
         self.begun = self.last = self.due = clock()
-        self.step = 0  # that was told last, or ended an epoch
+        self.step = 0  # that was told last, or at which the run stood since
         self.phase = ""
         self._losses: list[tuple[int, Any]] = []  # of dispatches, with the step that each ends at
 
@@ -61,13 +61,12 @@ class Pulse:
             return
         self._losses = self._losses[len(ready) :]
         losses = np.concatenate([np.atleast_1d(np.asarray(loss)) for _, loss in ready])
-        last, before = ready[-1][0], self.step
-        if last > before:  # else the guard has gone back
-            self.tell(Progress(last, float(np.mean(losses)), (last - before) / (now - self.last)))
+        last = ready[-1][0]
+        self.tell(Progress(last, float(np.mean(losses)), (last - self.step) / (now - self.last)))
         self._from(last)
 
-    def measured(self, step: int) -> None:
-        """Hear that an epoch has ended and was told."""
+    def stands(self, step: int) -> None:
+        """Hear where the run stands: an epoch has ended and was told, or what came after that step is undone."""
         self._losses.clear()
         self._from(step)
 
