@@ -29,9 +29,10 @@ KEEP_ALL = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_C
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *COMPILE_QUICKLY]).strip()
 
-SHARING = (  # modules whose tests share programs that take seconds to compile: each runs in one process
-    "test_symptoms", "test_repair", "test_lines", "test_replay", "test_forms", "test_by_hand",
-    "test_explain", "test_generate", "test_special_data",
+APART = (  # modules of long tests that share no program: they are spread; each other module runs in one process, which
+    # makes its fixtures and compiles its programs once
+    "test_layers", "test_losses", "test_examples", "test_bad_inputs", "test_diagnose", "test_gradcheck", "test_cli",
+    "test_check_cli", "test_recurrent_oracles", "test_run", "test_step", "test_torch_values",
 )  # fmt: skip
 
 
@@ -60,10 +61,10 @@ def either_way(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of such a module together, where the suite is spread over processes by groups."""
+    """Keep the tests of a module together, where the suite is spread over processes by groups."""
     for item in items:
-        if item.path.stem in SHARING:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        if item.path.stem not in APART:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     if config.getoption("--formulas"):
         chosen = _callers(config)
         items[:] = [item for item in items if _place(item.location) in chosen]
