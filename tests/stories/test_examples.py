@@ -2,12 +2,14 @@
 
 import importlib.util
 import re
+import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import retrograd as rg
+from retrograd.data.builtin.generated import NOTES, TONE_RATE, tones
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 SMALL = "optimizer.adam.learning_rate=0.01"
@@ -66,6 +68,19 @@ def test_segmented_pixels_come_back_as_masks(tmp_path):
 def test_boxes_are_found_in_pixels(name, tmp_path):
     found = learned(name, tmp_path).predict(np.zeros((2, 64, 64), np.uint8))
     assert [boxes.shape[1] for boxes in found] == [6, 6]
+
+
+def test_melodies_are_written_down_as_notes(tmp_path):
+    model = learned("tones_gru", tmp_path).model
+    sounds = tones(np.random.default_rng(9), 2, 0.1)
+    with wave.open(str(tmp_path / "one.wav"), "wb") as file:
+        file.setparams((1, 2, TONE_RATE, 0, "NONE", ""))
+        file.writeframes(np.round(sounds.sources[0].clip(-1, 1) * 32767).astype("<i2").tobytes())
+    (tmp_path / "all.csv").write_text(f"file,notes\none.wav,{sounds.table.frame['notes'][0]}\n")
+    told = model.predict(tmp_path / "one.wav").tolist()
+    assert set(told[0].split()) <= set(NOTES)
+    assert rg.load(model.save(tmp_path / "model")).predict(tmp_path / "all.csv").tolist() == told
+    assert model.evaluate(tmp_path / "all.csv")["error_rate"] <= 1
 
 
 def test_the_series_is_forecast_beyond_its_end(tmp_path):
