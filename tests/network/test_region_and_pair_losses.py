@@ -28,7 +28,7 @@ from retrograd.network.losses import (
 from retrograd.propagation.objective import Objective
 from retrograd.propagation.one_layer import adjoint, run_layer
 from retrograd.training.config.config import plain_config
-from retrograd.training.use.evaluate import gives_logits
+from retrograd.training.use.evaluate import link_of
 from retrograd.training.use.ranges import check_targets
 from tests.network.test_losses import compiled, run
 
@@ -241,12 +241,12 @@ def test_targets_that_a_compiled_pass_could_not_report_are_refused(loss, units, 
 
 
 def test_a_classifier_trained_on_scores_gives_logits():
-    on_scores = {name for name in losses if gives_logits(losses[name]())}
+    on_scores = {name for name in losses if link_of(losses[name]()) == "logit"}
     assert on_scores == {
         "binary_cross_entropy", "categorical_focal", "categorical_hinge", "cross_entropy", "dice", "focal",
         "generalized_cross_entropy", "hinge", "kl_divergence", "multi_label_margin", "multi_margin", "nll", "tversky",
     }  # fmt: skip
-    assert not gives_logits(Focal(from_logits=False))
+    assert link_of(Focal(from_logits=False)) == "identity"
 
 
 def test_a_single_loss_takes_its_settings():

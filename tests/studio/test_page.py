@@ -162,7 +162,10 @@ def test_a_run_that_is_stopped_goes_on(page, studio):
     page.locator(".badge.live").wait_for()
     page.get_by_role("button", name="Stop", exact=True).click()
     page.locator(".badge.act").wait_for()
-    assert int(epochs.text_content().split()[0].replace(",", "")) >= reached
+    page.wait_for_function(  # the page reads the log again, epoch by epoch
+        "([tile, reached]) => parseInt(tile.textContent.replaceAll(',', '')) >= reached",
+        arg=[epochs.element_handle(), reached],
+    )
 
 
 def test_runs_of_any_name_are_listed_opened_and_compared(page, studio):

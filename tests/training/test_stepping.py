@@ -47,7 +47,7 @@ def test_keys_and_values_are_kept_and_rows_may_change_places(model):
 
 def test_attention_to_another_input_is_not_stepped():
     layers = [rg.named(rg.Embedding(4, 9), "a"), rg.named(rg.Embedding(4, 9), "b", inputs=["x"])]
-    attention = rg.MultiHeadAttention(4, 2, causal=True)
+    attention = rg.MultiHeadAttention(2, 4, causal=True)
     assert can_step(rg.Network(*layers, rg.named(attention, "c", inputs=["a"])))
     assert not can_step(rg.Network(*layers, rg.named(attention, "c", inputs=["a", "b"])))
 
