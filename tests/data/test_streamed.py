@@ -453,7 +453,9 @@ def test_a_table_of_image_paths_is_read_into_memory(tmp_path, monkeypatch):
         Image.new("L", (4, 4), 20 * i).save(tmp_path / f"{i}.png")
     table = {"picture": [f"{i}.png" for i in range(12)], "y": [0, 1] * 6}
     settings = {"path": str(write(tmp_path / "d.csv", table)), "cache": str(tmp_path / "c"), "target": "y"}
-    with pytest.raises(ConfigError, match=r"data\.stream: 'picture' contains paths of images.*`stream: never`"):
+    with pytest.raises(
+        ConfigError, match=r"data\.stream: 'picture' contains paths of images or sounds.*`stream: never`"
+    ):
         load(DataSettings(stream="always", **settings))
     monkeypatch.setattr("retrograd.data.streaming.host_bytes", lambda: 2)
     auto, never = load(DataSettings(**settings)), load(DataSettings(stream="never", **settings))

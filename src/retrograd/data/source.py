@@ -105,7 +105,7 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
         settings, path_notes = with_path_column(rows, settings)
         notes = (*notes, *path_notes)
         if into is not None and (named := settings.images or settings.audio) is not None:
-            message = f"'{named.column}' contains paths of files, so these data are read into memory"
+            message = f"'{named.column}' contains paths of images or sounds, so these data are read into memory"
             raise NoPlainTableError(message, where="data.stream", cure="use `stream: never`")
         rows = special_rows(rows, settings)
     if isinstance(rows, Arrays) and paths["train"].suffix == ".npy" and settings.targets:
