@@ -8,7 +8,7 @@ import pytest
 
 import retrograd.diagnosis.symptoms  # noqa: F401  # registers them
 from retrograd.base.schema import parse
-from retrograd.data.dataset import from_arrays
+from retrograd.data.dataset import from_arrays, load
 from retrograd.data.settings import DataSettings
 from retrograd.diagnosis.judgement.verdict import judge
 from retrograd.diagnosis.observe import Observed
@@ -139,3 +139,10 @@ def test_dead_outputs_count_but_for_those_whose_target_is_nothing(bias, found):
     case.observed = None
     dead = list(symptoms["dead_units"]().find(case))
     assert bool(dead) is found
+
+
+def test_transcripts_shorter_than_their_sounds_have_no_constant_reference():
+    data = {"builtin": "tones", "samples": 20, "audio": {"transcript": "notes", "unit": "words"}}
+    settings = {"loss": None, "losses": {"logits": {"loss": "ctc", "target": ["y", "mask"]}}, "data": data}
+    network = [{"dense": "classes", "name": "logits"}]
+    assert program(None, network, load(parse(DataSettings, data, "data")), **settings).loss_levels is None

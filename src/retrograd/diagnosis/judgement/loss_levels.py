@@ -129,7 +129,7 @@ class Shown:
     def counts(self) -> np.ndarray | None:
         """The frequency of each class among the training targets, if these are class numbers."""
         target = self.own.get(self.target)
-        if target is None or not np.issubdtype(target.dtype, np.integer) or target.ndim + 1 != len(self.shape):
+        if target is None or not np.issubdtype(target.dtype, np.integer) or target.shape[1:] != self.shape[1:-1]:
             return None
         said = self._said(target)
         return np.bincount(said[said >= 0], minlength=self.shape[-1])[: self.shape[-1]].astype(float)
