@@ -28,7 +28,7 @@ from retrograd.network.losses import (
 from retrograd.propagation.objective import Objective
 from retrograd.propagation.one_layer import adjoint, run_layer
 from retrograd.training.config.config import plain_config
-from retrograd.training.use.evaluate import link_of
+from retrograd.training.use.link import link_of
 from retrograd.training.use.ranges import check_targets
 from tests.network.test_losses import compiled, run
 

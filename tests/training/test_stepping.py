@@ -52,6 +52,19 @@ def test_attention_to_another_input_is_not_stepped():
     assert not can_step(rg.Network(*layers, rg.named(attention, "c", inputs=["a", "b"])))
 
 
+def test_a_model_in_float64_keeps_its_keys_in_float64(tmp_path):
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    config = {
+        "data": {"path": str(tmp_path / "texts.txt"), "text": {"next": True, "unit": "characters", "length": 8}},
+        "network": [{"embedding": {"units": 4, "vocabulary": "tokens"}},
+                    {"multi_head_attention": {"heads": 2, "causal": True}}, {"dense": "classes"}],
+        "training": {"epochs": 1, "batch_size": 8, "precision": "float64"},
+    }  # fmt: skip
+    model = rg.train(config, folder=tmp_path / "run").model
+    assert rg.generate(model, "the", length=4, temperature=0) == _slowly(model, "the", 4)
+    assert len(rg.beam_search(model, "a", width=2, length=3)) == 2
+
+
 def _slowly(model, text, length):
     vocabulary = model.preprocessing.inputs.vocabulary
     logits_of, begun = continuation(model, model.preprocessing.inputs), [2, *vocabulary.encode(text)]

@@ -24,7 +24,7 @@ from retrograd.ship.onnx.session import run, session
 from retrograd.ship.onnx.written import Written, inner_values, other_outputs
 from retrograd.ship.samples import BATCHES
 from retrograd.ship.ways import Case
-from retrograd.training.use.evaluate import link_of
+from retrograd.training.use.link import link_of
 from retrograd.training.use.predict import Model
 
 ALLOWED = 1e-5  # of the largest number, or of 1: float32 sums in another order

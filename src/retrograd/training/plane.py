@@ -19,7 +19,8 @@ from retrograd.training.loop.loop import Fitted
 from retrograd.training.loop.saved import named
 from retrograd.training.prepare import Prepared
 from retrograd.training.use.confusion import class_name
-from retrograd.training.use.evaluate import Evaluator, link_of
+from retrograd.training.use.evaluate import Evaluator
+from retrograd.training.use.link import link_of
 from retrograd.training.use.residuals import short
 from retrograd.update.step import SMALL_STEP, Stepper, TrainState
 

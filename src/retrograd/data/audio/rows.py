@@ -108,9 +108,8 @@ class Sounds:
         source = self.sources[i]
         return read_head(source) if isinstance(source, Path) else Head(self.rate, 1, INTEGERS, 0, 0, len(source))
 
-    def _sound(self, i: int, form: Form) -> np.ndarray:
+    def _sound(self, source: Path | np.ndarray, head: Head, form: Form) -> np.ndarray:
         """Return a sound's samples at the rate of a form, no more than it takes."""
-        source, head = self.sources[i], self._head(i)
         most = math.ceil(form.samples * head.rate / form.rate)
         sound = read_samples(source, head, most) if isinstance(source, Path) else source[:most]
         return resampled(sound, head.rate, form.rate)[: form.samples]
@@ -121,10 +120,10 @@ class Sounds:
         what = f"{len(self)} sounds of {form.frames:,} frames"
         require_room(needed, what, "data.audio.length", "choose a shorter `length`, or fewer `bands`")
         x = np.zeros((len(self), form.frames, form.bands), dtype)
-        mask = np.zeros(x.shape[:2], bool)
+        mask, heads = np.zeros(x.shape[:2], bool), self.heads
 
         def put(i: int) -> None:
-            sound = self._sound(i, form)
+            sound = self._sound(self.sources[i], heads[i], form)
             frames = form.frames_of(len(sound))
             x[i, :frames], mask[i, :frames] = log_mel(sound, form), True
 

@@ -15,24 +15,39 @@ from retrograd.data.tables.target import Decoded, Link
 from retrograd.data.texts.reading import texts_in
 
 
-class OfRunningText:
-    """What the targets of running text share: its inputs know them."""
+class OfTokens:
+    """What all these targets share: an output unit for each identifier, the marks among them."""
 
     vocabulary: Vocabulary
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The target's columns."""
-        return ("y",)
 
     @property
     def units(self) -> int:
         """The output units that the network needs: a logit for each identifier."""
         return self.vocabulary.size
 
+
+class OfRunningText(OfTokens):
+    """What the targets of running text share: its inputs know them."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The target's columns."""
+        return ("y",)
+
     def columns(self, rows: Any) -> dict[str, Any]:
         """Return nothing: `y` stands beside `x` already."""
         return {}
+
+
+class OfColumn(OfTokens):
+    """What the targets that a column of texts holds share."""
+
+    column: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The target's columns."""
+        return (self.column,)
 
 
 @dataclass(frozen=True)
@@ -64,7 +79,7 @@ class MaskedToken(OfRunningText):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(OfColumn):
     """A text that is to be generated: `previous` is what the decoder reads, `y` what it is to say next.
 
     previous = start, a, b, c   y = a, b, c, end   both filled up with 0, which no loss should count
@@ -76,16 +91,6 @@ class Answer:
     vocabulary: Vocabulary
     length: int
     kind: Literal["answer"] = "answer"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The target's columns."""
-        return (self.column,)
-
-    @property
-    def units(self) -> int:
-        """The output units that the network needs: a logit for each identifier."""
-        return self.vocabulary.size
 
     def columns(self, table: Table) -> dict[str, Any]:
         """Return `previous` and `y`, int32 [rows, length].
@@ -114,7 +119,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Transcript:
+class Transcript(OfColumn):
     """What is written down of a sequence of steps, such as a sound's frames: labels for the loss `ctc`.
 
     y = a, b, c, filled up with 0, which is also the blank between labels
@@ -125,16 +130,6 @@ class Transcript:
     column: str
     vocabulary: Vocabulary
     kind: Literal["transcript"] = "transcript"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The target's columns."""
-        return (self.column,)
-
-    @property
-    def units(self) -> int:
-        """The output units that the network needs: a logit for each identifier, the blank among them."""
-        return self.vocabulary.size
 
     def columns(self, table: Table) -> dict[str, Any]:
         """Return `y`, int32 [rows, tokens of the longest].

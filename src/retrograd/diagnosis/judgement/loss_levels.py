@@ -21,7 +21,8 @@ from retrograd.network.network import Variables, take
 from retrograd.propagation.backprop import forward
 from retrograd.propagation.objective import Objective
 from retrograd.training.prepare import Prepared
-from retrograd.training.use.evaluate import Evaluator, link_of
+from retrograd.training.use.evaluate import Evaluator
+from retrograd.training.use.link import link_of
 
 ROWS, TRAINING_ROWS = 256, 3_000  # compared, and used for means and components
 MOST_NUMBERS = 2 * 10**7  # of one output

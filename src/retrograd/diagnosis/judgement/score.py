@@ -15,7 +15,8 @@ from retrograd.diagnosis.judgement.usual_rows import UsualRows
 from retrograd.diagnosis.original_unit import comparable
 from retrograd.network.network import Variables
 from retrograd.training.prepare import Prepared
-from retrograd.training.use.evaluate import Evaluator, link_of
+from retrograd.training.use.evaluate import Evaluator
+from retrograd.training.use.link import link_of
 
 SCORED = ("binary", "multiclass", "multilabel", "regression")  # tasks with a class or numbers for each row
 HALF = 0.5

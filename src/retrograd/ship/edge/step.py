@@ -23,7 +23,7 @@ from retrograd.ship.onnx.graph import Graph, Value, model_of
 from retrograd.ship.onnx.inputs.door import Door, Entrance
 from retrograd.ship.onnx.registry import to_onnx
 from retrograd.ship.onnx.written import CELLS
-from retrograd.training.use.evaluate import link_of
+from retrograd.training.use.link import link_of
 from retrograd.training.use.predict import Model
 from retrograd.update.selection import without_frozen
 

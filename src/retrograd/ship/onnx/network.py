@@ -11,11 +11,11 @@ import numpy as np
 from retrograd.network.layer import Spec
 from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
 from retrograd.network.losses.cross_entropy import CrossEntropy
-from retrograd.network.losses.quantities.poisson_nll import PoissonNLL
 from retrograd.network.network import Network, Variables, own_params, take
 from retrograd.ship.onnx import forms
 from retrograd.ship.onnx.graph import Graph, Value
 from retrograd.ship.onnx.registry import to_onnx
+from retrograd.training.use.link import link_of
 
 assert forms.__all__  # importing them files them
 Outputs = dict[str, Any]  # node or column -> Value, or Values by name
@@ -56,7 +56,7 @@ def _combined(g: Graph, ys: list[str], loss: Any) -> str:
         no = _mean_of_logarithms(g, [g.op("Neg", g.op("Softplus", y)) for y in ys])
         yes = _mean_of_logarithms(g, [g.op("Neg", g.op("Softplus", g.op("Neg", y))) for y in ys])
         return g.op("Sub", yes, no)
-    if isinstance(loss, PoissonNLL) and loss.log_input:
+    if link_of(loss) == "log":
         return _mean_of_logarithms(g, ys)
     return g.op("Mean", *ys)
 

@@ -16,7 +16,7 @@ from retrograd.ship.onnx.inputs.door import Door
 from retrograd.ship.onnx.inputs.table import Cells
 from retrograd.ship.onnx.inputs.windows import Windows
 from retrograd.ship.onnx.network import Outputs, named, write_members, write_network
-from retrograd.training.use.evaluate import link_of
+from retrograd.training.use.link import link_of
 from retrograd.training.use.predict import Model
 
 CELLS = "cells"

@@ -15,7 +15,7 @@ from retrograd.network.network import take
 from retrograd.ship.onnx.graph import Graph
 from retrograd.ship.onnx.written import Written
 from retrograd.ship.quantization.running import Columns, outputs
-from retrograd.training.use.evaluate import link_of
+from retrograd.training.use.link import link_of
 from retrograd.training.use.predict import Model
 from retrograd.training.use.tallies import PlainTally, Tally
 

@@ -10,13 +10,8 @@ from retrograd.base.errors import ConfigError
 from retrograd.record.events import Epoch, Metrics
 from retrograd.training.config.settings import Convergence, EarlyStopping, Goal, TrainingSettings
 
-FALLING = (
-    "loss",
-    "mean_absolute_error",
-    "root_mean_squared_error",
-    "log_loss",
-    "error_rate",
-)  # metrics where less is better
+# metrics where less is better
+FALLING = ("loss", "mean_absolute_error", "root_mean_squared_error", "log_loss", "error_rate")
 
 
 EXPECTED_ERRORS = 0.05  # wrong rows in a whole validation part

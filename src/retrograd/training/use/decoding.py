@@ -93,16 +93,17 @@ class Kept:
         if before is None:
             x = np.full((rows, self.inputs.length), self.inputs.vocabulary.marks.padding, np.int32)
             x[:, :tokens] = begun
-            return self._run(lambda: self.empty(rows), x, 0, tokens - 1)
-        same = np.array_equal(before, np.arange(known))
-        kept = self.kept
-        rearranged = (lambda: kept) if same else lambda: jax.tree.map(lambda each: each[before], kept)
-        return self._run(rearranged, begun[:, -1:].astype(np.int32), tokens - 1, 0)
+            with computing_in(self.model.evaluator.precision):
+                self.kept = self.empty(rows)
+            return self._run(x, 0, tokens - 1)
+        if not np.array_equal(before, np.arange(known)):
+            with computing_in(self.model.evaluator.precision):
+                self.kept = jax.tree.map(lambda kept: kept[before], self.kept)
+        return self._run(begun[:, -1:].astype(np.int32), tokens - 1, 0)
 
-    def _run(self, make: Callable[[], Any], x: np.ndarray, start: int, last: int) -> np.ndarray:
+    def _run(self, x: np.ndarray, start: int, last: int) -> np.ndarray:
         with computing_in(self.model.evaluator.precision):
-            kept = make()
-            logits, self.kept = self.step(*self.model.variables, kept, x, np.int32(start), np.int32(last))
+            logits, self.kept = self.step(*self.model.variables, self.kept, x, np.int32(start), np.int32(last))
         return np.asarray(logits)
 
 

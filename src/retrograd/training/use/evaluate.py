@@ -14,7 +14,6 @@ from retrograd.base.compilation.programs import Program
 from retrograd.data.images.boxes import Boxes
 from retrograd.data.prefetch import ahead, is_streamed
 from retrograd.data.preprocessing import Preprocessing
-from retrograd.data.tables.target import Link
 from retrograd.distributed.team import ALONE, Team
 from retrograd.network.in_use import in_use
 from retrograd.network.layer import Context, Spec
@@ -23,6 +22,7 @@ from retrograd.network.network import Network, Variables, take
 from retrograd.network.precision import Precision, computing_in, in_precision
 from retrograd.propagation.backprop import forward
 from retrograd.propagation.objective import Objective, evaluate_losses, total
+from retrograd.training.use.link import link_of
 from retrograd.training.use.members import combined
 from retrograd.training.use.tallies import Tally, tally_of
 from retrograd.update.step import counts
@@ -225,12 +225,3 @@ def filled_up(column: np.ndarray) -> np.ndarray:
     rows = len(column)
     missing = (1 << (rows - 1).bit_length()) - rows if rows else 0
     return np.concatenate([column, np.repeat(column[-1:], missing, 0)]) if missing else column
-
-
-def link_of(loss: Loss | Any) -> Link:
-    """Return what the outputs of a network trained with this loss are: logits (a hinge's scores count as such), the
-    logarithms of rates, or what is asked for itself.
-    """
-    if getattr(loss, "log_input", False):
-        return "log"
-    return "logit" if getattr(loss, "from_logits", getattr(loss, "reads_scores", False)) else "identity"

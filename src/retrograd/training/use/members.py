@@ -13,8 +13,8 @@ from jax import Array
 from retrograd.network.layer import Spec
 from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
 from retrograd.network.losses.cross_entropy import CrossEntropy
-from retrograd.network.losses.quantities.poisson_nll import PoissonNLL
 from retrograd.network.network import Variables
+from retrograd.training.use.link import link_of
 
 
 def stacked(members: Sequence[Variables]) -> Variables:
@@ -40,7 +40,7 @@ def combined(outputs: Array, loss: Any) -> Array:
         return mean_of_logarithms(jax.nn.log_softmax(outputs, -1))
     if isinstance(loss, BinaryCrossEntropy) and loss.from_logits:
         return mean_of_logarithms(jax.nn.log_sigmoid(outputs)) - mean_of_logarithms(jax.nn.log_sigmoid(-outputs))
-    if isinstance(loss, PoissonNLL) and loss.log_input:
+    if link_of(loss) == "log":
         return mean_of_logarithms(outputs)
     return jnp.mean(outputs, 0)
 

@@ -43,8 +43,9 @@ from retrograd.record.tree import nonfinite
 from retrograd.training.config.config import RunConfig, config_of, plain_config
 from retrograd.training.loop.keeping import SECONDS
 from retrograd.training.use.decoding import answers
-from retrograd.training.use.evaluate import Evaluator, link_of
+from retrograd.training.use.evaluate import Evaluator
 from retrograd.training.use.filling import completed
+from retrograd.training.use.link import link_of
 from retrograd.training.use.members import stacked_specs
 from retrograd.training.use.ranges import check_identifiers
 from retrograd.training.use.tallies import Tally
