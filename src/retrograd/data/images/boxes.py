@@ -13,7 +13,7 @@ from retrograd.base.errors import LabelError, ShapeError
 from retrograd.base.memory import require_room
 from retrograd.data.cells.precision import floats
 from retrograd.data.images.rows import Images
-from retrograd.data.tables.target import Decoded, Link
+from retrograd.data.tables.target import Decoded, Link, softmax
 from retrograd.present.wording import some_of
 
 CELL_BYTES = 26  # an object, whether there is one, its box and its class
@@ -127,21 +127,15 @@ class Boxes:
         half_x, half_y = np.abs(outputs[..., 3]) / 2, np.abs(outputs[..., 4]) / 2
         edges = np.stack([center_x - half_x, center_y - half_y, center_x + half_x, center_y + half_y], -1).clip(0, 1)
         logits = outputs[..., 5:]
-        score = _softmax(logits).max(-1) / (1 + np.exp(-outputs[..., 0].clip(-500, 500)))
+        score = softmax(logits).max(-1) / (1 + np.exp(-outputs[..., 0].clip(-500, 500)))
         rows = len(outputs)
         return edges.reshape(rows, -1, 4), score.reshape(rows, -1), logits.argmax(-1).reshape(rows, -1)
 
     def _of_regions(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        scores = _softmax(outputs[..., 4:])[..., 1:]
+        scores = softmax(outputs[..., 4:])[..., 1:]
         classes = np.broadcast_to(np.arange(self.units), scores.shape)
         edges = np.repeat(outputs[..., :4], self.units, 1)
         return edges, scores.reshape(len(outputs), -1), classes.reshape(len(outputs), -1)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
-    shares: np.ndarray = exponentials / exponentials.sum(-1, keepdims=True)
-    return shares
 
 
 def fit_boxes(images: Images, cells: tuple[int, int]) -> Boxes:

@@ -133,7 +133,7 @@ class Labels:
             positive = np.exp(-np.logaddexp(0, -outputs)) if link == "logit" else outputs
             probabilities = np.hstack([1 - positive, positive])
         else:
-            probabilities = _softmax(outputs) if link == "logit" else outputs
+            probabilities = softmax(outputs) if link == "logit" else outputs
         classes = np.array(self.classes, dtype=None if _fits_int64(self.classes) else object)
         return Decoded(labels=classes[probabilities.argmax(axis=1)], probabilities=probabilities)
 
@@ -256,7 +256,8 @@ def _fits_int64(classes: tuple[Label, ...]) -> bool:
     return not isinstance(classes[0], int) or all(-(2**63) <= int(label) < 2**63 for label in classes)
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: np.ndarray = exponentials / exponentials.sum(axis=1, keepdims=True)
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return shares that add up to 1 over the last axis."""
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    shares: np.ndarray = exponentials / exponentials.sum(-1, keepdims=True)
     return shares

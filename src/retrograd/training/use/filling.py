@@ -9,7 +9,7 @@ import numpy as np
 
 from retrograd.base.errors import DataError
 from retrograd.data.cells.vocabulary import MASK
-from retrograd.data.tables.target import Decoded
+from retrograd.data.tables.target import Decoded, softmax
 from retrograd.data.texts.inputs import CorpusInputs
 from retrograd.data.texts.masking import Masking
 from retrograd.training.use.decoding import Speaker
@@ -56,6 +56,4 @@ def _shares(logits: np.ndarray, size: int, masking: Masking) -> np.ndarray:
     """Return the probability of each token [places, identifiers]; marks are none."""
     logits = logits[:, :size].astype(np.float64)
     logits[:, list(masking.never)] = -np.inf
-    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
-    shares: np.ndarray = exponentials / exponentials.sum(-1, keepdims=True)
-    return shares
+    return softmax(logits)
