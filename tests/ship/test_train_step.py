@@ -11,19 +11,25 @@ import pytest
 
 import retrograd as rg
 from retrograd.app.cli.main import main
+from retrograd.network import layers as kinds
 from retrograd.update.step import Stepper
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
+from retrograd.ship.edge.check import Oracle
 from retrograd.ship.edge.step import NEW, VELOCITY, write_step
+from retrograd.ship.forms import Form
+from retrograd.ship.onnx.backward import activations
+from retrograd.ship.onnx.backward.registry import to_onnx_backward
 from retrograd.ship.onnx.session import session
 from retrograd.ship.ways import columns_of
 
 RATE, MOMENTUM, STEPS = 0.05, 0.9, 200
 ALLOWED = 1e-5  # float32 sums in another order, over 200 steps
+# Without kinks: where a sum is 0 but for rounding, relu and max pool may go either way, and the weights part from there.
 CONVOLUTIONAL = [
-    {"conv2d": {"filters": 4, "kernel": 3, "padding": "same", "activation": "relu"}},
-    "max_pool",
+    {"conv2d": {"filters": 4, "kernel": 3, "padding": "same", "activation": "tanh"}},
+    "average_pool",
     {"residual": [{"conv2d": {"filters": 4, "kernel": 3, "padding": "same"}}]},
     "flatten",
     {"dense": "classes"},
@@ -69,6 +75,32 @@ def test_two_hundred_steps_agree_with_retrograds_own(tmp_path, kind):
     for path in step.weights:
         node, _, name = path.rpartition("/")
         np.testing.assert_allclose(fed[path], train.params[node][name], atol=ALLOWED)
+
+
+def test_a_wrong_slope_is_found_before_a_file_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(to_onnx_backward._forms, kinds.Tanh, Form(activations.sigmoid, frozenset()))
+    x, labels = data((6,))
+    trained = fit(tmp_path, x, labels, [{"dense": {"units": 4, "activation": "tanh"}}, {"dense": "classes"}])
+    with pytest.raises(rg.ModelFileError, match=r"the gradient of dense_1/\w+ is not the run's in step 1"):
+        rg.export(trained, tmp_path / "m.onnx", from_x=True, train_step="all")
+    assert not (tmp_path / "m.onnx").exists()
+
+
+def test_either_slope_is_right_where_rounding_decides_whether_a_unit_is_on(tmp_path):
+    x, labels = data((6,))
+    model = fit(tmp_path, x, labels, [{"dense": {"units": 4, "activation": "relu"}}, {"dense": "classes"}]).model
+    weights = {path: array.copy() for path, array in write_step(model, columns_of(model), "all", 18).weights.items()}
+    weights["dense_1/weight"][:, 0] = (1, -1, 0, 0, 0, 0)
+    weights["dense_1/bias"][0] = 0
+    x[:, 1] = x[:, 0]  # so that the unit is given 0
+    y = np.searchsorted(model.classes, labels).astype(np.int32)
+    oracle = Oracle(model, {"x": x, "y": y}, weights)
+    off = oracle.gradients(weights)[1]["dense_1/weight"]
+    on = oracle.gradients(weights | {"dense_1/bias": weights["dense_1/bias"] + np.float32(1e-6)})[1]["dense_1/weight"]
+    apart = dict.fromkeys(weights, 0.0) | {"dense_1/weight": np.abs(on - off).max() / 4}  # of a few rows
+    assert oracle.is_at_a_kink(weights, apart)
+    weights["dense_1/bias"][0] = 1e-3
+    assert not oracle.is_at_a_kink(weights, apart)
 
 
 def test_a_head_is_the_last_layer_with_a_matrix_and_frozen_weights_stay(tmp_path):

@@ -218,7 +218,7 @@ def test_words_of_other_frameworks_and_keys_at_the_wrong_place_lead_to_the_right
         ({"network": [{"dense": 3, "name": "a"}, {"dense": 1, "inputs": "x", "share": {"weight": "a/weight"}}]},
          r"share.weight: 'a/weight' has the shape \(2, 3\), expected \(2, 1\)"),
         ({"network": [{"dense": 1, "share": {"weight": "b/weight"}}]}, r"no node before it has any"),
-        ({"network": [{"lstm": 3}]}, r"network.0: lstm_1 \(lstm\): .*got \(batch, 2\)"),
+        ({"network": [{"lstm": 3}]}, r"network.0: lstm_1 \(lstm\): .*got \(4, 2\)"),
     ],
 )  # fmt: skip
 def test_a_run_that_could_not_work_is_refused_before_it_begins(change, words):

@@ -187,7 +187,7 @@ def test_labels_outside_the_networks_classes_are_refused_before_training(tmp_pat
 
 def test_shapes_that_do_not_fit_are_refused_before_training(tmp_path):
     with pytest.raises(
-        rg.ShapeError, match=r"loss \(mean_squared_error of dense_1, y\).*shape \(batch, 3\), got \(batch, 1\)"
+        rg.ShapeError, match=r"loss \(mean_squared_error of dense_1, y\).*shape \(32, 3\), got \(32, 1\)"
     ):
         rg.fit(X, LINE, network=[{"dense": 3}], loss="mean_squared_error", root=tmp_path)
     assert not list(tmp_path.iterdir())

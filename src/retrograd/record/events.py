@@ -64,17 +64,18 @@ class Started(Event):
     process: int = 0  # that trains, and the machine that it runs on
     host: str = ""
     parent: str = ""  # folder of the run whose weights this one began with
+    weights_digest: str | None = None  # of the tensors that another program wrote, where training begins with them
 
     @classmethod
     def here(
         cls, name: str, task: str, seed: int, *, data_digest: str | None = None, device: str = "",
         flags: Mapping[str, str] | None = None, readings: bool = False, epochs: int = 0, steps: int = 0,
-        parent: str = "",
+        parent: str = "", weights_digest: str | None = None,
     ) -> Started:  # fmt: skip
         """Return the event for this machine and the versions that are installed on it."""
         return cls(name, task, seed, data_digest, device, platform.platform(), versions(), flags=dict(flags or {}),
                    readings=readings, epochs=epochs, steps=steps, process=os.getpid(), host=platform.node(),
-                   parent=parent)  # fmt: skip
+                   parent=parent, weights_digest=weights_digest)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +37,6 @@ from retrograd.update.selection import select
 from retrograd.update.step import Stepper, TrainState
 
 PARTS = ("train", "valid", "test")
-PROBE = 99_991  # rows of a batch whose shapes are traced; a number that no layer is likely to have of its own
 
 
 @dataclass(frozen=True)
@@ -255,7 +253,7 @@ def check_shapes(prepared: Prepared) -> TrainState:
 
     The error of a layer or loss that does not fit names it. Then check what a compiled step could not report.
     """
-    precision, rows = prepared.config.training.precision, PROBE if prepared.batch_size > 1 else 1
+    precision, rows = prepared.config.training.precision, prepared.batch_size
     specs = {name: Spec((rows, *column.shape[1:]), column.dtype) for name, column in prepared.dataset.train.items()}
     batch = in_precision(specs, precision)
     stepper = prepared.stepper()
@@ -263,18 +261,15 @@ def check_shapes(prepared: Prepared) -> TrainState:
     def first(key: jax.Array) -> Any:
         return stepper.start(in_precision(prepared.network.init(key, batch), precision), key)
 
-    try:
-        with computing_in(precision):
-            outputs = prepared.network.specs(batch)
-            state = jax.eval_shape(first, jax.random.key(0))
-            after: TrainState = stepper.single.shapes(state, batch)[0]
-    except RetrogradError as error:
-        raise type(error)([worded(problem) for problem in error.problems]) from error
+    with computing_in(precision):
+        outputs = prepared.network.specs(batch)
+        state = jax.eval_shape(first, jax.random.key(0))
+        after: TrainState = stepper.single.shapes(state, batch)[0]
     if prepared.config.freeze:
         select(after.params, prepared.config.freeze, "freeze")
     check_trained(stepper, after.params)
     kept = {node.name: outputs[node.name] for node in prepared.network if not node.recompute}
-    check_room(after, kept, prepared.batch_size / rows)
+    check_room(after, kept)
     evaluator = prepared.evaluator()
     if prepared.config.training.goal:
         names = evaluator.metric_names(take(outputs, evaluator.main_output).shape)
@@ -287,25 +282,16 @@ def check_shapes(prepared: Prepared) -> TrainState:
     return after
 
 
-def worded(problem: Problem) -> Problem:
-    """Return the problem with `batch` for the number of rows that stood for it while shapes were traced."""
-
-    def said(text: str) -> str:
-        return re.sub(rf"\b{PROBE}\b", "batch", text)
-
-    return problem._replace(message=said(problem.message), cure=said(problem.cure))
-
-
-def check_room(train: TrainState, outputs: Mapping[str, Any], factor: float) -> None:
+def check_room(train: TrainState, outputs: Mapping[str, Any]) -> None:
     """Refuse a run whose parameters, gradients, moments and one batch's outputs do not fit: the least that it needs.
 
-    `outputs` are specs of each node's output, `factor` times as large in a batch.
+    `outputs` are specs of each node's output.
 
     Raises:  ResourceError naming what takes most of it.
     """
     parts = {f"{node}/{name}": nbytes(leaf) for node, own in train.params.items() for name, leaf in own.items()}
     needed = 2 * sum(parts.values()) + nbytes(train.optimizer)  # as many gradients as parameters
-    parts |= {f"the output of {node}": int(factor * nbytes(spec)) for node, spec in outputs.items()}
+    parts |= {f"the output of {node}": nbytes(spec) for node, spec in outputs.items()}
     needed += sum(parts[f"the output of {node}"] for node in outputs)
     available = available_bytes()
     if available is not None and needed > available:

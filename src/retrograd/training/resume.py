@@ -12,6 +12,7 @@ from retrograd.base.document import parse_document, write_document
 from retrograd.base.errors import (
     ConfigError,
     DataError,
+    ModelFileError,
     Problem,
     ResourceError,
     RetrogradError,
@@ -49,6 +50,7 @@ from retrograd.training.use.predict import locate
 from retrograd.training.warm_start import with_own_start, with_start
 
 EPOCHS, EXTEND = "training.epochs", "--extend N gives a run more epochs"
+MOVED = "if it was moved: retrograd train --resume RUN --set weights.path=FOLDER"
 
 
 def resume(
@@ -114,7 +116,7 @@ def prepare_again(run: RunFolder, config: RunConfig, dataset: Dataset | None = N
     """
     if dataset is None:
         stored_data(config, str(run.path), "give them again in Python: rg.resume(run, x, y)")
-    return prepare(with_start(config, None), dataset, team=join(config.distributed))
+    return prepare(with_start(config, None, config.weights), dataset, runs=None, team=join(config.distributed))
 
 
 def resume_prepared(
@@ -150,6 +152,8 @@ def resume_prepared(
         if point.path is not None:
             refuse_other_settings(point.path, point.config, prepared, extends=True)  # it may be so already
             refuse_other_order(point, prepared)
+        else:
+            refuse_other_weights(begun, prepared)
         readings = begun.readings if begun else readings
         go_on(place, prepared, begun is None, readings, point)
         if started:
@@ -181,10 +185,19 @@ def go_on(place: RunWriter, prepared: Prepared, begins: bool, readings: bool, po
 
 
 def begun_alike(run: RunFolder, prepared: Prepared) -> Prepared:
-    """Return the run with the weights that it began with, whatever has become of the place that they are from."""
-    stored = stored_config(run)
-    config = with_start(prepared.config, stored.training.start, stored.weights)
-    again = with_first_weights(dataclasses.replace(prepared, config=with_own_start(config, run.path), start=None))
+    """Return the run with the weights that it began with. Its folder keeps those of another run, not pretrained ones.
+
+    Raises:  ModelFileError, UsageError where they are gone
+    """
+    config = with_start(prepared.config, stored_config(run).training.start, prepared.config.weights)
+    own = dataclasses.replace(prepared, config=with_own_start(config, run.path), start=None)
+    try:
+        again = with_first_weights(own)
+    except RetrogradError as error:
+        if config.weights is None or Path(config.weights.path).is_dir():
+            raise
+        moved = error.problems[-1]._replace(cure=MOVED)
+        raise type(error)([*error.problems[:-1], moved]) from None
     return dataclasses.replace(again, config=config)
 
 
@@ -217,6 +230,14 @@ def refuse_other_data(place: RunFolder, begun: Started | None, prepared: Prepare
         where = str(data.path) if data and data.path else str(place.path)
         message = "the data are not those of the run any more: they have another digest"
         raise DataError(message, where=where, cure="restore them, or train again")
+
+
+def refuse_other_weights(begun: Started | None, prepared: Prepared) -> None:
+    """Raise ModelFileError when a run without a checkpoint would begin again with other pretrained weights."""
+    weights, read = prepared.config.weights, prepared.pretrained
+    if weights and read and begun and begun.weights_digest and begun.weights_digest != read.tensors.digest:
+        message = "the pretrained weights are not those that the run began with: they have another digest"
+        raise ModelFileError(message, where=weights.path, cure="restore them, or train again")
 
 
 def refuse_other_settings(where: Path, settings: Mapping[str, Any], prepared: Prepared, extends: bool) -> None:

@@ -113,7 +113,7 @@ def train_prepared(
 
 def begin(place: RunWriter, prepared: Prepared, readings: bool, notes: Sequence[str] = ()) -> None:
     """Record how a run begins."""
-    config, dataset = prepared.config, prepared.dataset
+    config, dataset, pretrained = prepared.config, prepared.dataset, prepared.pretrained
     if prepared.start:  # before the configuration, which makes a run of the folder
         prepared.start.model.save(place.path / START)
     else:
@@ -122,9 +122,10 @@ def begin(place: RunWriter, prepared: Prepared, readings: bool, notes: Sequence[
     place.record(Started.here(config.name, dataset.task, config.training.seed, data_digest=dataset.digest,
                               device=jax.default_backend(), flags=number_flags(), readings=readings,
                               epochs=config.training.epochs, steps=prepared.steps,
-                              parent=prepared.start.path.name if prepared.start else ""))  # fmt: skip
+                              parent=prepared.start.path.name if prepared.start else "",
+                              weights_digest=pretrained.tensors.digest if pretrained else None))  # fmt: skip
     files = [f"layers of {name}, sha256 {digest}" for name, digest in own_files(config).items()]
-    read = prepared.pretrained.notes if prepared.pretrained else ()
+    read = pretrained.notes if pretrained else ()
     for note in (*dataset.notes, *read, *notes, *files, *(f"warning: {found}" for found in prepared.warnings())):
         place.record(Note(note))
 

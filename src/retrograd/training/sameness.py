@@ -12,7 +12,7 @@ from retrograd.training.prepare import Prepared
 # What may differ among processes: places, whose contents are compared. In a continuation besides: what changes
 # no number, and who computes.
 PLACES = ("name", "data.path", "data.valid_path", "data.test_path", "data.text.tokenizer", "data.cache",
-          "data.max_bytes", "training.start")  # fmt: skip
+          "data.max_bytes", "training.start", "weights.path")  # fmt: skip
 FREE = (*PLACES, "training.checkpoint.seconds", "training.checkpoint.keep", "training.time_limit", "training.check")
 FREE_SECTION = "distributed"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import mmap
 import os
@@ -75,19 +77,33 @@ class Tensors(Mapping[str, Tensor]):
         """How many bytes of numbers there are."""
         return sum(tensor.nbytes for tensor in self.values())
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of names, shapes, dtypes and bits: of the content, wherever it lies and in however many files."""
+        content = hashlib.sha256()
+        for name in sorted(self):
+            tensor = self[name]
+            content.update(json.dumps([name, tensor.dtype.name, tensor.shape]).encode() + b"\n")
+            content.update(self._mapped(tensor).data)
+        return content.hexdigest()
+
     def read(self, name: str, take: Any, dtypes: Mapping[Any, Any]) -> dict[Any, np.ndarray]:
         """Return parts of a tensor in dtypes of their own: those that `take` gives of a view of the whole.
 
         The pages of the file that this reads are given back before it returns: no more than one tensor is in memory
         twice.
         """
-        tensor = self[name]
+        whole = self._mapped(self[name])
+        return {at: _aligned(part, dtypes[at]) for at, part in take(whole).items()}
+
+    def _mapped(self, tensor: Tensor) -> np.ndarray:
+        """Return a view of a tensor in its file; the mapping ends with the last view, in an error too."""
         with open_regular(tensor.path) as stream:
             if stream.seek(0, 2) < tensor.begin + tensor.nbytes:
                 raise ModelFileError("truncated while it was read", where=str(tensor.path))
-            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)  # ends with its last view, in an error too
-        whole: np.ndarray = np.frombuffer(mapped, tensor.dtype, tensor.size, tensor.begin).reshape(tensor.shape)
-        return {at: _aligned(part, dtypes[at]) for at, part in take(whole).items()}
+            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        whole: np.ndarray = np.frombuffer(mapped, tensor.dtype, tensor.size, tensor.begin)
+        return whole.reshape(tensor.shape)
 
 
 def _aligned(part: np.ndarray, dtype: Any) -> np.ndarray:

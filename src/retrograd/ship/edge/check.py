@@ -23,6 +23,7 @@ STEPS = 3  # one after the other: the second one has a velocity
 RATE, MOMENTUM = 0.01, 0.9
 ALLOWED = 1e-5  # of the largest number, or of 1: float32 sums in another order
 ALLOWED_OF_GRADIENT = 1e-4  # of the largest entry of all gradients: sums over rows whose terms cancel
+NUDGES, NUDGE = 4, 3e-7  # how often, and by what share, weights are changed to see what their last bits decide
 
 
 def check_step(model: Model, step: Step, file: Any, cases: list[Case]) -> float:
@@ -39,20 +40,23 @@ def check_step(model: Model, step: Step, file: Any, cases: list[Case]) -> float:
         weights, velocity = dict(step.weights), {path: np.zeros_like(array) for path, array in step.weights.items()}
         for number in range(STEPS):
             found = run(running, {**fed, **_named(step, weights, velocity)})
-            loss, grads = oracle.gradients(weights)
+            before, (loss, grads) = weights, oracle.gradients(weights)
             velocity = {path: MOMENTUM * velocity[path] + grads[path] for path in grads}
             weights = {path: weights[path] - RATE * velocity[path] for path in grads}
+            far = {"loss": distance(found[step.names["loss"]], loss)}
+            far |= {path: distance(found[path + NEW], weights[path]) for path in grads}
             largest = max(float(np.abs(v).max(initial=1e-3)) for v in velocity.values())
-            apart = {"loss": distance(found[step.names["loss"]], loss) / ALLOWED}
-            for path in grads:
-                apart[path] = distance(found[path + NEW], weights[path]) / ALLOWED
-                far = float(np.abs(found[path + VELOCITY + NEW] - velocity[path]).max(initial=0.0))
-                apart[f"the gradient of {path}"] = far / largest / ALLOWED_OF_GRADIENT
-            name = max(apart, key=lambda each: np.nan_to_num(apart[each], nan=np.inf))
-            if not apart[name] <= 1:
+            slopes = {path: np.abs(found[path + VELOCITY + NEW] - velocity[path]).max(initial=0.0) for path in grads}
+            apart = {name: far[name] / ALLOWED for name in far}
+            apart |= {f"the gradient of {path}": slopes[path] / largest / ALLOWED_OF_GRADIENT for path in grads}
+            wrong = [name for name in apart if not apart[name] <= 1]
+            if wrong and "loss" not in wrong and oracle.is_at_a_kink(before, slopes):
+                continue
+            if wrong:
+                name = max(wrong, key=lambda each: np.nan_to_num(apart[each], nan=np.inf))
                 message = f"the training step's {name} is not the run's in step {number + 1} on {case.what}"
                 raise ModelFileError(message, where=model.config.name, cure="nothing was written")
-            worst = max(worst, *(far * ALLOWED for what, far in apart.items() if not what.startswith("the gradient")))
+            worst = max(worst, *far.values())
     return worst
 
 
@@ -91,3 +95,18 @@ class Oracle:
             node, _, name = path.rpartition("/")
             by_path[path] = np.asarray(grads[node][name], np.float32)
         return np.asarray(loss, np.float32), by_path
+
+    def is_at_a_kink(self, weights: Mapping[str, np.ndarray], apart: Mapping[str, float]) -> bool:
+        """Return whether gradients that lie so far apart say nothing: the last bits of the weights decide as much.
+
+        Where a relu's input is 0 but for rounding, or two entries of a pool are equal, either slope is right.
+        """
+        _, grads = self.gradients(weights)
+        rng, reach = np.random.default_rng(0), dict.fromkeys(apart, 0.0)
+        for _ in range(NUDGES):
+            nudged = {path: w * (1 + NUDGE * rng.uniform(-1, 1, w.shape)) for path, w in weights.items()}
+            _, there = self.gradients(nudged)
+            for path in reach:
+                reach[path] = max(reach[path], np.abs(there[path] - grads[path]).max(initial=0.0))
+        largest = max(float(np.abs(grad).max(initial=1e-3)) for grad in grads.values())
+        return all(apart[path] <= 2 * reach[path] + ALLOWED_OF_GRADIENT * largest for path in apart)
