@@ -9,8 +9,9 @@ from retrograd.base.errors import DataError, UsageError
 from retrograd.record.events import Epoch, Health, Note, Started, Stopped, write_event
 from retrograd.record.logs.ends import BLOCK, read_ends, sampled_losses
 from retrograd.record.logs.follow import Place, read_on
+from retrograd.record.run import ask_to_stop
 from retrograd.record.runs import list_runs
-from retrograd.record.writer import RunWriter, ask_to_stop
+from retrograd.record.writer import RunWriter
 
 STARTED = Started("xor", "binary", 0, epochs=2000)
 STOPPED = Stopped("epochs", 8000, 2000, 1990, 0.5, "cd", {"train": {"loss": 0.1}})

@@ -11,9 +11,10 @@ import pytest
 
 from retrograd.base.errors import DataError, ResourceError, RunInUseError, UsageError
 from retrograd.record.events import Epoch, Note, Started, Stopped
+from retrograd.record.layout import MAX_NAME_BYTES, folder_name
 from retrograd.record.run import RunFolder
 from retrograd.record.runs import find_run, latest, list_runs
-from retrograd.record.writer import MAX_NAME_BYTES, RunWriter, folder_name
+from retrograd.record.writer import RunWriter
 
 START = datetime(2031, 5, 1, 9, 30, tzinfo=UTC)
 STOPPED = Stopped("patience", 8, 2, 1, 0.5, "cd")

@@ -17,10 +17,10 @@ from retrograd.base.errors import ConfigError, DataError, ResourceError, RunInUs
 from retrograd.record import writer as writer_module
 from retrograd.record.checkpoint import Checkpoint, checkpoint_paths, read_checkpoint, write_checkpoint
 from retrograd.record.events import Epoch, Health, Intervention, Note, Resumed, Stopped, read_events
-from retrograd.record.run import RunFolder
+from retrograd.record.run import RunFolder, ask_to_stop
 from retrograd.record.sealed import NewerFormatError
 from retrograd.record.tree import digest
-from retrograd.record.writer import RunWriter, ask_to_stop
+from retrograd.record.writer import RunWriter
 from retrograd.training.checkpoints import newest
 from retrograd.training.config.config import plain_config
 from retrograd.training.loop import course as course_module

@@ -32,6 +32,11 @@ PACKAGES = ("retrograd", "jax", "jaxlib", "numpy", "optax")
 Metrics = dict[str, dict[str, float]]  # part of the data (training, validation, test) -> metric -> value
 
 
+def now() -> datetime:
+    """Return the time, with its zone."""
+    return datetime.now().astimezone()
+
+
 @dataclass(frozen=True)
 class Event:
     """Something that happened, and when (filled in where it is written)."""

@@ -1,4 +1,8 @@
-"""The names of the files in a run folder."""
+"""The name of a run's folder, and of the files in it."""
+
+from __future__ import annotations
+
+import unicodedata
 
 CONFIG, EVENTS, MODEL, REPORT = "config.yaml", "events.jsonl", "model.safetensors", "report.html"
 DIAGNOSIS, REPAIR = "diagnosis.json", "repair.json"
@@ -7,3 +11,11 @@ CHECKPOINTS, START = "checkpoints", "start.safetensors"  # a folder; and the wei
 FILES = (MODEL, CONFIG, EVENTS, REPORT, DIAGNOSIS, REPAIR, PREDICTIONS, PLANE, ATTENTION, WEIGHTS, CHECKPOINTS, START)
 MADE_AT_THE_END = (REPORT, PREDICTIONS, PLANE, ATTENTION)
 STOP = "stop"  # a wish: the process that writes the run ends it where it is looked at
+MAX_NAME_BYTES = 100  # of the 255 that file systems allow
+
+
+def folder_name(name: str) -> str:
+    """Return a name that every file system takes: letters, digits, `-`, `_` and `.`, not too long."""
+    kept = (c if unicodedata.category(c)[0] in "LMN" or c in "-_." else " " for c in unicodedata.normalize("NFC", name))
+    joined = "-".join("".join(kept).split())
+    return joined.encode()[:MAX_NAME_BYTES].decode(errors="ignore").strip("-.") or "run"

@@ -20,8 +20,8 @@ from typing import Literal
 from retrograd.base.errors import DataError, ResourceError, UsageError
 from retrograd.record.aside import has_aside, settle_if_free
 from retrograd.record.events import Epoch, Event, Metrics, Stopped, beginning, read_events
-from retrograd.record.files import read_text
-from retrograd.record.layout import CONFIG, EVENTS, MODEL, REPORT
+from retrograd.record.files import read_text, write_file
+from retrograd.record.layout import CONFIG, EVENTS, MODEL, REPORT, STOP
 from retrograd.record.lock import is_locked
 from retrograd.record.logs.ends import Ends, read_ends
 
@@ -134,3 +134,11 @@ def is_run(folder: Path) -> bool:
 def readable(folder: Path) -> bool:
     """Return whether the system lets this process look into a folder."""
     return os.access(folder, os.R_OK | os.X_OK)
+
+
+def ask_to_stop(run: Path) -> None:
+    """Ask the process that writes a run to end it, everything saved; it looks for that wherever training may end.
+
+    Raises:  ResourceError when the disk refuses
+    """
+    write_file(run / STOP, b"")

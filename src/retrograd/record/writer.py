@@ -8,7 +8,6 @@ import math
 import os
 import shutil
 import time
-import unicodedata
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,23 +18,17 @@ from typing import Self
 from retrograd.base.errors import ResourceError, RetrogradError, RetrogradWarning, UsageError
 from retrograd.record.aside import MARK, forget, has_aside, put_back, set_aside, settle, settle_if_free
 from retrograd.record.checkpoint import Checkpoint, checkpoint_paths, forget_checkpoints, write_checkpoint
-from retrograd.record.events import Epoch, Event, Started, Stopped, write_event
+from retrograd.record.events import Epoch, Event, Started, Stopped, now, write_event
 from retrograd.record.files import make_folder, refusal, remove, remove_temporary, temporary, write_file
-from retrograd.record.layout import CHECKPOINTS, CONFIG, EVENTS, FILES, MADE_AT_THE_END, MODEL, STOP
+from retrograd.record.layout import CHECKPOINTS, CONFIG, EVENTS, FILES, MADE_AT_THE_END, MODEL, STOP, folder_name
 from retrograd.record.lock import LOCK, Lock, in_use, is_locked
 from retrograd.record.logs.log import EventLog, Mark
 from retrograd.record.run import RunFolder, is_run
 from retrograd.record.runs import next_number
 
 LOOK_SECONDS = 0.05
-MAX_NAME_BYTES = 100  # of the 255 that file systems allow
 
 Clock = Callable[[], datetime]
-
-
-def now() -> datetime:
-    """Return the time, with its zone."""
-    return datetime.now().astimezone()
 
 
 class RunWriter(RunFolder):
@@ -247,21 +240,6 @@ class RunWriter(RunFolder):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def ask_to_stop(run: Path) -> None:
-    """Ask the process that writes a run to end it, everything saved; it looks for that wherever training may end.
-
-    Raises:  ResourceError when the disk refuses
-    """
-    write_file(run / STOP, b"")
-
-
-def folder_name(name: str) -> str:
-    """Return a name that every file system takes: letters, digits, `-`, `_` and `.`, not too long."""
-    kept = (c if unicodedata.category(c)[0] in "LMN" or c in "-_." else " " for c in unicodedata.normalize("NFC", name))
-    joined = "-".join("".join(kept).split())
-    return joined.encode()[:MAX_NAME_BYTES].decode(errors="ignore").strip("-.") or "run"
 
 
 def _holds_run(path: Path) -> bool:

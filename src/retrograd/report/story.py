@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import functools
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,27 +19,9 @@ from retrograd.record.judged import Judged, read_judged
 from retrograd.record.plane import Plane, read_plane
 from retrograd.record.run import RunFolder
 from retrograd.record.strict_json import parse_json
+from retrograd.report.chance import Chance, chance_of
 
-SURE = 3  # standard errors
-BEST = 1.0  # the maximum, which luck may reach on a handful of rows
-SMALLEST_GAIN = 0.01  # gain over a constant answer, below which a network has learned nothing
 WARNING = "warning: "  # prefix of a note that is a warning
-
-
-@dataclass(frozen=True)
-class Chance:
-    """The score of a run and that of the best constant answer."""
-
-    metric: str
-    reached: float
-    level: float
-    answer: str
-    luck: float  # standard error of the level on the same number of rows
-
-    @property
-    def is_failure(self) -> bool:
-        """Whether luck alone could explain the score."""
-        return self.reached < min(self.level + max(SURE * self.luck, SMALLEST_GAIN), BEST)
 
 
 WORDS = {"test": "test", "valid": "validation", "train": "training"}  # of the parts of the data
@@ -120,18 +101,7 @@ class Story:
     @functools.cached_property
     def chance(self) -> Chance | None:
         """The score of the best constant answer on the judged rows; None if it is unknown."""
-        judged = self.judged
-        if judged is None:
-            return None
-        if judged.counts and judged.right is not None and judged.count:
-            sizes = [sum(row) for row in judged.counts]
-            likeliest = max(range(len(sizes)), key=lambda i: sizes[i])
-            answer = f"always '{judged.classes[likeliest]}'"
-            level = sizes[likeliest] / judged.count
-            luck = math.sqrt(level * (1 - level) / judged.count)
-            return Chance("accuracy", judged.right / judged.count, level, answer, luck)
-        reached = self.scores.get(judged.part, {}).get("r2")
-        return None if reached is None or not judged.residuals else Chance("R²", reached, 0.0, "always the mean", 0.0)
+        return None if self.judged is None else chance_of(self.judged, self.scores)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every parameter by its path."""

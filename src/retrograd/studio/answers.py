@@ -15,12 +15,12 @@ from starlette.responses import Response
 
 from retrograd.base.document import parse_document
 from retrograd.base.errors import RetrogradError, RunInUseError, UsageError
+from retrograd.record.events import now
 from retrograd.record.files import make_folder, open_regular, write_file
-from retrograd.record.layout import CONFIG, DIAGNOSIS, EVENTS, REPAIR, WEIGHTS
+from retrograd.record.layout import CONFIG, DIAGNOSIS, EVENTS, REPAIR, WEIGHTS, folder_name
 from retrograd.record.lock import is_locked
 from retrograd.record.logs.follow import Place, read_on
-from retrograd.record.run import RunFolder
-from retrograd.record.writer import ask_to_stop, folder_name, now
+from retrograd.record.run import RunFolder, ask_to_stop
 from retrograd.studio.bench import Bench
 from retrograd.studio.jobs import Jobs
 from retrograd.studio.paths import changes_for

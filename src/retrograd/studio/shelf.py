@@ -9,7 +9,7 @@ from typing import Any
 
 from retrograd.base.document import parse_document
 from retrograd.base.errors import RetrogradError, UsageError
-from retrograd.record.events import Epoch, Started, Stopped
+from retrograd.record.events import Epoch, Stopped
 from retrograd.record.examination import REPAIR, Examined, read_examined, read_repaired
 from retrograd.record.judged import read_judged
 from retrograd.record.layout import DIAGNOSIS, EVENTS, MODEL, PREDICTIONS, STOP
@@ -18,7 +18,7 @@ from retrograd.record.logs.ends import read_ends, sampled_losses
 from retrograd.record.plane import read_plane
 from retrograd.record.run import RunFolder, RunSummary
 from retrograd.record.runs import in_order
-from retrograd.report.story import Story
+from retrograd.report.chance import chance_of
 
 POINTS = 32  # of the small curve beside a run
 TELLING = ("accuracy", "r2", "iou", "map", "auc", "mean_auc", "loss")  # metrics, the one that says most first
@@ -152,7 +152,7 @@ def row_of(path: Path) -> tuple[dict[str, Any], RunSummary]:
         "score": score_of(summary.metrics or {}),
         "curve": curve,
         "verdict": examined.verdict if examined else None,
-        "chance": chance_of(path, ends.started, ends.epoch, stopped),
+        "chance": beside_chance(path, ends.epoch, stopped),
         "model": is_regular(path / MODEL),
         "asked": (path / STOP).exists(),
         "problem": "",
@@ -169,13 +169,11 @@ def score_of(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, Any] | Non
     return {"part": part, "metric": name, "value": metrics[part][name]}
 
 
-def chance_of(path: Path, started: Started | None, epoch: Epoch | None, stopped: Stopped | None) -> Any:
-    """Return what always giving the same answer would score, and whether the run is no better."""
+def beside_chance(path: Path, epoch: Epoch | None, stopped: Stopped | None) -> Any:
+    """Return the score of the best constant answer, and whether the run is no better."""
     judged = quietly(lambda: read_judged(path))
-    if judged is None:
-        return None
-    events = tuple(event for event in (started, epoch, stopped) if event is not None)
-    chance = Story(path.name, "", events, None, judged=judged).chance
+    scores = next((event.metrics for event in (stopped, epoch) if event and event.metrics), {})
+    chance = judged and chance_of(judged, scores)
     if chance is None:
         return None
     return {"metric": chance.metric, "level": chance.level, "answer": chance.answer, "reached": chance.reached,
