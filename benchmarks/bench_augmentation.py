@@ -1,6 +1,6 @@
 """What augmentation is worth: a small convolutional network on 200 images of digits, with and without.
 
-python benchmarks/bench_augmentation.py [--seeds 5] [--epochs 150]
+python benchmarks/bench_augmentation.py [--seeds 5] [--epochs 400]
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def accuracy(seed: int, epochs: int, front: list, training: dict, root: str) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=150)
+    parser.add_argument("--epochs", type=int, default=400)
     chosen = parser.parse_args()
     base = 0.0
     for name, (front, training) in WAYS.items():

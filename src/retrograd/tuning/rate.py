@@ -1,4 +1,4 @@
-"""The learning rate: many rates for a few epochs, the best third for three times as long, until one remains."""
+"""The learning rate: many rates for a few epochs, the best six for a quarter of the run, the best two to its end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from retrograd.training.config.config import RunConfig, with_rate
 from retrograd.training.in_memory import trained_in_memory
 from retrograd.training.loop.stop import watched
 from retrograd.training.prepare import prepare
-from retrograd.tuning.proposals import SHRINK, rungs
 from retrograd.tuning.trial import without_test
 from retrograd.update.optimizer import optimizers
 
@@ -21,6 +20,9 @@ RATES = 32
 RANGE = {"sgd": (1e-4, 10.0), "adagrad": (1e-4, 10.0), "adadelta": (1e-3, 100.0)}  # plain gradients take larger steps
 USUAL = (1e-5, 1.0)
 NEAR = 1.05  # times the lowest loss: up to here, a rate is as good
+# Shares of the epochs, and how many rates reach them. On 900 linear networks these missed the best rate as seldom as
+# halving by thirds, which costs 5.7 runs; six or more rates for a quarter count more than a long first round.
+ROUNDS = ((1 / 24, None), (1 / 4, 6), (1, 2))
 
 
 class Tried(NamedTuple):
@@ -65,7 +67,7 @@ def sweep(config: RunConfig, dataset: Dataset, count: int = RATES) -> Sweep:
     tried: dict[float, Tried] = {}
     histories: dict[float, tuple[Epoch, ...]] = {}
     updates, left = 0, rates
-    steps = rungs(config.training.epochs, count)
+    steps = rounds(config.training.epochs, count)
     for rung, (many, epochs) in enumerate(steps):
         left = sorted(left if rung == 0 else sorted(left, key=lambda rate: tried[rate].loss)[:many])
         for rate in left:
@@ -76,6 +78,14 @@ def sweep(config: RunConfig, dataset: Dataset, count: int = RATES) -> Sweep:
     best = min(left, key=lambda rate: tried[rate].loss)
     every = tuple(tried[rate] for rate in rates)
     return Sweep(name, every, best, reason(every, best, steps), histories[best], updates)
+
+
+def rounds(epochs: int, count: int) -> list[tuple[int, int]]:
+    """Return the number of rates of each round, and its epochs: less than five whole runs where there are 24 epochs."""
+    lengths: dict[int, int] = {}
+    for share, most in ROUNDS:
+        lengths.setdefault(max(1, int(share * epochs)), min(most or count, count))
+    return [(many, length) for length, many in lengths.items()]
 
 
 def trial(config: RunConfig, dataset: Dataset, rate: float, epochs: int) -> tuple[tuple[Epoch, ...], int]:
@@ -90,6 +100,7 @@ def trial(config: RunConfig, dataset: Dataset, rate: float, epochs: int) -> tupl
 def reason(tried: Sequence[Tried], best: float, steps: Sequence[tuple[int, int]]) -> str:
     """Return in words why a rate was chosen, and how the others compare."""
     whole = steps[-1][1]
+    (many, length), *later = steps
     first = {rate.rate: rate for rate in tried}[best]
     words = [f"{best:g} has the lowest loss, {first.loss:.4g}, after {whole} epoch{'s' * (whole != 1)}"]
     near = [t.rate for t in tried if t.rate != best and t.epochs == whole and t.loss <= NEAR * first.loss]
@@ -99,5 +110,6 @@ def reason(tried: Sequence[Tried], best: float, steps: Sequence[tuple[int, int]]
     words += ["every rate diverges: check the data and the network first"] if len(broken) == len(tried) else []
     if best in (tried[0].rate, tried[-1].rate):
         words.append("it lies at an end of the range tried: the best rate may lie beyond")
-    words.append(f"each round kept one rate in {SHRINK} and trained it {SHRINK} times as long")
+    kept = [f"the best {many} for {length}" for many, length in later]
+    words.append(", ".join([f"{many} rates were trained for {length} epoch{'s' * (length != 1)}", *kept]))
     return "; ".join(words)
