@@ -39,7 +39,6 @@ SEARCH = {
     "optimizer.adamw.learning_rate": {"log": list(RATES)},
     "network.0.dense.units": list(WIDTHS),
     "optimizer.adamw.weight_decay": {"log": list(DECAYS)},
-    "trials": 1000,
 }
 
 
@@ -81,7 +80,7 @@ def own_search(rows: Rows, seconds: float, seed: int, method: str) -> float:
         "network": [{"dense": {"units": 32, "activation": "relu"}}, last],
         "optimizer": {"adamw": {"learning_rate": 1e-3}},
         "training": {"epochs": EPOCHS, "batch_size": BATCH, "seed": seed},
-        "search": SEARCH | {"method": method, "seed": seed, "trials": 27 if method == "halving" else 1000},
+        "search": SEARCH | {"method": method, "seed": seed},
     }
     with tempfile.TemporaryDirectory() as root:
         study = rg.tune(config, dataset=dataset, budget=f"{seconds}s", root=root)

@@ -109,6 +109,21 @@ def test_halving_promotes_the_best_third_and_no_setting_that_failed():
     assert order[-1].epochs == 27
 
 
+def test_with_a_time_budget_one_bracket_of_new_settings_follows_another():
+    search, epochs = searched(seeds=1), 27
+    costs = {}
+    for _ in range(2):
+        for count in (27, 9, 3, 1):
+            waiting, is_over = halving(search, epochs, costs, timed=True)
+            assert (len(waiting), is_over) == (count, False)
+            costs |= {proposal.key: proposal.number / 100 for proposal in waiting}
+    assert {int(key[:4]) for key in costs} == set(range(54))
+    assert [key for key in costs if key[5] == "3"] == ["0000-3-0", "0027-3-0"]
+    assert halving(search, epochs, costs) == ([], True)  # without a budget one bracket is all
+    assert len(proposals(searched(method="random"), epochs, {}, timed=True)[0]) > 27
+    assert halving(searched(trials=9), epochs, {}, timed=True) == halving(searched(trials=9), epochs, {})
+
+
 def test_promoted_settings_run_best_first_so_that_a_rung_cut_short_has_tried_the_best():
     search = searched(trials=9)
     waiting, _ = halving(search, 27, {})

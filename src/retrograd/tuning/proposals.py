@@ -6,6 +6,7 @@ that several processes share consists of the same trials.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,8 @@ from retrograd.base.errors import UsageError
 from retrograd.present.numbers import number
 from retrograd.training.config.search import Search
 
-TRIALS = 27  # default number of trials
+TRIALS = 27  # default number of trials; of halving, for each bracket that a time budget has room for
+MOST_TRIALS = 10_000  # of a search that only its time budget ends
 SHRINK = 3  # one in three settings is promoted to the next rung, with three times the epochs
 PORTION = 8  # settings that TPE proposes at once, and that may run in parallel
 MOST_OF_GRID = 10_000
@@ -58,13 +60,16 @@ Costs = Mapping[str, float]  # of finished trials by key, smaller is better; inf
 Values = tuple[tuple[str, Any], ...]
 
 
-def proposals(search: Search, epochs: int, costs: Costs) -> tuple[list[Proposal], bool]:
-    """Return the trials that may begin now, and whether the search is over."""
+def proposals(search: Search, epochs: int, costs: Costs, timed: bool = False) -> tuple[list[Proposal], bool]:
+    """Return the trials that may begin now, and whether the search is over.
+
+    With a time budget and no number of trials (`timed`), halving and random go on to new settings.
+    """
     if search.options.method == "halving":
-        return halving(search, epochs, costs)
+        return halving(search, epochs, costs, timed)
     if search.options.method == "tpe":
         return by_tpe(search, epochs, costs)
-    is_grid, count = search.options.method == "grid", search.options.trials or TRIALS
+    is_grid, count = search.options.method == "grid", search.options.trials or (MOST_TRIALS if timed else TRIALS)
     drawn = grid(search) if is_grid else [draw(search, i) for i in range(count)]
     return _unfinished(_rung(search, drawn, range(len(drawn)), 0, epochs), costs)
 
@@ -85,6 +90,7 @@ def grid(search: Search) -> list[Values]:
     return every[: search.options.trials]
 
 
+@functools.lru_cache(MOST_TRIALS)
 def draw(search: Search, number: int) -> Values:
     """Return the random settings with a number, which depend on the search's seed and this number alone."""
     rng = np.random.default_rng(np.random.SeedSequence([search.options.seed, number]))
@@ -103,21 +109,25 @@ def rungs(epochs: int, trials: int) -> list[tuple[int, int]]:
     ]
 
 
-def halving(search: Search, epochs: int, costs: Costs) -> tuple[list[Proposal], bool]:
+def halving(search: Search, epochs: int, costs: Costs, timed: bool = False) -> tuple[list[Proposal], bool]:
     """Successive halving: all settings for a few epochs, the best third of them three times as long, and so on.
+
+    One bracket of settings follows another while a time budget lasts.
 
     See:  Jamieson & Talwalkar 2016, arXiv:1502.07943. A rung begins when the previous one is complete, so that
           promotion does not depend on which process was faster.
     """
     steps = rungs(epochs, search.options.trials or TRIALS)
-    drawn = [draw(search, i) for i in range(steps[0][0])]
-    numbers: Sequence[int] = range(len(drawn))
-    for rung, (count, length) in enumerate(steps):
-        if rung:  # the best first, so that a rung cut short by the budget has tried them
-            numbers = best(search, numbers, rung - 1, costs)[:count]
-        open_now, is_over = _unfinished(_rung(search, drawn, numbers, rung, length), costs)
-        if not is_over:
-            return open_now, False
+    size = steps[0][0]
+    for first in range(0, MOST_TRIALS if timed and search.options.trials is None else size, size):
+        numbers: Sequence[int] = range(first, first + size)
+        drawn = {number: draw(search, number) for number in numbers}
+        for rung, (count, length) in enumerate(steps):
+            if rung:  # the best first, so that a rung cut short by the budget has tried them
+                numbers = best(search, numbers, rung - 1, costs)[:count]
+            open_now, is_over = _unfinished(_rung(search, drawn, numbers, rung, length), costs)
+            if not is_over:
+                return open_now, False
     return [], True
 
 
@@ -203,7 +213,7 @@ def _short(value: Any) -> Any:
 
 
 def _rung(
-    search: Search, drawn: Sequence[Values], numbers: Sequence[int], rung: int, epochs: int
+    search: Search, drawn: Sequence[Values] | Mapping[int, Values], numbers: Sequence[int], rung: int, epochs: int
 ) -> Iterator[Proposal]:
     for place in numbers:
         for seed in range(search.options.seeds):

@@ -110,7 +110,7 @@ class Course:
             if not state.is_closed and time.time() >= self.deadlines[0]:
                 self.journal.append(event="closed", words="the time for the search is over")
                 continue
-            waiting = due(self.search, self.config, state)
+            waiting = due(self.search, self.config, state, math.isfinite(self.deadlines[0]))
             if not waiting or time.time() >= self.deadlines[1]:
                 return
             if not any(self._run(proposal, progress) for proposal in waiting):
@@ -152,9 +152,9 @@ def _facts(proposal: Proposal) -> dict[str, Any]:
             "values": dict(proposal.values), "run": f"{TRIALS}/{proposal.folder}"}  # fmt: skip
 
 
-def due(search: Search, config: RunConfig, state: State) -> list[Proposal]:
+def due(search: Search, config: RunConfig, state: State, timed: bool = False) -> list[Proposal]:
     """Return the trials that may begin now; none when the study is over."""
-    waiting, is_over = proposals(search, config.training.epochs, state.costs)
+    waiting, is_over = proposals(search, config.training.epochs, state.costs, timed)
     if not (is_over or state.is_closed):
         return waiting
     winner = next(iter(ranked(search, state)), None)

@@ -70,7 +70,10 @@ class Options(Settings):
         Words("trials of each setting, from seeds that follow one another", more="compares more surely, costs more"),
     ] = 1
     trials: Annotated[
-        PositiveInt | None, Words("how many settings are tried", why="none: 27, or all points of a grid")
+        PositiveInt | None,
+        Words(
+            "how many settings are tried", why="none: 27, or all points of a grid; with a time budget, as many as fit"
+        ),
     ] = None
     seed: Annotated[AnySeed, Words("what settings are drawn from")] = 0
 
