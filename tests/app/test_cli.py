@@ -111,7 +111,7 @@ def test_settings_are_changed_from_the_command_line(told, place):
 def test_a_table_alone_is_trained_and_its_chosen_configuration_gives_the_same_run(told, place):
     options = ("--epochs", "2", "--lr", "0.01", "--set", "data.split.seed=3")
     out = told("train", "house.csv", "--target", "price", *options, "--run", "A")
-    assert out.startswith("# chosen for house.csv, and written to house.yaml: edit it, then run")
+    assert out.startswith("# chosen for house.csv, written to house.yaml: edit it, then run")
     chosen = (place / "house.yaml").read_text()
     assert chosen in out
     assert re.search(r"# .*hidden layer", chosen)
@@ -135,12 +135,12 @@ def test_a_chosen_configuration_overwrites_nothing(told, place):
     small = ("train", "house.csv", "--epochs", "1", "--set", "network=[{dense: targets}]")
     out = told(*small)
     assert "written to house-2.yaml: edit it, then run" in out
-    assert "# house.yaml holds another one and is left unchanged" in out
+    assert "# house.yaml contains another configuration and is unchanged" in out
     assert (place / "house.yaml").read_text() == "mine"
     chosen = (place / "house-2.yaml").read_text()
     assert "network" in chosen
     assert all(len(line) <= WIDTH for line in chosen.splitlines())
-    assert "as it stands already in house-2.yaml" in told(*small)
+    assert "already in house-2.yaml" in told(*small)
     assert not (place / "house-3.yaml").exists()
 
 

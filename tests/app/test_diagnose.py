@@ -123,7 +123,7 @@ def test_repair_shows_a_patch_and_writes_it_beside_the_file(sick, run, capsys):
     assert found.difference.startswith("--- sick.yaml")
     page = (run.path / "report.html").read_text()
     assert "Repairs tried" in page
-    assert "This run was made with the repaired configuration" in page
+    assert "This run used the repaired configuration" in page
     (run.path / "repair.json").unlink()
     made.write_text(f"{new}# edited\n")
     carry(made, run.path)

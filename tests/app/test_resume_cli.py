@@ -102,12 +102,15 @@ def test_a_finished_run_is_trained_further(place, told, whole):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "missing argument 'CONFIG|DATA'; give a configuration or a data file; --resume RUN continues a run"),
+        (
+            [],
+            "missing argument 'CONFIG|DATA'; name a configuration or a data file, or continue a run with --resume RUN",
+        ),
         (["--resume", "auto"], "missing argument 'CONFIG|DATA'"),
         (["--resume", "gone"], "no run 'gone'"),
-        (["xor.yaml", "--extend", "9"], "--extend: only with --resume RUN; --epochs sets"),
+        (["xor.yaml", "--extend", "9"], "--extend: only with --resume RUN; set the length"),
         (["xor.yaml", "--resume", "auto", "--extend", "9"], "--extend: not with --resume auto; name the run"),
-        (["--resume", "last", "--run", "x"], "--run: a continued run stays in its folder; leave it out"),
+        (["--resume", "last", "--run", "x"], "--run: a resumed run stays in its folder; omit it"),
         (["xor.yaml", "--resume", "auto", "--force"], "--force: not with --resume"),
         (["--resume", "last", "--epochs", "50"], "training.epochs: 30 in"),
         (["--resume", "last", "--lr", "0.3"], "optimizer.adam.learning_rate: 0.1 in"),

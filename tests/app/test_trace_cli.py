@@ -42,7 +42,7 @@ def test_the_ending_of_a_file_names_its_format(name, start, told, tmp_path):
 
 def test_an_unknown_ending_is_refused_before_anything_is_computed(told, tmp_path):
     error = told("trace", BY_HAND, "-o", "step.gif", code=2)
-    assert "unknown ending '.gif'" in error
+    assert "unknown extension '.gif'" in error
     assert ".svg" in error
     assert not (tmp_path / "step.gif").exists()
     told("trace", BY_HAND, "--sample", 3, "-o", "step.gif", "--format", "text")

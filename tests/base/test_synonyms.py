@@ -9,14 +9,14 @@ from retrograd.training.config.config import config_of
 
 ROWS = """
 optimizer: {sgd: {learning_rate: 0.1}, gradient_clipping: 1.0} | optimizer.gradient_clipping: unknown key | 'optimizer.sgd.clip_global_norm'
-optimizer: {sgd: 0.1, clipnorm: 1.0} | 'optimizer.sgd.clip_norm'? its settings belong under its name: {sgd: {clip_norm: 1.0}}
+optimizer: {sgd: 0.1, clipnorm: 1.0} | 'optimizer.sgd.clip_norm'? settings belong under the name: {sgd: {clip_norm: 1.0}}
 optimizer: {sgd: 0.1, momentum: 0.9, nesterov: true} | optimizer.momentum: | 'optimizer.sgd.momentum' | 'optimizer.sgd.nesterov'
 optimizer: {sgd: {lr: 0.1}, clip: 1.0} | optimizer.sgd.lr: unknown key; did you mean 'learning_rate'
 optimizer: {type: Adam, lr: 0.001, epsilon: 1} | {adam: {learning_rate: 0.001, eps: 1}}
-optimizer: {name: adam, lr: 0.1} | its settings belong under its name: {adam: {learning_rate: 0.1}}
+optimizer: {name: adam, lr: 0.1} | settings belong under the name: {adam: {learning_rate: 0.1}}
 optimizer: {class_name: RMSprop, rho: 0.9} | {rmsprop: {decay: 0.9}}
-optimizer: {lr: 0.1} | give its name: {sgd: {learning_rate: 0.1}}
-optimizer: {learning_rate: 0.1, momentum: 0.9} | give its name: {sgd: {learning_rate: 0.1, momentum: 0.9}}
+optimizer: {lr: 0.1} | add the name: {sgd: {learning_rate: 0.1}}
+optimizer: {learning_rate: 0.1, momentum: 0.9} | add the name: {sgd: {learning_rate: 0.1, momentum: 0.9}}
 optimizer: {sgd: {alpha: 0.001}} | 'weight_decay' or 'learning_rate'
 optimizer: {rmsprop: {rho: 0.9}} | 'decay'
 optimizer: {sgd: {rho: 0.9}} | 'momentum'
@@ -36,8 +36,8 @@ training: {n_iter_no_change: 5} | 'training.early_stopping.patience'
 training: {warm_start: last, save_every: 3} | 'start' | 'checkpoint'
 training: {resume_from_checkpoint: last} | retrograd train --resume RUN
 training: {warmup_steps: 5} | optimizer.adam.learning_rate.constant.warmup
-training: {early_stopping: {rounds: 3, min_delta: 0.1, monitor: loss}} | 'patience' | 'min_change' | validation part is watched
-training: {metrics: [accuracy], weight_decay: 0.1} | measured anyway | 'optimizer.adam.weight_decay'
+training: {early_stopping: {rounds: 3, min_delta: 0.1, monitor: loss}} | 'patience' | 'min_change' | validation loss is monitored
+training: {metrics: [accuracy], weight_decay: 0.1} | always measured | 'optimizer.adam.weight_decay'
 training: {accumulate_grad_batches: 2, random_state: 1} | 'optimizer.adam.accumulate' | 'seed'
 max_iter: 100 | 'training.epochs'
 alpha: 0.1 | 'optimizer.adam.weight_decay' or 'optimizer.adam.learning_rate'
@@ -60,7 +60,7 @@ network: [Swish] | 'silu'
 loss: {cross_entropy: {weight: [1, 2], ignore_index: 0}} | 'class_weights' | 'ignored'
 loss: {binary_cross_entropy: {pos_weight: 2.0}} | 'positive_weight'
 loss: {type: huber, beta: 2} | {huber: {delta: 2}}
-loss: {name: mse} | write the name alone: mean_squared_error
+loss: {name: mse} | write just the name: mean_squared_error
 loss: sparse_categorical_crossentropy | 'cross_entropy'
 loss: CrossEntropyLoss | 'cross_entropy'
 loss: NLLLoss | 'nll'

@@ -77,9 +77,9 @@ def test_right_gradients_are_exact():
         ({"out": False}, "W1", "y (1 - y) of the sigmoid at y"),
         ({"hidden": False}, "W1", "1 - y^2 of tanh at h"),
         ({"hidden": False}, "b1", "1 - y^2 of tanh at h"),
-        ({"again": True}, "b2", "the derivative of the sigmoid at y is taken of its output a second time"),
+        ({"again": True}, "b2", "the derivative of the sigmoid at y is evaluated at its output instead of its input"),
         ({"out": False, "hidden": False}, "W1", "missing everywhere"),
-        ({"two": 1}, "W2", "0.5 times what it should be (the 2 of a squared error is missing)"),
+        ({"two": 1}, "W2", "0.5 times what it should be (the 2 from a squared error is missing)"),
         ({"n": 1}, "b2", "a sum over all 40 entries of T"),
         ({"n": 2}, "b2", "a sum over the 20 rows"),
         ({"n": 800}, "b2", "1/20 of what it should be"),
@@ -87,7 +87,7 @@ def test_right_gradients_are_exact():
         ({"sign": -1, "two": 4}, "W1", "and the sign is wrong"),
         ({"axis": 1}, "b1", "summed over the wrong axis"),
         ({"decay": 0.1}, "W1", "0.1 times the tensor itself"),
-        ({"out": False, "two": 1}, "W2", "0.5 times that"),
+        ({"out": False, "two": 1}, "W2", "multiplied by 0.5"),
     ],
 )
 def test_a_slip_is_named(slip, tensor, words):
@@ -100,7 +100,7 @@ def test_a_slip_is_named(slip, tensor, words):
 @pytest.mark.parametrize(
     ("slip", "tensor", "words"),
     [
-        ({"statistics": False}, "W", "as of a mean and a variance, are constants"),
+        ({"statistics": False}, "W", "perhaps a mean and a variance, are constants"),
         ({"mask": False}, "g", "(y > 0) of relu at h"),
     ],
 )
@@ -117,7 +117,7 @@ def test_a_slip_in_batch_norm_or_relu_is_named(slip, tensor, words):
         (lambda g: g * 0, "0 everywhere"),
         (lambda g: g * np.nan, "not finite"),
         (lambda g: np.stack([g / 2, g / 2]), "the sum over the batch is missing"),
-        (lambda g: g.reshape(-1), "give them the tensor's shape"),
+        (lambda g: g.reshape(-1), "need the shape of the tensor"),
     ],
 )
 def test_a_misplaced_gradient_is_told(change, words):

@@ -69,8 +69,8 @@ def test_every_threshold_is_on_the_page_of_its_code():
     for code, kind in CATALOGUE.items():
         page = " ".join(manual(code).split())
         assert all(f"Threshold: {value:g} {reason}" in page for value, reason in kind.thresholds.values()), code
-    assert "Seen by `retrograd diagnose` as clipped, curvature" in manual("S07")
-    assert "Seen by `retrograd.torch.watch` in a training loop." in manual("S07")
+    assert "Detected by `retrograd diagnose` as clipped, curvature" in manual("S07")
+    assert "Detected by `retrograd.torch.watch` in a training loop." in manual("S07")
     assert "torch" not in manual("D12")
 
 

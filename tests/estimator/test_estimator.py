@@ -208,7 +208,7 @@ def test_a_run_folder_is_made_only_when_asked(rows, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
     model = clone(CLASSIFIER).set_params(runs="here").fit(*rows)
     assert model.run_.folder.parent.name == "here"
-    with pytest.raises(ValueError, match="a whole run"):
+    with pytest.raises(ValueError, match="a complete run"):
         model.set_params(warm_start=True).fit(*rows)
 
 

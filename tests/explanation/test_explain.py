@@ -140,7 +140,7 @@ def test_the_initial_scale_is_predicted_from_the_initialiser():
 
 def test_every_setting_is_told_with_its_origin(made):
     assert setting(made, "training.epochs").origin == "line 9"
-    assert setting(made, "training.seed").origin == "given by --set"
+    assert setting(made, "training.seed").origin == "set by --set"
     assert setting(made, "training.shuffle").origin == "default"
     assert setting(made, "network.0.dense.units").origin == "line 4"
     assert setting(made, "network.1.dropout.rate").origin == "default"
@@ -275,7 +275,7 @@ def test_what_devices_share_is_counted():
     assert shared.parameter_bytes == 4 * (32 // 2 + 1)
     assert shared.optimizer_bytes == 2 * shared.parameter_bytes + 2 * 4  # the moments, and two counts of steps
     assert shared.wire_bytes == 3 * 4 * 32 // 2 + 2 * 4 // 2
-    assert "97% of the parameters are cut" in " ".join(str(made).split())
+    assert "97% of the parameters are sharded" in " ".join(str(made).split())
     usual = rg.explain({**config, "distributed": {}}, measure=False).sharing
     assert [each.devices for each in usual] == [2, 8, 64]
     assert usual[1].wire_bytes == sum(2 * 4 * n * 7 // 8 for n in (16, 8, 8, 1))

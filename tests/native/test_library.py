@@ -115,7 +115,7 @@ def test_the_version_tells_which_kernels_are_active(capsys):
     [
         ([("cpu", 0)], "device: cpu, "),
         ([("cpu", 0)] * 2, "device: cpu of 2 devices, "),
-        ([("NVIDIA H200", 2**37)] * 2, "device: gpu: 2 x NVIDIA H200 (128 GiB); its programs come from XLA; host: "),
+        ([("NVIDIA H200", 2**37)] * 2, "device: gpu: 2 x NVIDIA H200 (128 GiB); programs compiled by XLA; host: "),
     ],
 )
 def test_the_version_lists_the_devices_that_jax_finds(kinds, expected, monkeypatch):

@@ -58,7 +58,7 @@ def test_a_damaged_one_is_told_from_a_model_and_from_a_whole_one(tmp_path):
     with pytest.raises(ModelFileError, match="truncated"):
         read_checkpoint(path)
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(ModelFileError, match="does not match its checksum"):
+    with pytest.raises(ModelFileError, match="do not match the checksum"):
         read_checkpoint(path)
     save_model(path, {}, {}, config={}, preprocessing={}, facts={})
     with pytest.raises(ModelFileError, match="not a retrograd checkpoint: a retrograd"):
@@ -156,7 +156,7 @@ def test_slices_that_are_not_those_of_the_checkpoint_are_refused(tmp_path, damag
     elif damage == "other":
         write_slices(tmp_path, 8, 1, {"train/w": [Slice((3, 2), ((2, 3), (0, 2)), np.zeros((1, 2), np.float32))]})
         next((tmp_path / "checkpoints").glob("step-000000000008.part-*")).replace(part)
-    words = {"gone": "is gone", "other": "not the slices", "too few": "2 numbers of it are in no file"}
+    words = {"gone": "is missing", "other": "not the slices", "too few": "2 of its numbers are missing"}
     with pytest.raises(ModelFileError, match=words[damage]):
         read_checkpoint(checkpoint_paths(tmp_path)[0])
 

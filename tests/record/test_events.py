@@ -93,7 +93,7 @@ def test_a_line_that_is_no_event_is_named(path, line):
 
 def test_an_endless_line_is_neither_read_nor_written(path):
     path.write_bytes(b"x" * (2**20 + 1))
-    with pytest.raises(DataError, match=r"jsonl:1: a line longer than"):
+    with pytest.raises(DataError, match=r"jsonl:1: line longer than"):
         list(read_events(path))
     with pytest.raises(UsageError, match="larger than 1,048,576"):
         write_event(Note("x" * 2**20))

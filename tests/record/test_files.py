@@ -121,5 +121,5 @@ def test_folders_are_refused_with_their_reason(old):
         make_folder(old)
     with pytest.raises(UsageError, match="not a folder"):
         make_folder(old / "below")
-    with pytest.raises(UsageError, match="no possible name"):
+    with pytest.raises(UsageError, match="not a valid folder name"):
         make_folder(old.with_name("a\0b"))

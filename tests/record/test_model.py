@@ -190,7 +190,7 @@ def test_damage_is_called_by_its_name(small):
     small.write_bytes(whole[:-1])
     refused(small, "params/.*truncated")
     small.write_bytes(whole + bytes(100))
-    refused(small, "100 bytes too many")
+    refused(small, "extra data after the last tensor .100 bytes")
     small.write_bytes(whole[:100])
     refused(small, "not a retrograd model.*truncated")
 
@@ -263,7 +263,7 @@ def test_what_is_no_regular_file_is_told_and_never_blocks(tmp_path):
 
 
 def test_a_file_beyond_the_limit_is_not_read(small):
-    with pytest.raises(ModelFileError, match="larger than the limit of 10"):
+    with pytest.raises(ModelFileError, match="more than the limit of 10"):
         load_model(small, max_bytes=10)
 
 
@@ -309,12 +309,12 @@ def test_a_crafted_file_that_breaks_no_rule_is_read(path):
         (tensor("V1000000000"), "unknown dtype 'V1000000000'"),
         (tensor("F8_E4M3"), "unknown dtype"),
         (tensor(["F32"]), "unknown dtype"),
-        (tensor(offsets=(4, 12)), "hole of 4 bytes"),
-        (tensor(offsets=(8, 0)), "hole"),
+        (tensor(offsets=(4, 12)), "gap of 4 bytes"),
+        (tensor(offsets=(8, 0)), "gap"),
         (tensor(offsets=(0, -8)), "data_offsets must be two integers"),
         (tensor(offsets=(0, 8, 8)), "data_offsets must be two integers"),
         (tensor(offsets=(0, 8.0)), "data_offsets must be two integers"),
-        (tensor(extra=1), "expected an object of dtype, shape and data_offsets"),
+        (tensor(extra=1), "expected an object with dtype, shape and data_offsets"),
         ({"dtype": "F32"}, "expected an object"),
         ([], "expected an object"),
         (None, "expected an object"),
@@ -327,7 +327,7 @@ def test_a_tensor_that_breaks_a_rule_is_named_with_the_rule(path, broken, rule):
 
 @pytest.mark.parametrize(
     ("second", "rule"),
-    [((4, 12), "overlap"), ((0, 8), "overlap"), ((12, 20), "hole of 4 bytes"), ((8, 16), "truncated")],
+    [((4, 12), "overlap"), ((0, 8), "overlap"), ((12, 20), "gap of 4 bytes"), ((8, 16), "truncated")],
 )
 def test_tensors_must_follow_one_another(path, second, rule):
     tensors = {"params/a/w": tensor(), "params/b/w": tensor(offsets=second)}
@@ -336,7 +336,7 @@ def test_tensors_must_follow_one_another(path, second, rule):
 
 def test_tensors_out_of_order_are_refused(path):
     tensors = {"params/a/w": tensor(offsets=(8, 16)), "params/b/w": tensor(offsets=(0, 8))}
-    refused(crafted(path, tensors, body=bytes(16)), "params/a/w.*hole")
+    refused(crafted(path, tensors, body=bytes(16)), "params/a/w.*gap")
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_a_boolean_of_another_value_is_refused(path):
         (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, "nested too deep"),
         (b'{"__metadata__": []}', "__metadata__"),
         (b'{"__metadata__": {"format": 1}}', "__metadata__"),
-        (b'{"a": NaN}', "NaN is no JSON"),
+        (b'{"a": NaN}', "NaN is not JSON"),
         (b'{"a": ' + b"9" * 5000 + b"}", "number too long"),
         (b'{"a"', "damaged"),
     ],
@@ -378,12 +378,12 @@ def test_a_header_larger_than_the_limit_is_not_read(path):
     with open(path, "wb") as stream:
         stream.write(struct.pack("<Q", header_module.MAX_HEADER_BYTES + 8) + b"{")
         stream.truncate(header_module.MAX_HEADER_BYTES + 1000)
-    refused(path, "not a retrograd model.*larger than 16,777,216")
+    refused(path, "not a retrograd model.*more than 16,777,216")
 
 
 def test_a_newer_format_is_told_from_damage(path):
     crafted(path, {"params/a/w": {"packing": "new"}}, version="7")
-    refused(path, "format 7.*this version reads up to 1.*newer version of retrograd")
+    refused(path, "format 7.*this version only reads up to 1.*newer version of retrograd")
     with pytest.raises(NewerFormatError):
         load_model(path)
 

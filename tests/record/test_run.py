@@ -246,7 +246,7 @@ def held(tmp_path):
 def test_only_one_process_writes_to_a_run_and_a_dead_one_does_not(held, overwrite):
     path, process = held
     before = content(path)
-    with pytest.raises(RunInUseError, match=rf"process {process.pid} writes to this run") as caught:
+    with pytest.raises(RunInUseError, match=rf"process {process.pid} is writing to this run") as caught:
         RunWriter.at(path, overwrite=overwrite)
     assert caught.value.exit_code == 3
     assert content(path) == before

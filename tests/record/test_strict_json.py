@@ -44,8 +44,8 @@ def test_what_could_not_be_read_back_is_refused(value):
     ("text", "rule"),
     [
         ('{"a": 1, "a": 2}', "duplicate key 'a'"),
-        ("NaN", "NaN is no JSON"),
-        ("[-Infinity]", "-Infinity is no JSON"),
+        ("NaN", "NaN is not JSON"),
+        ("[-Infinity]", "-Infinity is not JSON"),
         ("1e400", "too large"),
         ("9" * 5000, "number too long"),
         ("[" * 65 + "]" * 65, "nested too deep"),

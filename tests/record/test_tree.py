@@ -20,7 +20,7 @@ def test_paths_lead_back_to_the_tree():
     ("node", "name"), [("dense", "a/b"), ("", "weight"), ("dense", ""), ("a//b", "w"), ("a\n", "w")]
 )
 def test_a_path_that_could_not_be_taken_apart_is_refused(node, name):
-    with pytest.raises(UsageError, match="no path of an array"):
+    with pytest.raises(UsageError, match="not a valid path of an array"):
         flatten({node: {name: np.zeros(1)}})
 
 

@@ -40,7 +40,7 @@ def test_moments_come_back_and_those_after_a_step_are_taken_back(tmp_path):
                                   b'{"version": 1, "arrays": [["a", [-1]]]}\n', b'{"version": 1, "arrays": [["a", [9999]]]}\n'])  # fmt: skip
 def test_another_file_is_refused_and_begun_anew_where_a_run_goes_on(tmp_path, text):
     (tmp_path / "weights.bin").write_bytes(text)
-    with pytest.raises(DataError, match="no weights of a run"):
+    with pytest.raises(DataError, match="not the weights of a run"):
         steps(tmp_path)
     cut_weights(tmp_path, 3)
     append_weights(tmp_path, 4, arrays(4))

@@ -188,8 +188,8 @@ def test_the_page_tells_how_it_ended_what_the_guard_did_and_what_was_found(page)
 
 
 def test_the_page_tells_what_was_tried_what_it_gained_and_what_was_accepted(page):
-    for text in ("it scores 0.1", "original", "+0.87", "accepted", "a short look only", "cannot be trained",
-                 "4 bundles in 4,321 updates", "relu passes deltas", "-old: 1\n"):  # fmt: skip
+    for text in ("it scores 0.1", "original", "+0.87", "accepted", "short trial only", "cannot be trained",
+                 "4 sets of remedies in 4,321 updates", "relu passes deltas", "-old: 1\n"):  # fmt: skip
         assert text in page.words
     rows = [data for tag, data in page.text if tag == "th" and data in ("original", "hidden_relu, adam", "widen")]
     assert rows == ["original", "hidden_relu, adam", "widen"]  # whole trials before short looks
@@ -237,7 +237,7 @@ def test_graphics_have_words_for_those_who_do_not_see_them(page):
     loss = drawings[0]["aria-label"]
     assert "training steps: 1.235 → 0.1029" in loss
     assert "best epoch 11" in loss
-    assert "the guard acted at step 90" in loss
+    assert "the guard intervened at step 90" in loss
     heat = next(a for tag, a in page.elements if tag == "img" and "dense_2/bias" in a.get("alt", ""))
     assert "from 0 (dense_2/bias, step 40) to 0.00321" in heat["alt"]
     walked = [a for _, a in page.elements if "data-chart" in a or "data-strip" in a]
@@ -325,7 +325,7 @@ def test_a_long_run_of_a_large_network_stays_below_the_limit_and_says_what_is_le
     text = report(story(EVENTS[0], *epochs(4000), *many, *(Note("x" * 5000) for _ in range(200)), EVENTS[-1]))
     assert len(text.encode()) < MAX_BYTES
     found = Page(text)
-    assert "of 4,000; events.jsonl has all" in found.words
+    assert "of 4,000 epochs; events.jsonl has all" in found.words
     assert "116 more paths are in events.jsonl" in found.words
 
 

@@ -131,8 +131,8 @@ def test_the_command_line_says_what_goes_in_and_out(tmp_path, capsys):
     trained = fit(tmp_path, network=[{"dense": "classes"}])
     assert main(["export", str(trained.folder), str(tmp_path / "m.onnx"), "--from-x"]) == 0
     out = capsys.readouterr().out
-    assert "takes  x  float [batch, 6]" in out
-    assert "gives  label  string [batch]" in out
+    assert "input   x  float [batch, 6]" in out
+    assert "output  label  string [batch]" in out
     assert max(map(len, out.splitlines()[1:])) <= 80
     assert main(["export", str(trained.folder), str(tmp_path / "m.tflite")]) == 2
     assert "unknown ending '.tflite'" in capsys.readouterr().err
@@ -145,7 +145,7 @@ def test_weights_too_large_for_one_file_lie_beside_it_and_that_is_said(tmp_path,
     (tmp_path / "there").mkdir()
     path = tmp_path / "there" / "m.onnx"
     assert main(["export", str(trained.folder), str(path), "--from-x"]) == 0
-    assert "more than 2 GB: the weights are in m.onnx.data, keep it beside the model" in capsys.readouterr().out
+    assert "over 2 GB: the weights are in m.onnx.data; keep it next to the model" in capsys.readouterr().out
     assert path.stat().st_size < whole.bytes - 6 * 64 * 4 + 100  # and where these lie
     onnx.checker.check_model(str(path))
     for name, said in run(session(whole.path), {"x": X}).items():

@@ -233,7 +233,7 @@ def test_units_that_matter_are_kept(run, tmp_path):
     text = words(long, max_drop=0.005)
     assert [line for line in text.splitlines() if len(line) > 80 and "deep/" not in line] == []  # a path stays whole
     assert "dense_1  16  ->  8  units" in text
-    assert "one of 30 rows is 3.33 %: a budget of 0.5 % needs more" in text
+    assert "one of 30 rows is 3.33 %: too few to measure 0.5 %" in text
 
 
 def test_a_run_that_lost_too_much_is_not_kept(run, tmp_path):

@@ -138,8 +138,8 @@ def test_what_has_no_training_step_is_refused_by_name_and_nothing_is_written(tmp
         rg.export(trained, path, train_step="tail")
     assert main(["export", str(trained.folder), str(path), "--train-step", "head"]) == 0
     out = capsys.readouterr().out
-    assert "beside it: m.step.onnx, retrograd_edge.py" in out  # the arrays are not stored
-    assert "learns there: dense_1/bias, dense_1/weight" in out
+    assert "also written: m.step.onnx, retrograd_edge.py" in out  # the arrays are not stored
+    assert "trained by the step: dense_1/bias, dense_1/weight" in out
 
 
 def test_a_loop_that_its_user_changed_stays(tmp_path):

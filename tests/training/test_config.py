@@ -179,8 +179,8 @@ def test_the_schema_names_everything_that_can_be_configured():
         ("optimizer: {adam: {warmup: 9}}", "did you mean 'optimizer.adam.learning_rate.constant.warmup'?"),
         ("optimizer: {adam: {learning_rate: {cosine: {initial: 0.1, warmup: 0.1}}}}", "expected a number of steps"),
         ("optimizer: {adam: 0.1, sgd: 0.1}", "keep one of adam and sgd"),
-        ("optimizer: {name: adam, lr: 0.1}", "its settings belong under its name: {adam: {learning_rate: 0.1}}"),
-        ("training: {early_stopping: true}", "expected {patience: ...}, found true; {} takes the defaults"),
+        ("optimizer: {name: adam, lr: 0.1}", "settings belong under the name: {adam: {learning_rate: 0.1}}"),
+        ("training: {early_stopping: true}", "expected {patience: ...}, found true; {} uses the defaults"),
         (
             "training: {goal: accuracy}",
             "training.goal: expected {metric: text, value: a finite number}, found 'accuracy'",
@@ -195,7 +195,7 @@ def test_the_schema_names_everything_that_can_be_configured():
         ("network: [{Conv2D: 3}]", "did you mean 'conv2d'?"),
         ("network: [BatchNorm]", "did you mean 'batch_norm'?"),
         ("network: [BatchNormalization]", "did you mean 'batch_norm'?"),
-        ("network: [zzz]", "one of your own needs --layers FILE.py"),
+        ("network: [zzz]", "load your own with --layers FILE.py"),
     ],
 )
 def test_words_of_other_frameworks_and_keys_at_the_wrong_place_lead_to_the_right_one(text, words):

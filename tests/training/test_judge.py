@@ -129,7 +129,7 @@ def test_without_a_test_part_the_page_says_which_rows_are_shown(run, file, tmp_p
     story = read_story(RunFolder.open(run.folder))
     page = report(replace(story, judged=replace(story.judged, part="train")))
     assert "Predictions for the training rows" in page
-    assert "neither a test nor a validation part" in page
+    assert "no test or validation part" in page
 
 
 # ------------------------------------------------------------------------------------------------- from outputs alone

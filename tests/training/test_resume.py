@@ -310,7 +310,7 @@ def test_what_is_not_the_runs_own_is_refused_by_name(tmp_path):
         with pytest.raises(error, match=words):
             resume_prepared(RunFolder.open(folder), prepare(as_config({**CONFIG, **changes})))
     assert (folder / "events.jsonl").read_bytes() == before
-    with RunWriter.resume(folder), pytest.raises(RunInUseError, match="writes to this run"):
+    with RunWriter.resume(folder), pytest.raises(RunInUseError, match="is writing to this run"):
         again(folder)
 
 

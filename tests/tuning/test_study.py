@@ -179,7 +179,7 @@ def test_what_is_refused_leaves_nothing_behind_that_the_corrected_call_would_stu
     for changes, arguments, words in [
         ({"search": {**PLAIN["search"], "method": "tpe"}}, {}, "needs Optuna"),
         ({"search": {**ranges, "method": "grid"}, "network": deep}, {}, "the grid has 15,625 points"),
-        ({"data": None}, {"dataset": moons, "jobs": 2}, "cannot be handed"),
+        ({"data": None}, {"dataset": moons, "jobs": 2}, "cannot be passed"),
     ]:
         with pytest.raises(UsageError, match=words):
             rg.tune({**PLAIN, **changes}, root=tmp_path, **arguments)
@@ -188,9 +188,9 @@ def test_what_is_refused_leaves_nothing_behind_that_the_corrected_call_would_stu
 
 def test_of_two_data_sets_that_contradict_one_another_none_is_chosen(tmp_path):
     moons, scales = load(config().data), {"data.scale": ["none", "standard"]}
-    with pytest.raises(UsageError, match="jobs: a data set cannot be handed"):
+    with pytest.raises(UsageError, match="jobs: a data set cannot be passed"):
         rg.tune(PLAIN, dataset=moons, jobs=2, root=tmp_path)
-    with pytest.raises(UsageError, match="search: the data set is read already"):
+    with pytest.raises(UsageError, match="search: the data are already loaded"):
         rg.tune({**PLAIN, "search": scales}, dataset=moons, root=tmp_path)
     assert config(search=scales).search.reads_data
     assert not config().search.reads_data
@@ -322,7 +322,7 @@ def test_why_a_rate_was_chosen_is_said_with_what_the_others_did():
     tried = [Tried(0.01, 0.5, 3), Tried(0.1, 0.2, 9), Tried(1.0, math.inf, 1)]
     words = reason(tried, 0.1, [(3, 1), (1, 9)])
     assert "0.1 has the lowest loss, 0.2, after 9 epochs" in words
-    assert "from 1 on training diverges" in words
+    assert "training diverges from 1 on" in words
     assert "at an end" in reason(tried[:2], 0.1, [(3, 1), (1, 9)])
 
 
@@ -342,4 +342,4 @@ def test_half_way_and_the_sentence_are_read_off_the_curves():
     assert half_way([1.0, 0.7, 0.5, 0.1], 0.0) == 3
     assert half_way([], 0.0) is None
     rows = [Compared("A", 0.1, (1.0, 1.1), None, (), None), Compared("B", 0.2, (1.05, 1.15), None, (), None)]
-    assert sentence(rows) == "A at 0.1 has the lowest loss, 1.05; within the seeds' spread of it: B"
+    assert sentence(rows) == "A at 0.1 has the lowest loss, 1.05; equally good within the spread over seeds: B"

@@ -71,7 +71,7 @@ def test_it_takes_the_steps_that_its_formula_says(file):
         ("optax.ema(", "optax.emma(", r"optimizer\.signs: signs\.py:20: AttributeError: .*emma"),
         ("return optax.chain(average, ", "return (average, ", r"must return an optax transformation, found tuple"),
         ("jax.tree.map(jnp.sign, m)", "jnp.sign(m)", r"optimizer\.signs: signs\.py:21: .*Error"),
-        ("jnp.sign, m)", "jnp.sum, m)", r"the updates of direction\(\) must keep their form: expected float32\[2\]"),
+        ("jnp.sign, m)", "jnp.sum, m)", r"the updates of direction\(\) changed: expected float32\[2\]"),
         ("jnp.sqrt(1.0 + step)", "jnp.sqroot(step)", r"optimizer\.signs: signs\.py:34: AttributeError"),
         ("def direction", "def directions", r"has no `direction\(self\)`"),
     ],
@@ -85,10 +85,10 @@ def test_a_mistake_is_told_with_its_place(file, before, after, words):
 
 def test_check_of_the_file_builds_its_optimizers(file):
     assert check(file(SOURCE)).checks == ()
-    with pytest.raises(ConfigError, match="must keep their form"):
+    with pytest.raises(ConfigError, match="keep structure, shapes and dtypes"):
         check(file(SOURCE.replace("jnp.sign, m)", "jnp.sum, m)")))
 
 
 def test_an_unknown_optimizer_says_how_ones_own_is_named():
-    with pytest.raises(ConfigError, match=r"one of your own needs --layers FILE\.py; "):
+    with pytest.raises(ConfigError, match=r"load your own with --layers FILE\.py; "):
         parse_registered(optimizers, "zzz")

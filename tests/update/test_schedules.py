@@ -88,9 +88,9 @@ def test_length_is_what_the_warmup_leaves_of_the_run(name):
     given = parse_registered(schedules, {name: {**settings, "steps": 15}})
     left_out = parse_registered(schedules, {name: {**settings, "steps": None}})
     np.testing.assert_array_equal(rates(given, range(25)), rates(left_out, range(25), 20))
-    with pytest.raises(ConfigError, match=rf"{name}\.steps: the run has no fixed number of steps; give `steps`"):
+    with pytest.raises(ConfigError, match=rf"{name}\.steps: the run has no fixed number of steps; set `steps`"):
         left_out.build(None)
-    with pytest.raises(ConfigError, match="the warmup of 5 steps leaves nothing of the run's 5; shorten"):
+    with pytest.raises(ConfigError, match="the warmup of 5 steps is not shorter than the run of 5; shorten"):
         left_out.build(5)
 
 

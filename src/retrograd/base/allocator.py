@@ -1,8 +1,8 @@
 """Keep freed memory in the process, so that large training steps run 1.1 to 2 times as fast on CPU.
 
-XLA's CPU client allocates one block of temporaries a call. glibc gives such a block back to the kernel when it is
-freed, and the next call pays for its page faults again. These settings prevent that. The command line calls `tune`;
-importing retrograd does not, because they affect the whole process.
+XLA's CPU client allocates one block of temporaries per call. glibc returns such a block to the kernel when it is
+freed, and the next call pays for the page faults again. These settings prevent that. The command line calls `tune`;
+importing retrograd does not, because the settings affect the whole process.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ import ctypes
 import platform
 import resource
 
-TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # mallopt's names for its parameters, from malloc.h
+TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # parameters of mallopt, from malloc.h
 NEVER = 2**31 - 1
 HUGE_PAGES = 14  # MADV_HUGEPAGE
 HUGE_PAGE_BYTES = 2**21
 RESERVED_GIB = 2  # address space for which huge pages are requested; pages appear when touched
-LARGE_STEP_BYTES = 64 * 2**20  # above this, threads' own arenas split the block: one arena for all
+LARGE_STEP_BYTES = 64 * 2**20  # above this, per-thread arenas split the block: use one arena for all
 
 
 def tune(step_bytes: int = 0) -> bool:
-    """Set glibc's allocator for steps that need this many bytes of temporaries; return whether it was done.
+    """Configure glibc's allocator for steps with `step_bytes` of temporaries; return whether that succeeded.
 
-    One arena for all threads costs 20 microseconds on tiny steps, so only large steps get it, and processes under
-    `ulimit -v`: each thread's own takes 64 MiB of address space before it holds anything. Linux with glibc only;
-    elsewhere nothing happens.
+    A single arena for all threads costs tiny steps 20 microseconds, so only large steps get one, and processes under
+    `ulimit -v`, where each empty per-thread arena takes 64 MiB of address space. Only for Linux with glibc; elsewhere
+    nothing happens.
     """
     libc = _glibc()
     if libc is None:
@@ -41,7 +41,7 @@ def tune(step_bytes: int = 0) -> bool:
 
 
 def give_back() -> None:
-    """Return free memory to the kernel: reading data may need more than training ever does."""
+    """Return free memory to the kernel: reading data may take more than training ever needs."""
     if (libc := _glibc()) is not None:
         libc.malloc_trim(0)
 
@@ -51,7 +51,7 @@ def _glibc() -> ctypes.CDLL | None:
 
 
 def _use_huge_pages(libc: ctypes.CDLL) -> None:
-    """Advise huge pages for the heap by growing it once and returning the block to malloc."""
+    """Request huge pages for the heap by growing it once and returning the blocks to malloc."""
     libc.malloc.restype = ctypes.c_void_p
     libc.malloc.argtypes = [ctypes.c_size_t]
     libc.free.argtypes = [ctypes.c_void_p]

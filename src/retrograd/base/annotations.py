@@ -1,4 +1,4 @@
-"""Marks in a field's annotation: custom readers, and wording for error messages and manuals."""
+"""Marks in a field's annotation: custom parsers, and wording for error messages and manuals."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Expect:
 
 @dataclass(frozen=True)
 class Registered:
-    """Marks a field that holds an entry of a registry, written as a name, as `{name: settings}` or as an object.
+    """Marks a field whose value is an entry of a registry: a name, `{name: settings}` or an object.
 
-    `only` narrows it to one class of them. `otherwise` is a plain annotation that is allowed as well (a number in
-    place of a schedule, say); `coerce` turns such a plain value into what the field holds, and a class with
+    `only` restricts it to entries of one class. `otherwise` is an annotation for plain values that are also allowed
+    (say, a number in place of a schedule); `coerce` turns such a value into an entry, and an entry whose class has
     `plain_form` is written back as its first field.
     """
 
@@ -35,7 +35,7 @@ class Registered:
 
 @dataclass(frozen=True)
 class Custom:
-    """Marks a field with a custom reader: `parse(value, path)` raises ConfigError, `dump(value)` returns plain data."""
+    """Marks a field with a custom parser: `parse(value, path)` raises ConfigError, `dump` returns plain data."""
 
     parse: Callable[[Any, str], Any]
     dump: Callable[[Any, bool], Any]
@@ -44,9 +44,9 @@ class Custom:
 
 
 class Words(NamedTuple):
-    """A setting in words: what it does, the effect of a larger and a smaller value, and the reason for its default.
+    """The documentation of a setting: what it does, the effect of more and of less, and the reason for its default.
 
-    It is part of the setting's annotation: `units: Annotated[PositiveInt, Words("outputs", more="slower")]`.
+    It is part of the annotation: `units: Annotated[PositiveInt, Words("outputs", more="slower")]`.
     """
 
     what: str
@@ -56,7 +56,7 @@ class Words(NamedTuple):
 
 
 def describe(annotation: Any) -> str:
-    """Return an annotation in words, for the `expected` part of an error message."""
+    """Describe an annotation in words, for the `expected` part of an error message."""
     base, marks = unwrap(annotation)
     for mark in marks:
         if isinstance(mark, (Expect, Custom)):
@@ -72,17 +72,17 @@ def describe(annotation: Any) -> str:
     if get_origin(base) is dict:
         return "a mapping"
     words = {bool: "true or false", int: "an integer", float: "a number", str: "text", type(None): "null"}
-    return words.get(base, "a mapping")  # of the fields of other settings
+    return words.get(base, "a mapping")  # nested settings
 
 
 def show(value: Any) -> str:
-    """Return a value in a form short enough for one line."""
+    """Return a value as text that fits on one line."""
     text = "null" if value is None else repr(thaw(value)) if not isinstance(value, bool) else str(value).lower()
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def freeze(value: Any) -> Any:
-    """Turn lists into tuples and NumPy values into Python's, so that settings stay hashable."""
+    """Turn lists into tuples and NumPy values into Python values, so that settings stay hashable."""
     if hasattr(value, "tolist") and hasattr(value, "dtype"):
         value = value.tolist()
     if isinstance(value, (list, tuple)):
@@ -108,7 +108,7 @@ def unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def without_words(annotation: Any) -> tuple[Any, Words | None]:
-    """Return an annotation without its `Words`, and the words."""
+    """Return an annotation without its `Words`, and those `Words`."""
     base, marks = unwrap(annotation)
     others = tuple(mark for mark in marks if not isinstance(mark, Words))
     words = next((mark for mark in marks if isinstance(mark, Words)), None)
@@ -121,7 +121,7 @@ def options(base: Any) -> tuple[Any, ...]:
 
 
 def near_literal(annotation: Any, value: Any) -> str:
-    """Return `did you mean` for a word that resembles one of the allowed words."""
+    """Return `did you mean ...?` for a word that resembles one of the allowed words, else nothing."""
     base, _ = unwrap(annotation)
     words = [option for part in options(base) if get_origin(part) is Literal for option in get_args(part)]
     if not isinstance(value, str) or not words:

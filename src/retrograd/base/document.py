@@ -22,7 +22,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 2**20
 MAX_DEPTH = 50
 MAX_NODES = 50_000
-MAX_CHARACTERS = 2**23  # of all texts after aliases are expanded: a file may refer to one long text a thousand times
+MAX_CHARACTERS = 2**23  # after aliases are expanded: a file may refer to one long text a thousand times
 MAX_DIGITS = 400  # more digits than any setting can hold
 LOOKALIKE = re.compile(
     r"^[“”„‘’「［｛【]|^[-+.０-９．－＋]*[０-９][０-９．]*$"
@@ -34,7 +34,7 @@ PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int
 class Document:
     """Plain values, their source, and the line of each dotted path in the file.
 
-    `changed` are the paths whose values came from the command line instead.
+    `changed` lists the paths whose values came from the command line instead.
     """
 
     values: dict[str, Any]
@@ -44,7 +44,7 @@ class Document:
     odd: Mapping[int, Odd] = field(default_factory=dict)  # by line: characters that look like others
 
     def place(self, where: str) -> str:
-        """Return `file:line: where` for a dotted path, with the line of the nearest key above that has one."""
+        """Return `file:line: where` for a dotted path; a path without a line takes that of its nearest parent."""
         if not self.source:
             return where
         path = re.split(r": | \(", where)[0]
@@ -61,24 +61,24 @@ class Document:
         return type(error)([self._hinted(p._replace(where=self.place(p.where))) for p in error.problems])
 
     def _hinted(self, problem: Problem) -> Problem:
-        """Return a problem together with its likely cause: a look-alike character in its line."""
+        """Add a look-alike character in the same line, the likely cause, to the cure of a problem."""
         line = re.match(rf"{re.escape(self.source)}:(\d+)", problem.where)
         odd = self.odd.get(int(line[1])) if line and self.source else None
         return problem if odd is None else problem._replace(cure=f"{problem.cure}; {odd}" if problem.cure else str(odd))
 
 
 def is_document(path: Path) -> bool:
-    """Return whether a file's name has the ending of a configuration."""
+    """Return whether a file has the extension of a configuration."""
     return path.suffix.lower() in SUFFIXES
 
 
 def read_document(path: Path) -> Document:
-    """Return the document in a YAML or JSON file.
+    """Read the document in a YAML or JSON file.
 
-    Raises:  UsageError for an unreadable file; ConfigError with line and column for one that is not well formed.
+    Raises:  UsageError if the file cannot be read; ConfigError with line and column if it is not well formed
     """
     if not path.exists():
-        raise UsageError("not found", where=str(path), cure="give the path of a configuration or data file")
+        raise UsageError("not found", where=str(path), cure="name a configuration or data file")
     if not path.is_file():
         raise UsageError("not a regular file", where=str(path))
     if path.stat().st_size > MAX_BYTES:
@@ -91,7 +91,7 @@ def read_document(path: Path) -> Document:
 
 
 def parse_document(text: str, source: str = "") -> Document:
-    """Return the document in a YAML or JSON text."""
+    """Parse a document from YAML or JSON text."""
     odd = odd_characters(text)
     try:
         _check_events(text, source)
@@ -118,12 +118,12 @@ def parse_document(text: str, source: str = "") -> Document:
 
 
 def parse_value(text: str) -> Any:
-    """Return the plain value that a YAML scalar or flow text stands for, as in `--set key=value`."""
+    """Parse a YAML scalar or flow collection into a plain value, as in `--set key=value`."""
     return parse_document(f"value: {text}\n", "").values["value"]
 
 
 def write_document(values: Mapping[str, Any]) -> str:
-    """Return block-style YAML; short lists of numbers and empty mappings stay on one line."""
+    """Return block-style YAML; lists of numbers and mappings of at most two values stay on one line."""
     yaml = YAML()
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.width = 100
@@ -136,12 +136,12 @@ def write_document(values: Mapping[str, Any]) -> str:
 
 
 def _write_float(representer: Any, value: float) -> Any:
-    """Write 1e-08 as 1.0e-08: without the point, readers of YAML 1.1 take it as text."""
-    written = representer.represent_float(value)
-    mantissa, e, exponent = written.value.partition("e")
+    """Write 1e-08 as 1.0e-08: YAML 1.1 parsers read it as a string without the point."""
+    node = representer.represent_float(value)
+    mantissa, e, exponent = node.value.partition("e")
     if e and "." not in mantissa:
-        written.value = f"{mantissa}.0e{exponent}"
-    return written
+        node.value = f"{mantissa}.0e{exponent}"
+    return node
 
 
 def _yaml() -> YAML:
@@ -157,7 +157,7 @@ def _check_events(text: str, source: str) -> None:
         line = event.start_mark.line + 1
         if isinstance(event, AliasEvent):
             if event.anchor in (name for name, *_ in open_at):
-                cure = "write the value out"
+                cure = "write out the value instead"
                 raise ConfigError(
                     f"*{event.anchor} refers to the value that contains it", where=f"{source}:{line}", cure=cure
                 )
@@ -168,15 +168,15 @@ def _check_events(text: str, source: str) -> None:
             _check_value(event, f"{source}:{line}")
         if isinstance(event, ScalarEvent):
             characters += len(event.value)
-            sizes[event.anchor] = (1, len(event.value))  # without an anchor, nothing refers to it
+            sizes[event.anchor] = (1, len(event.value))  # harmless without an anchor: nothing can refer to it
         if isinstance(event, CollectionStartEvent):
             depth += 1
             open_at.append((event.anchor, nodes, characters))
         elif isinstance(event, CollectionEndEvent):
             depth -= 1
-            anchor, before, written = open_at.pop()
+            anchor, first_node, first_character = open_at.pop()
             if anchor:
-                sizes[anchor] = (nodes - before + 1, characters - written)
+                sizes[anchor] = (nodes - first_node + 1, characters - first_character)
         bounds = (
             (depth, MAX_DEPTH, f"nested too deep (more than {MAX_DEPTH} levels)"),
             (characters, MAX_CHARACTERS, f"more than {MAX_CHARACTERS:,} characters after its aliases are expanded"),
@@ -187,7 +187,7 @@ def _check_events(text: str, source: str) -> None:
 
 
 def _check_value(event: NodeEvent, where: str) -> None:
-    """Refuse tags, which may run code, and numbers so long that reading them takes minutes."""
+    """Refuse tags, which may run code, and numbers so long that parsing them takes minutes."""
     tag = getattr(event, "tag", None)
     if tag and str(tag) not in PLAIN_TAGS:
         raise ConfigError(f"the tag {tag} is not allowed: reading never executes code", where=where)

@@ -1,4 +1,4 @@
-"""Objects and programs of other frameworks, and which call of this package accepts them."""
+"""Objects and programs of other frameworks, and the call of this package that accepts them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ WATCH = """put four lines around its training loop:
         ...                  # the unchanged loop
     chart.report()"""
 CHECK = "retrograd.torch.check(module, x) compares its gradients with central differences"
-ESTIMATOR = "rg.fit(X, y) takes the same arrays and builds the network itself; diagnose its run"
-KERAS = "the same layers and optimiser as YAML can be diagnosed: docs/coming-from.md has the names side by side"
+ESTIMATOR = "pass the same arrays to rg.fit(X, y), which builds a network; then diagnose its run"
+KERAS = "write the same layers and optimizer as YAML and diagnose that: docs/coming-from.md compares the names"
 ARRAYS = "rg.check_gradient(loss, grads, params) checks gradients that NumPy code computes"
-# module of a base class, its name -> the framework
+# (module, name) of a base class -> its framework
 BASES = {
     ("torch.nn", "Module"): "torch",
     ("torch.optim", "Optimizer"): "torch",
@@ -46,9 +46,9 @@ IMPORTS = re.compile(
 
 
 def refuse_foreign(value: Any, verb: str) -> None:
-    """Refuse what belongs to another framework, and name the call that accepts it; anything else passes.
+    """Refuse an object or program of another framework, and name the call that accepts it; ignore anything else.
 
-    `verb` is the call that was tried: diagnose, explain, trace, check or repair.
+    `verb` is the attempted call: diagnose, explain, trace, check or repair.
 
     Raises:  UsageError
     """
@@ -62,7 +62,7 @@ def refuse_foreign(value: Any, verb: str) -> None:
         return
     text = _source(path)
     if verb == "check" and path.suffix == ".py" and ("register(" in text or not IMPORTS.search(text)):
-        return  # a file of layers, which `check` runs
+        return  # a file that registers layers, which `check` accepts
     raise UsageError(
         f"expected a configuration, a run or a data file, found {PROGRAMS[path.suffix]}",
         where=str(path),
@@ -71,7 +71,7 @@ def refuse_foreign(value: Any, verb: str) -> None:
 
 
 def framework_of(value: Any) -> tuple[str, str]:
-    """Return the framework of an object or class, and the class's name; empty for retrograd's and plain classes."""
+    """Return the framework and class name of an object or class; empty for retrograd's own and plain classes."""
     kind = value if isinstance(value, type) else type(value)
     for base in kind.__mro__:
         for (module, name), framework in BASES.items():
@@ -88,7 +88,7 @@ def framework_in(text: str) -> str:
 
 
 def _source(path: Path) -> str:
-    """Return the text of a program, or of a notebook's cells."""
+    """Return the text of a program, or of the cells of a notebook."""
     text = path.read_text(encoding="utf-8", errors="replace")
     if path.suffix != ".ipynb":
         return text
@@ -106,12 +106,12 @@ def _kind(value: Any) -> str:
 
 def _cure(framework: str, verb: str) -> str:
     if framework == "torch":
-        return CHECK if verb == "check" else f"{WATCH}\n(it names the faults and the lines to change)"
+        return CHECK if verb == "check" else f"{WATCH}\n(the report names the faults and the lines to change)"
     if framework in ("keras", "sklearn"):
         return ESTIMATOR if framework == "sklearn" else KERAS
     if framework in ("numpy", "jax"):
         return ARRAYS
     return (
-        "a PyTorch loop is watched from inside, a NumPy gradient is checked by rg.check_gradient; "
+        "use retrograd.torch.watch for a PyTorch loop, rg.check_gradient for NumPy gradients; "
         "docs/coming-from.md shows both"
     )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from retrograd.base.plain_text import plain
 from retrograd.base.synonyms import same_things
 
-INTERNAL, INTERRUPTED = 1, 130  # exit codes of what is no RetrogradError
+INTERNAL, INTERRUPTED = 1, 130  # exit codes without a RetrogradError
 
 
 class Problem(NamedTuple):
@@ -25,9 +25,9 @@ class Problem(NamedTuple):
 
 
 class RetrogradError(Exception):
-    """A fault that the user can fix; `str(error)` is what the command line prints after `error:`.
+    """A fault that the user can fix; the command line prints `str(error)` after `error:`.
 
-    Give one message (with its place and cure), or several `Problem`s that were found in one go.
+    Pass one message (with its place and cure), or several `Problem`s found together.
     """
 
     exit_code = 2
@@ -39,7 +39,7 @@ class RetrogradError(Exception):
 
 
 class UsageError(RetrogradError, ValueError):
-    """The command line or a call asks for something missing or impossible."""
+    """A command line or call asks for something missing or impossible."""
 
 
 class ConfigError(RetrogradError, ValueError):
@@ -55,7 +55,7 @@ class DataError(RetrogradError, ValueError):
 
 
 class LabelError(DataError, IndexError):
-    """A label or identifier is outside the range that the network knows."""
+    """A label or identifier is outside the range known to the network."""
 
 
 class DataTypeError(DataError, TypeError):
@@ -75,7 +75,7 @@ class ModelFileError(RetrogradError, ValueError):
 
 
 class NonFiniteError(RetrogradError, ArithmeticError):
-    """Training met NaN or infinity."""
+    """Training produced NaN or infinity."""
 
     exit_code = 5
 
@@ -100,7 +100,7 @@ class RetrogradWarning(UserWarning):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `did you mean 'x'?` for another word or spelling of a known name, else the list of known names."""
+    """Return `did you mean 'x'?` for a synonym or misspelling of a known name, else the list of known names."""
     names = sorted(known)
     near = same_things(word, names) or difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if near:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-Severity = Literal[
-    "note", "risk", "fault"
-]  # harmless while the network learns; may spoil training; certainly spoils it
+Severity = Literal["note", "risk", "fault"]  # harmless while the network learns; may harm training; certainly harms it
 Value = float | str
 NOTHING: Mapping[str, Value] = {}
 
@@ -27,7 +25,7 @@ class Evidence(NamedTuple):
 class Finding(NamedTuple):
     """One finding. `path` is a node, parameter, column or setting; `remedies` are names in the registry of remedies.
 
-    The message is `form` filled with `values`; "only {units} units" identifies it in any language.
+    The message is the template `form` filled with `values`; the template identifies it in any language.
     """
 
     name: str
@@ -36,14 +34,14 @@ class Finding(NamedTuple):
     evidence: tuple[Evidence, ...] = ()
     remedies: tuple[str, ...] = ()
     severity: Severity = "risk"
-    code: str = ""  # in the catalogue of symptoms
-    confidence: float = 0.5  # confidence that this is the cause if the network does not learn
+    code: str = ""  # its entry in the catalogue of symptoms
+    confidence: float = 0.5  # that this is the cause, if the network does not learn
     form: str = ""
     values: Mapping[str, Value] = NOTHING
 
     @classmethod
     def of(cls, name: str, path: str, form: str, values: Mapping[str, Any], *facts: Any) -> Finding:
-        """Return a finding whose message is its form filled with its values."""
+        """Return a finding whose message is the template `form` filled with `values`."""
         plain = {key: value.item() if hasattr(value, "item") else value for key, value in values.items()}
         return cls(name, path, form.format(**plain) if plain else form, *facts)._replace(form=form, values=plain)
 
@@ -53,7 +51,7 @@ class Finding(NamedTuple):
         return tuple(evidence for evidence in self.evidence if evidence.value not in self.values.values())
 
     def plain(self) -> dict[str, Any]:
-        """Return the finding as plain values for JSON."""
+        """Return the finding as JSON values."""
         return self._asdict() | {
             "evidence": [evidence._asdict() for evidence in self.evidence],
             "values": dict(self.values),

@@ -15,11 +15,11 @@ _SAME |= {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # th
 _ODD = re.compile("[" + "".join(map(re.escape, _SAME)) + "]")
 _QUOTED = re.compile(
     r"""\"(?:[^"\\]|\\.)*\"|'(?:[^']|'')*'|(?:^|\s)#.*"""
-)  # quoted text and comments may contain anything
+)  # quoted text and comments may contain any character
 
 
 class Odd(NamedTuple):
-    """A character, its column (counted from 1), and the character to write instead."""
+    """A look-alike character, its line and column (both from 1), and the character to write instead."""
 
     line: int
     column: int
@@ -31,11 +31,11 @@ class Odd(NamedTuple):
         shown = f"'{self.character}' ({name})" if self.character.isprintable() else f"a {name}"
         write = {" ": "a space", "nothing": "nothing"}.get(self.instead, self.instead)
         write = f"'{write}'" if write == self.instead and len(write) == 1 else write
-        return f"line {self.line}, column {self.column} holds {shown}: write {write}"
+        return f"line {self.line}, column {self.column} contains {shown}: write {write}"
 
 
 def odd_characters(text: str) -> dict[int, Odd]:
-    """Return the first such character of each line, outside quotes and comments, by line number."""
+    """Return the first look-alike of each line, outside quotes and comments, by line number."""
     characters = {}
     for number, line in enumerate(text.split("\n"), start=1):
         bare = _QUOTED.sub(lambda match: "x" * len(match.group()), line)

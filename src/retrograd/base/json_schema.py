@@ -1,4 +1,4 @@
-"""The JSON Schema of settings, from the same annotations that check them."""
+"""The JSON Schema of settings, from the annotations that also validate them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from retrograd.base.schema import adapter, fields, settings_class
 
 
 def json_schema(cls: type) -> dict[str, Any]:
-    """Return the JSON Schema of a Settings class; registries become `oneOf` of their names and mappings."""
+    """Return the JSON Schema of a Settings class; its registries become references into `$defs`."""
     properties = {}
     for field in fields(cls):
         properties[field.name] = field_schema(field.annotation)
@@ -39,7 +39,7 @@ def registry_definition(registry: Registry[Any], only: type | None = None) -> di
 def registry_choices(
     registry: Registry[Any], only: type | None = None, common: Mapping[str, Any] | None = None
 ) -> list[dict[str, Any]]:
-    """Return the alternatives; `common` are keys that may stand beside a name."""
+    """Return the alternative forms of an entry; `common` are keys allowed next to the name."""
     bare = [name for name in registry.fitting(only) if not _needed(registry[name])]
     choices: list[dict[str, Any]] = [{"enum": bare}] if bare else []
     for name in registry.fitting(only):
@@ -49,7 +49,7 @@ def registry_choices(
 
 
 def settings_choices(cls: type) -> list[dict[str, Any]]:
-    """Return the forms in which settings can be written: a mapping, the first field's value alone, or nothing."""
+    """Return the forms of settings: a mapping, just the value of the first field, or nothing."""
     first, needed = fields(cls)[:1], _needed(cls)
     bare = [field_schema(field.annotation) for field in first if needed <= {field.name}]
     alone = [

@@ -1,4 +1,4 @@
-"""Random keys derived from a path's name, so that inserting a layer leaves the numbers of other layers unchanged."""
+"""Random keys derived from path names, so that inserting a layer leaves the numbers of other layers unchanged."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from jax import lax
 from retrograd.base.compilation.threefry import WRITTEN_OUT, folded, is_threefry
 
 SEED_LIMIT = 2**32  # jax.random.key keeps 32 bits: the seed 2**32 + 1 would silently be the seed 1
-OFF_ZERO = 0x9E3779B9  # mixing maps 0 to 0; any other constant would do
+OFF_ZERO = 0x9E3779B9  # mixing maps 0 to 0; any non-zero constant would do
 
 
 def fold_path(key: jax.Array, path: str) -> jax.Array:
-    """Fold each segment of `path` into `key` by its CRC-32 (Python's own hash changes from process to process)."""
+    """Fold the CRC-32 of each segment of `path` into `key` (Python's hash differs between processes)."""
     for segment in path.split("/"):
         key = jax.random.fold_in(key, zlib.crc32(segment.encode()))
     return key
 
 
 def fold_paths(key: jax.Array, paths: Sequence[str]) -> jax.Array:
-    """Return the keys of several paths [paths], equal to those of `fold_path`, in a form that compiles fast."""
+    """Return the keys of several paths [paths]: those of `fold_path`, computed in a way that compiles fast."""
     if isinstance(key, jax.core.Tracer) or not is_threefry(key):
         return jnp.stack([fold_path(key, path) for path in paths])
     words = np.repeat(np.asarray(jax.random.key_data(key))[None], len(paths), 0)
@@ -38,16 +38,16 @@ def fold_paths(key: jax.Array, paths: Sequence[str]) -> jax.Array:
 
 
 def random_bits(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Return 32 random bits for each entry of an array: a hash of its position and the key, word by word.
+    """Return 32 random bits per entry of an array: a hash of its position and the words of the key.
 
-    For masks, which need many bits but no cryptography: about ten times as fast on CPU as JAX's generator. Whole
-    numbers throughout, so the bits are the same under x64. See: C. Wellons's lowbias32, the mixing function.
+    For masks, which need many bits but no cryptography: about ten times as fast on CPU as JAX's generator. Only
+    integers are involved, so the bits are the same under x64. See: C. Wellons's lowbias32, the mixing function.
     """
     bits = lax.iota(jnp.uint32, math.prod(shape)) + jnp.uint32(OFF_ZERO)
     for word in jax.random.key_data(key).reshape(-1):
         bits = _mixed(bits ^ word)
-    drawn: jax.Array = bits.reshape(shape)
-    return drawn
+    array: jax.Array = bits.reshape(shape)
+    return array
 
 
 def _mixed(x: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Memory: how much is available, and the error for too little of it."""
+"""How much memory is available, and the error for too little of it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 
 from retrograd.base.errors import ResourceError
 
-CURE = "lower training.batch_size, or the units of the network"
+CURE = "reduce training.batch_size or the size of the network"
 
 
 def available_bytes() -> int | None:
-    """Return the bytes available on the computing device; None if it does not report them."""
-    import jax  # takes seconds to import; verbs that compute nothing do without
+    """Return the bytes available on the default device; None if it does not report them."""
+    import jax  # takes seconds to import, and verbs that compute nothing do not need it
 
-    device = jax.local_devices()[0]  # `check_device` reports a missing one
+    device = jax.local_devices()[0]  # `check_device` reports a missing device
     if device.platform != "cpu":
         stats = device.memory_stats() or {}
         return stats["bytes_limit"] - stats["bytes_in_use"] if "bytes_limit" in stats else None
@@ -31,9 +31,9 @@ def host_bytes() -> int | None:
 
 
 def require_room(needed: int, what: str, where: str, cure: str) -> None:
-    """Refuse an allocation that cannot succeed, before part of it fills the memory.
+    """Refuse an allocation that cannot succeed, before a part of it fills the memory.
 
-    Raises:  ResourceError when fewer than `needed` bytes are available
+    Raises:  ResourceError if fewer than `needed` bytes are available
     """
     available = available_bytes()
     if available is not None and needed > available:
@@ -41,11 +41,11 @@ def require_room(needed: int, what: str, where: str, cure: str) -> None:
 
 
 def out_of_memory(needed: int | None, what: str = "") -> ResourceError:
-    """Return the error that states the bytes needed and the bytes available."""
+    """Return the out-of-memory error, with the bytes needed and available."""
     available = available_bytes()
-    words = "out of memory" if needed is None else f"out of memory: {what or 'one array'} needs {needed:,} bytes"
-    there = "" if available is None else f", {available:,} are available"
-    return ResourceError(f"{words}{there}", cure=CURE)
+    message = "out of memory" if needed is None else f"out of memory: {what or 'one array'} needs {needed:,} bytes"
+    limit = "" if available is None else f", {available:,} are available"
+    return ResourceError(f"{message}{limit}", cure=CURE)
 
 
 def check_device() -> None:
@@ -58,15 +58,15 @@ def check_device() -> None:
         platforms = os.environ.get("JAX_PLATFORMS", "")
         reason = str(error).partition("\n")[0]
         raise ResourceError(
-            f"JAX finds no such device here{f' ({reason})' if reason else ''}", where=f"JAX_PLATFORMS={platforms}",
+            f"JAX does not find this device{f' ({reason})' if reason else ''}", where=f"JAX_PLATFORMS={platforms}",
             cure="unset JAX_PLATFORMS or set it to cpu; for a GPU install its driver and jax[cuda12]",
         ) from error  # fmt: skip
 
 
 def memory_error(error: BaseException) -> ResourceError | None:
-    """Return an out-of-memory error of Python, NumPy or XLA as ResourceError; None for any other error."""
+    """Convert an out-of-memory error of Python, NumPy or XLA to ResourceError; None for any other error."""
     text = str(error)
-    if not isinstance(error, MemoryError) and not text.startswith("RESOURCE_EXHAUSTED"):  # XLA's word for it
+    if not isinstance(error, MemoryError) and not text.startswith("RESOURCE_EXHAUSTED"):  # from XLA
         return None
     bytes_named = re.search(r"([\d,]+) ?bytes", text)
     return out_of_memory(int(bytes_named[1].replace(",", "")) if bytes_named else None)
@@ -85,7 +85,7 @@ def memory_told() -> Iterator[None]:
 
 
 def _system_bytes() -> int | None:
-    with contextlib.suppress(OSError):  # not a Linux
+    with contextlib.suppress(OSError):  # not Linux
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
@@ -93,7 +93,7 @@ def _system_bytes() -> int | None:
 
 
 def _process_bytes() -> int | None:
-    """Return the bytes that `ulimit -v` leaves to this process."""
+    """Return how many more bytes `ulimit -v` allows this process; None without a limit."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY:
         return None

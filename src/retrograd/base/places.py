@@ -15,34 +15,34 @@ TRAINED = ("training.", "optimizer.", "penalties")  # settings that people look 
 
 
 def placed(error: ConfigError, cls: type[Settings], values: Mapping[str, Any]) -> ConfigError:
-    """Return the error with a hint to the right path for each unknown key that another section knows.
+    """Return the error with the right path as a hint for each unknown key that belongs in another section.
 
-    Layers use many common words: below `network`, a hint from the layer's settings takes precedence.
+    Layers use many common words: below `network`, a hint from the layer's own settings takes precedence.
     """
     homes: dict[str, str] = {}
     named = {path.rpartition(".")[2] for path in named_places(cls, values)}
     for path in (*places(cls, values), *named_places(cls, values)):
         homes.setdefault(path.rpartition(".")[2], path)
 
-    def moved(problem: Problem) -> Problem:
-        if problem.message != UNKNOWN_KEY or "under its name" in problem.cure:
+    def hinted(problem: Problem) -> Problem:
+        if problem.message != UNKNOWN_KEY or "under the name" in problem.cure:
             return problem
         key = problem.where.rpartition(".")[2]
         in_layer = problem.where.startswith("network.")
-        if same_thing(key, re.findall("'([^']+)'", problem.cure)) is not None:  # this section's name for it
+        if same_thing(key, re.findall("'([^']+)'", problem.cure)) is not None:  # the section has a name for it
             return problem
         is_advice = not problem.cure.startswith(("known:", "did you mean"))
         open_to = [name for name in homes if homes[name].startswith(TRAINED) or not in_layer]
         trained = same_things(key, [name for name in open_to if homes[name].startswith(TRAINED)])
-        alike = dict.fromkeys((*trained, *same_things(key, open_to)))
-        ours = [name for name in alike if not (is_advice and (in_layer or name in named))]
-        if not ours:
+        similar = dict.fromkeys((*trained, *same_things(key, open_to)))
+        names = [name for name in similar if not (is_advice and (in_layer or name in named))]
+        if not names:
             return problem
-        paths = [homes[name] for name in ours if homes[name].count(".") <= homes[ours[0]].count(".")]
+        paths = [homes[name] for name in names if homes[name].count(".") <= homes[names[0]].count(".")]
         level = "" if "." in paths[0] else " at the top level"
         return problem._replace(cure=f"did you mean {' or '.join(map(repr, paths))}{level}?")
 
-    return type(error)([moved(problem) for problem in error.problems])
+    return type(error)([hinted(problem) for problem in error.problems])
 
 
 def named_places(cls: type[Settings], values: Mapping[str, Any]) -> Iterator[str]:
@@ -62,7 +62,7 @@ def named_places(cls: type[Settings], values: Mapping[str, Any]) -> Iterator[str
 
 
 def places(cls: type[Settings], values: Any, path: str = "") -> Iterator[str]:
-    """Yield the path of every key of these settings: this level first, then the sections, the last one first."""
+    """Yield the path of every key of these settings: first this level, then the sections in reverse order."""
     known = {field.name: field for field in reversed(fields(cls))}
     yield from (path + name for name in known)
     present = values if isinstance(values, Mapping) else {}
@@ -74,7 +74,7 @@ def places(cls: type[Settings], values: Any, path: str = "") -> Iterator[str]:
 
 
 def _chosen(annotation: Any, value: Any, default: Any) -> tuple[type[Settings], Any, str] | None:
-    """Return the settings in a field: their class, their values, and the addition to the path."""
+    """Return the settings in a field: their class, their values, and what they add to the path."""
     base, marks = unwrap(annotation)
     mark = next((mark for mark in marks if isinstance(mark, Registered)), None)
     if mark is None:
@@ -87,6 +87,6 @@ def _chosen(annotation: Any, value: Any, default: Any) -> tuple[type[Settings], 
         name = mark.registry.name_of(type(default))
     elif mark.otherwise is None:
         return None
-    else:  # a number means the first of them: a learning rate means the constant schedule
+    else:  # a number means the first entry: a learning rate means the constant schedule
         name = next(iter(mark.registry))
     return mark.registry[name], None, f"{name}."

@@ -1,4 +1,4 @@
-"""Text for a terminal: control characters are escaped, so that they cannot steer it."""
+"""Text for a terminal, with control characters escaped so that they cannot control it."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ _DIRECTIONS = [
     0x200F,
     *range(0x202A, 0x202F),
     *range(0x2066, 0x206A),
-]  # they reverse the direction of text
+]  # characters that change the direction of text
 _SHOWN = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in (*_CONTROLS, *_DIRECTIONS)}
 _SHOWN.pop(ord("\n"))
 _SHOWN.pop(ord("\t"))
 
 
 def plain(text: str) -> str:
-    """Return a text in which control characters other than line feed and tab are escaped (`\\x1b`)."""
+    """Escape the control characters of a text (`\\x1b`), except line feed and tab."""
     return text if text.isascii() and text.isprintable() else text.translate(_SHOWN)
 
 
 class PlainStream:
-    """A text stream that escapes control characters; `bare` is the stream below it, for a progress bar."""
+    """A text stream that escapes control characters; `bare` is the underlying stream, for progress bars."""
 
     def __init__(self, bare: TextIO) -> None:
         self.bare = bare
 
     def write(self, text: str) -> int:
-        """Write a text; names and labels from other people's files cannot steer the terminal."""
+        """Write an escaped text, so that names and labels from other people's files cannot control the terminal."""
         self.bare.write(plain(text))
         return len(text)
 
@@ -48,14 +48,14 @@ class PlainStream:
 @contextmanager
 def plain_streams() -> Iterator[None]:
     """Make standard output and standard error escape control characters."""
-    before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (stream and PlainStream(stream) for stream in before)
+    originals = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (stream and PlainStream(stream) for stream in originals)
     try:
         yield
     finally:
-        sys.stdout, sys.stderr = before
+        sys.stdout, sys.stderr = originals
 
 
 def bare(stream: Any) -> Any:
-    """Return the stream below a PlainStream."""
+    """Return the stream underlying a PlainStream; any other stream is returned as it is."""
     return getattr(stream, "bare", stream)

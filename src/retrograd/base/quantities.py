@@ -1,4 +1,4 @@
-"""The types of numbers in settings."""
+"""The numeric types of settings."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ AnySeed = Annotated[int, Field(ge=0, le=LARGEST_BYTES), Expect("an integer, 0 or
 Number = Annotated[float, Field(allow_inf_nan=False), Expect("a finite number")]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False), Expect("a finite number > 0")]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False), Expect("a finite number >= 0")]
-Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), Expect("a number between 0 and 1, both excluded")]
+Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), Expect("a number between 0 and 1 (exclusive)")]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), Expect("a number in [0, 1)")]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), Expect("a number in [0, 1]")]

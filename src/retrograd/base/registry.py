@@ -1,4 +1,4 @@
-"""A registry maps names in a configuration to dataclasses."""
+"""Registries, which map names in a configuration to dataclasses."""
 
 from __future__ import annotations
 
@@ -20,34 +20,37 @@ class Entry(NamedTuple, Generic[T]):
 
 
 class Registry(Generic[T]):
-    """Names of one kind of thing (`layer`, `loss`, `optimizer`...), in order of registration.
+    """The names of one kind of component (`layer`, `loss`, `optimizer`...), in order of registration.
 
-    `own` says how a user's own becomes known, where an unknown name resembles none that is.
+    `own` explains how to register one's own; it is the hint for a name that resembles no known name.
     """
 
     def __init__(self, kind: str, own: str = "") -> None:
         self.kind = kind
-        self.one = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"  # with its article, for sentences
-        self.public = f"rg.{PLURALS.get(kind, kind + 's')}"  # its name in users' code
+        self.one = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"  # with the article, for sentences
+        self.public = f"rg.{PLURALS.get(kind, kind + 's')}"  # the registry's name in users' code
         self.own = own
         self._entries: dict[str, Entry[T]] = {}
         self._names: dict[type, str] = {}
         ALL.append(self)
 
     def register(self, name: str, **facts: Any) -> Callable[[type[T]], type[T]]:
-        """Return a class decorator that registers the class under `name`; a later class of that name replaces it."""
+        """Return a class decorator that registers a class under `name`.
 
-        def file(cls: type[T]) -> type[T]:
+        Running the same definition again replaces the class; another class of that name is a ConfigError.
+        """
+
+        def enter(cls: type[T]) -> type[T]:
             if name in self._entries:
                 other = self._entries[name].cls
                 if (cls.__module__, cls.__qualname__) != (other.__module__, other.__qualname__):
                     raise ConfigError(f"the {self.kind} '{name}' is registered twice", cure="choose another name")
             self._entries[name] = Entry(cls, facts)
             self._names[cls] = name
-            cls.registered_name = name  # type: ignore[attr-defined]  # errors name what the user wrote
+            cls.registered_name = name  # type: ignore[attr-defined]  # the name used in error messages
             return cls
 
-        return file
+        return enter
 
     def forget(self, name: str) -> None:
         """Remove a name."""
@@ -57,7 +60,7 @@ class Registry(Generic[T]):
         return self.entry(name).cls
 
     def entry(self, name: str) -> Entry[T]:
-        """Return the class and facts of a name; an unknown name is a ConfigError with the nearest known one."""
+        """Return the class and facts of a name; an unknown name is a ConfigError that suggests the nearest one."""
         if name not in self._entries:
             raise ConfigError(f"unknown {self.kind} '{name}'", cure=self.near(name))
         return self._entries[name]
@@ -76,7 +79,7 @@ class Registry(Generic[T]):
         return f"{self.own}; {hint}" if self.own and not hint.startswith("did") else hint
 
     def fitting(self, only: type | None) -> list[str]:
-        """Return the names of the entries of one class."""
+        """Return the names of the entries that are subclasses of `only`; all of them for None."""
         return [name for name, entry in self._entries.items() if only is None or issubclass(entry.cls, only)]
 
     def __contains__(self, name: object) -> bool:

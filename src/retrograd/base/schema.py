@@ -1,7 +1,7 @@
 """Settings: frozen dataclasses read from and written to plain mappings; all mistakes are reported at once.
 
-A field's annotation says what is allowed; the same annotation feeds YAML, Python calls, error messages and the JSON
-Schema. Three kinds of fields: plain values (checked by pydantic), nested `Settings`, and entries of a registry.
+A field's annotation says what is allowed; it serves YAML, Python calls, error messages and the JSON Schema. There are
+three kinds of fields: plain values (checked by pydantic), nested `Settings`, and entries of a registry.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ S = TypeVar("S", bound="Settings")
 class Settings:
     """Base class of everything in a configuration; a subclass is a frozen dataclass whose fields are its keys.
 
-    Raises:  ConfigError at construction, naming every field whose value does not fit its annotation.
+    Raises:  ConfigError at construction, naming every field whose value does not fit its annotation
     """
 
     plain_form: ClassVar[bool] = False
@@ -62,13 +62,13 @@ class Settings:
             raise ConfigError([_within(place, problem) if place else problem for problem in problems])
 
     def rules(self) -> Iterator[Problem]:
-        """Yield problems that concern several fields together; `where` is the field's name."""
+        """Yield problems that involve several fields; `where` is the name of one of them."""
         return iter(())
 
 
 @dataclass(frozen=True)
 class SettingField:
-    """A field of a Settings class: name, resolved annotation, default (MISSING if it is required), and words."""
+    """A field of a Settings class: name, resolved annotation, default (MISSING if required), documentation."""
 
     name: str
     annotation: Any
@@ -96,7 +96,7 @@ def _fields(cls: Any) -> tuple[SettingField, ...]:
 
 
 def unwritten(settings: Settings, method: str, more: str = "") -> NotImplementedError:
-    """Return the error for a method missing from a subclass; it says what to return, as abstract classes do not."""
+    """Return the error for a method missing from a subclass; unlike that of an abstract class, it says what to do."""
     return NotImplementedError(f"{type(settings).__name__} has no `{method}`" + (f", {more}" if more else ""))
 
 
@@ -104,9 +104,9 @@ def unwritten(settings: Settings, method: str, more: str = "") -> NotImplemented
 
 
 def parse(cls: type[S], value: Any, path: str = "") -> S:
-    """Return the Settings for a plain value: a mapping of fields, or the first field's value alone.
+    """Parse Settings from a plain value: a mapping of fields, or just the value of the first field.
 
-    Raises:  ConfigError with every problem found, each `where` beginning with `path`.
+    Raises:  ConfigError with every problem found, each `where` beginning with `path`
     """
     if isinstance(value, cls):
         return value
@@ -134,24 +134,24 @@ def parse(cls: type[S], value: Any, path: str = "") -> S:
 
 
 def _value_alone(known: Mapping[str, SettingField], value: Any, path: str) -> dict[str, Any]:
-    """Return a value without a key as the mapping of the first field, if no other field is required."""
+    """Return a value without a key as a mapping with the first field, if no other field is required."""
     if not known:
-        raise ConfigError(f"takes no settings, found {show(value)}", where=path)
+        raise ConfigError(f"has no settings, found {show(value)}", where=path)
     first = next(iter(known))
     needed = {name: describe(field.annotation) for name, field in known.items() if field.default is MISSING}
     if needed.keys() - {first}:
         form = ", ".join(f"{name}: {words}" for name, words in needed.items())
         raise ConfigError(f"expected {{{form}}}, found {show(value)}", where=path)
     if isinstance(value, bool) and bool not in options(unwrap(known[first].annotation)[0]):
-        cure = "{} takes the defaults" if value and not needed else "" if value else "leave the key out"
+        cure = "{} uses the defaults" if value and not needed else "" if value else "leave the key out"
         raise ConfigError(f"expected {{{first}: ...}}, found {show(value)}", where=path, cure=cure)
     return {first: value}
 
 
 def parse_registered(registry: Registry[Any], value: Any, path: str = "", only: type | None = None) -> Any:
-    """Return the object for `name` or `{name: settings}`; an object of a registered class is returned unchanged.
+    """Parse `name` or `{name: settings}`; an object of a registered class is returned unchanged.
 
-    `only` narrows the registry to one class.
+    `only` restricts the registry to entries of one class.
     """
     if isinstance(value, Settings) and type(value) in _classes(registry):
         return _narrowed(registry, only, value, path)
@@ -170,7 +170,7 @@ def parse_registered(registry: Registry[Any], value: Any, path: str = "", only: 
 
 
 def _misnamed(registry: Registry[Any], value: Any, path: str) -> list[Problem]:
-    """Return the problem of a value that is neither a name nor a mapping with one; its settings may be misplaced."""
+    """Return the problems of a value that is neither a name nor `{name: settings}`; its settings may be misplaced."""
     settings = {entry: [field.name for field in fields(registry[entry])] for entry in registry}
     names = [key for key in value if key in registry] if isinstance(value, Mapping) else []
     if len(names) != 1:
@@ -197,7 +197,7 @@ def _problems_of(known: Mapping[str, SettingField], values: Mapping[str, Any], p
 
 
 def _read(annotation: Any, value: Any, path: str) -> Any:
-    """Return the field's value for a plain value, or raise ConfigError."""
+    """Parse the plain value of a field, or raise ConfigError."""
     base, marks = unwrap(annotation)
     custom = next((mark for mark in marks if isinstance(mark, Custom)), None)
     if custom is not None:
@@ -220,7 +220,7 @@ def _read(annotation: Any, value: Any, path: str) -> Any:
 
 
 def _too_large(annotation: Any, value: Any) -> str:
-    """Return the largest allowed number, for an integer whose only fault is its size."""
+    """Return a hint with the largest allowed integer, for one whose only fault is its size."""
     if type(value) is not int or value <= LARGEST:
         return ""
     try:
@@ -251,11 +251,11 @@ def _read_registered(mark: Registered, base: Any, value: Any, path: str) -> Any:
     return mark.coerce(plain) if mark.coerce else plain
 
 
-def _narrowed(registry: Registry[Any], only: type | None, thing: Any, path: str) -> Any:
-    if only is None or isinstance(thing, only):
-        return thing
+def _narrowed(registry: Registry[Any], only: type | None, entry: Any, path: str) -> Any:
+    if only is None or isinstance(entry, only):
+        return entry
     raise ConfigError(
-        f"'{registry.name_of(type(thing))}' is not allowed here",
+        f"'{registry.name_of(type(entry))}' is not allowed here",
         where=path,
         cure=f"choose one of {', '.join(registry.fitting(only))}",
     )
@@ -265,7 +265,7 @@ def _narrowed(registry: Registry[Any], only: type | None, thing: Any, path: str)
 
 
 def dump(settings: Settings, *, filled: bool = True) -> dict[str, Any]:
-    """Return the plain mapping that `parse` reads back; `filled=False` omits defaults."""
+    """Return the plain mapping that `parse` can read back; `filled=False` omits defaults."""
     return {
         field.name: _write(field.annotation, getattr(settings, field.name), filled)
         for field in fields(type(settings))
@@ -298,7 +298,7 @@ def _write(annotation: Any, value: Any, filled: bool) -> Any:
 
 @functools.cache
 def adapter(annotation: Any) -> TypeAdapter[Any]:
-    """Return the checker of a plain field."""
+    """Return the validator of a plain field."""
     return TypeAdapter(annotation, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
 
 

@@ -1,11 +1,11 @@
-"""Names in other frameworks for what has another name here, so that their users find it."""
+"""Names that other frameworks use for settings, layers and losses of this package, so that their users find them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-# our name: names in PyTorch, Keras, scikit-learn or common use; the first of our names that fits the place is meant
+# our name: names in PyTorch, Keras, scikit-learn or common use; a name in several lists means the first that fits
 CALLED = {
     # settings; alpha means a decay rather than a learning rate
     "decay": "rho alpha beta beta2 beta_2 smoothing discounting_factor gamma",
@@ -239,7 +239,7 @@ CALLED = {
 
 
 def squashed(word: str) -> str:
-    """Return a word without case and separators: `LeakyReLU` and `leaky_relu` become equal."""
+    """Return a word in lower case without separators: `LeakyReLU` and `leaky_relu` become equal."""
     return re.sub(r"[^a-z0-9]", "", word.lower())
 
 
@@ -250,12 +250,12 @@ for _name, _others in CALLED.items():
 
 
 def same_thing(word: str, known: Iterable[str]) -> str | None:
-    """Return the known name for another spelling or another framework's word, if there is one."""
+    """Return the known name that a word most likely means in another spelling or framework; None if there is none."""
     return next(iter(same_things(word, known)), None)
 
 
 def same_things(word: str, known: Iterable[str]) -> list[str]:
-    """Return all known names that a word may mean, the likeliest first: alpha is a decay, or a learning rate."""
+    """Return all known names that a word may mean, most likely first: alpha is a decay, or a learning rate."""
     by_form = {squashed(name): name for name in known}
     form = squashed(word)
     if form in by_form:

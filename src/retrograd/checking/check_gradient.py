@@ -1,4 +1,4 @@
-"""`check_gradient`: whether gradients computed by any function are those of its loss."""
+"""`check_gradient`: whether any function's gradients are those of its loss."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from retrograd.checking.gradient_report import GradientReport, TensorError
 from retrograd.checking.plain_hints import Case, hint
 from retrograd.checking.slopes import resolution, slope, verdict_of
 
-SECONDS = 5.0  # time limit for the differences of all entries; beyond it a sample is tried
-FEW = 24  # entries of a tensor in a sample
+SECONDS = 5.0  # time limit for the differences of all entries; if they take longer, a sample is checked
+FEW = 24  # entries per tensor in a sample
 
 Tree = Any  # arrays and numbers in dictionaries, lists and tuples
 
@@ -24,14 +24,14 @@ Tree = Any  # arrays and numbers in dictionaries, lists and tuples
 def check_gradient(
     loss: Callable[..., Any], grads: Any, params: Tree, *, entries: int | None = None, seed: int = 0
 ) -> GradientReport:
-    """Compare gradients with central differences of a loss in float64, and name the likely slip in a wrong one.
+    """Compare gradients with central differences of a loss in float64, and name the likely mistake in a wrong one.
 
-        error = |gradient - difference| / max(|gradient|, |difference|, round-off), over the entries tried
+        error = |gradient - difference| / max(|gradient|, |difference|, round-off), over the entries checked
 
-    `params` are NumPy arrays or numbers in dictionaries, lists or tuples, also nested. `loss(params)` returns the loss,
-    alone or as the first of several values; `loss(*params)` and, for arrays that the function reads itself, `loss()`
-    also work. `grads` has the structure of `params`, or is a function that returns it, called like the loss.
-    All entries are tried if that takes seconds, otherwise a sample of every array; `entries` sets its size.
+    `params` are NumPy arrays or numbers in dictionaries, lists or tuples, possibly nested. `loss(params)` returns the
+    loss, alone or as the first of several values; `loss(*params)` works too, as does `loss()` for a function that reads
+    the arrays itself. `grads` has the structure of `params`, or is a function that returns it, called like the loss.
+    All entries are checked if that takes only seconds, otherwise a sample of every array; `entries` sets its size.
 
         report = rg.check_gradient(loss, backward, {"W": W, "b": b})
         print(report)
@@ -69,21 +69,21 @@ class _Problem:
         self.notes: tuple[str, ...] = ()
 
     def run(self, arrays: list[Any]) -> Any:
-        """Return the loss of other arrays; the arrays that a function without arguments reads are changed meanwhile."""
+        """Return the loss for other arrays; those read by a function without arguments are changed in place."""
         if self.call == "nothing":
             return _first(self._in_place(arrays))
         tree = _rebuilt(self.params, iter(arrays))
         return _first(self.loss(*tree) if self.call == "spread" else self.loss(tree))
 
     def _in_place(self, arrays: list[Any]) -> Any:
-        before = [np.array(array) for array in self.originals]
-        for mine, value in zip(self.originals, arrays, strict=True):
-            mine[...] = np.asarray(value)
+        saved = [np.array(array) for array in self.originals]
+        for original, value in zip(self.originals, arrays, strict=True):
+            original[...] = np.asarray(value)
         try:
             return self.loss()
         finally:
-            for mine, value in zip(self.originals, before, strict=True):
-                mine[...] = value
+            for original, value in zip(self.originals, saved, strict=True):
+                original[...] = value
 
     def number(self, arrays: list[Any]) -> float:
         """Return the loss as a number."""
@@ -96,11 +96,11 @@ class _Problem:
                 cure="return the mean or the sum over the rows",
             )
         if value.dtype in (np.float32, np.float16):
-            self.notes = (f"the loss is computed in {value.dtype}: differences are good to three digits at best",)
+            self.notes = (f"the loss is computed in {value.dtype}: differences have at most three correct digits",)
         return float(value.ravel()[0])
 
     def value(self) -> float:
-        """Return the loss at the point, computed twice to see whether it repeats."""
+        """Return the loss at the point, computed twice to check that it is deterministic."""
         begin = time.perf_counter()
         first = self.number(self.arrays)
         self.seconds = time.perf_counter() - begin
@@ -115,12 +115,12 @@ class _Problem:
         return first
 
     def affordable(self) -> int:
-        """Return the number of entries of each array that the time allows."""
+        """Return the number of entries per array that can be checked in time."""
         total = sum(array.size for array in self.arrays)
         return max(FEW, total) if 2 * total * self.seconds <= SECONDS else FEW
 
     def differences(self, i: int, chosen: np.ndarray, middle: float) -> np.ndarray:
-        """Return the difference quotients at some entries of an array; NaN on corners."""
+        """Return the difference quotients at some entries of an array; NaN at corners."""
         arrays = [array.copy() for array in self.arrays]
         flat = arrays[i].reshape(-1)
 
@@ -144,16 +144,16 @@ class _Problem:
         if isinstance(grads_of, tuple) and len(grads_of) == 2 and _same_names(grads_of[1], names):
             grads_of = grads_of[1]  # (loss, gradients)
         if not _same_names(grads_of, names):
-            got = [name for name, _ in _leaves(grads_of, "")]
+            names_found = [name for name, _ in _leaves(grads_of, "")]
             raise UsageError(
-                f"expected gradients for {', '.join(names)}, found {', '.join(got) or 'none'}",
+                f"expected gradients for {', '.join(names)}, found {', '.join(names_found) or 'none'}",
                 where="grads",
                 cure="return them in the structure of the parameters",
             )
         return [np.asarray(value, np.float64) for _, value in _leaves(grads_of, "")]
 
     def around(self) -> dict[str, np.ndarray]:
-        """Return the arrays that the loss reads beside its parameters."""
+        """Return the arrays that the loss reads besides its parameters."""
         variables = inspect.getclosurevars(self.loss) if inspect.isfunction(self.loss) else None
         spaces: list[Mapping[Any, Any]] = [
             *([variables.nonlocals, variables.globals] if variables else []),
@@ -182,7 +182,7 @@ def _compared(case: Case, i: int, middle: float) -> TensorError:
 
 
 def _called(loss: Callable[..., Any], params: Tree) -> str:
-    """Return how the function takes its parameters: whole, as separate arguments, or not at all."""
+    """Return how the function takes its parameters: as one argument, as separate arguments, or not at all."""
     try:
         signature = inspect.signature(loss)
     except (TypeError, ValueError):
@@ -195,7 +195,7 @@ def _called(loss: Callable[..., Any], params: Tree) -> str:
         return "spread"
     if len(needed) > 1:
         raise UsageError(
-            f"the loss takes {', '.join(parameter.name for parameter in needed)}, which the parameters do not fill",
+            f"the loss takes {', '.join(parameter.name for parameter in needed)}, which do not match the parameters",
             where="loss",
             cure="wrap it: lambda params: loss(params, x, y)",
         )
@@ -226,7 +226,7 @@ def _rebuilt(tree: Tree, values: Iterator[Any]) -> Tree:
 
 
 def _same_names(tree: Tree, names: tuple[str, ...]) -> bool:
-    """Return whether a structure has these leaves; dictionaries may be in another order."""
+    """Return whether a structure has leaves with exactly these names."""
     return [name for name, _ in _leaves(tree, "")] == list(names)
 
 

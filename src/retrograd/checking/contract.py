@@ -1,4 +1,4 @@
-"""The contract of every layer and loss; `check_layer` is for all authors of layers."""
+"""The contract of every layer and loss; authors of layers can call `check_layer`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from retrograd.propagation.one_layer import adjoint, run_layer
 
 Tree = Any
 
-EXACT = 1e-10  # float64: two forms of one derivative differ by round-off alone
+EXACT = 1e-10  # in float64, two forms of one derivative differ only by round-off
 DIFFERENCE = 1e-7  # a central difference with step 1e-5 is accurate to about 1e-10, with round-off of about 1e-9
-SAME = 1e-12  # the same arithmetic in other shapes
+SAME = 1e-12  # for the same arithmetic in other shapes
 
 
 class ContractError(AssertionError):
@@ -28,9 +28,9 @@ class ContractError(AssertionError):
 
 
 def check_layer(layer: Layer, *inputs: Input | Sequence[int] | np.ndarray, seed: int = 0) -> None:
-    """Check forward against backward for inputs like these (shapes, `Input`s, or arrays), in training and outside.
+    """Check backward against forward for inputs like these (shapes, `Input`s or arrays), in training and evaluation.
 
-    Raises:  ContractError with each broken clause: the tensor, its error and the allowed error.
+    Raises:  ContractError with each broken clause: the tensor, its error and the allowed error
     """
     broken = [f"eval: {clause}" for clause in violations(layer, inputs, train=False, seed=seed)]
     if program(layer, inputs, train=True) != program(layer, inputs, train=False):
@@ -46,11 +46,11 @@ def violations(layer: Layer, inputs: Sequence[Any], train: bool, seed: int = 0) 
     specs = _described(inputs)
     arrays = [draw_input(rng, spec) if isinstance(spec, Input) else spec for spec in specs]
     smooth = [i for i, spec in enumerate(specs) if _differentiable(spec)]
-    smooth = smooth[: layer.predictions] if isinstance(layer, Loss) else smooth  # to targets a loss owes no delta
+    smooth = smooth[: layer.predictions] if isinstance(layer, Loss) else smooth  # a loss needs no delta for its targets
     with jax.enable_x64(True):
         trial = Trial(layer, arrays, smooth, train, rng)
         broken = [*trial.crossing(), *trial.structure(), *trial.against_vjp()]
-        if not broken:  # the following clauses would only repeat this
+        if not broken:  # otherwise the following clauses would only repeat the failure
             broken = [*([] if layer.surrogate else trial.against_difference()), *trial.one_by_one()]
     return [*broken, *dtypes(layer, arrays, train)]
 
@@ -58,9 +58,9 @@ def violations(layer: Layer, inputs: Sequence[Any], train: bool, seed: int = 0) 
 class Trial:
     """One layer with inputs, parameters, state and an incoming delta, all float64.
 
-    Forward and a backward that the layer defines are compiled apart, with the tape passed between them. `required` are
-    the inputs to which backward owes a delta. `at` holds the tensors to differentiate by, `derivatives` the
-    derivatives that backward returned, both by name: `weight`, `input 0`.
+    Forward and a backward written by the author are compiled separately, with the tape passed between them. `required`
+    are the inputs for which backward must return a delta. `at` are the tensors to differentiate with respect to, and
+    `derivatives` the derivatives returned by backward, both by name: `weight`, `input 0`.
     """
 
     def __init__(
@@ -70,12 +70,12 @@ class Trial:
         self.ctx = Context(train, jax.random.key(7), "check")
         specs = [Spec(a.shape, a.dtype) for a in self.inputs]
         first = jax.jit(lambda key: layer.init(key, *specs))(jax.random.key(3))
-        self.params = jax.tree.map(lambda p: _moved(p, rng), first.params)  # away from zero, so that no term is hidden
+        self.params = jax.tree.map(lambda p: _moved(p, rng), first.params)  # away from zero, which could hide terms
         self.state = jax.tree.map(_wide, first.state)
         self.forward, self.stays_inside = jax.jit(self.run), ""
         try:
             step = self.forward(self.params, self.state, self.inputs)
-            # the tape of a derived backward is a separate program, which each forward would compile anew
+            # the tape of a derived backward is a program of its own, which every forward would compile anew
             self.derive(step, step.tape if layer.derivation == "written" else None)
         except TypeError as error:  # decisions made by forward while tracing belong in a `Static`
             self.stays_inside = str(error).splitlines()[0]
@@ -83,7 +83,7 @@ class Trial:
         self.at = {name: value for name, value in self.named(self.params, self.inputs).items() if name in self.expected}
 
     def derive(self, step: Forward, tape: Any) -> None:
-        """Draw a delta for the output, and compute the derivatives of backward and of jax.vjp with it."""
+        """Draw a delta for the output, and compute the derivatives by backward and by jax.vjp."""
         self.output, self.after = step.y, step.state
         self.dy = jax.tree.map(lambda y: jnp.asarray(self.rng.normal(size=y.shape), y.dtype), step.y)
         self.derivatives, self.expected = jax.jit(self.both)(self.params, self.state, self.inputs, tape, self.dy)
@@ -106,7 +106,7 @@ class Trial:
         return self.run(params, state, inputs)._replace(tape=())
 
     def both(self, params: Tree, state: Tree, inputs: Any, tape: Any, dy: Any) -> Any:
-        """Return the derivatives of backward and of jax.vjp; without a tape, forward is run to record one."""
+        """Return the derivatives by backward and by jax.vjp; without a tape, forward is run to record one."""
         if tape is None:
             tape = run_layer(self.layer, params, state, self.ctx, inputs).tape
         back = self.back(params, tape, dy)
@@ -121,11 +121,11 @@ class Trial:
 
     @staticmethod
     def named(params: Tree, inputs: Sequence[Any]) -> dict[str, Any]:
-        """Return parameters and inputs (or their gradients) by name; None is omitted."""
+        """Return parameters and inputs (or their gradients) by name, without None."""
         return {**params, **{f"input {i}": x for i, x in enumerate(inputs) if x is not None}}
 
     def structure(self) -> Iterator[str]:
-        """Gradients and state keep names, shapes and dtypes; no delta is missing."""
+        """Gradients and state have the right names, shapes and dtypes; no delta is missing."""
         if any(y.dtype == jnp.float32 for y in jax.tree.leaves(self.output)):
             yield "a float64 input gives a float32 output"
         expected = {**self.at, **{f"input {i}": self.inputs[i] for i in self.required}}
@@ -141,9 +141,9 @@ class Trial:
         step = 1e-5
         least = max([1e-6, *(1e-2 * _norm(derivative) for derivative in self.derivatives.values())])
 
-        def value(name: str, moved: np.ndarray) -> float:
-            params = {**self.params, name: moved} if name in self.params else self.params
-            inputs = tuple(moved if name == f"input {i}" else x for i, x in enumerate(self.inputs))
+        def value(name: str, tensor: np.ndarray) -> float:
+            params = {**self.params, name: tensor} if name in self.params else self.params
+            inputs = tuple(tensor if name == f"input {i}" else x for i, x in enumerate(self.inputs))
             return _inner(self.forward(params, self.state, inputs).y, self.dy)
 
         for name, at in self.at.items():
@@ -154,16 +154,16 @@ class Trial:
             if not error <= DIFFERENCE:
                 yield (
                     f"central difference: gradient of {name}: {numeric:.9g} along a random direction, "
-                    f"backward says {analytic:.9g} (error {error:.1e}, allowed {DIFFERENCE:.0e})"
+                    f"backward {analytic:.9g} (error {error:.1e}, allowed {DIFFERENCE:.0e})"
                 )
 
     def crossing(self) -> Iterator[str]:
-        """The tape can leave a compiled program."""
+        """The tape can be returned from a compiled program."""
         if self.stays_inside:
-            yield f"the tape does not cross jit: {self.stays_inside}"
+            yield f"the tape cannot be returned from jit: {self.stays_inside}"
 
     def one_by_one(self) -> Iterator[str]:
-        """A batch gives the same results as its examples one by one, unless the layer is declared to mix them."""
+        """A batch gives the same results as its examples one by one, unless the layer declares that it mixes them."""
         rows = self.inputs[0].shape[0] if self.inputs and self.inputs[0].ndim else 0
         if self.layer.mixes_batch or rows < 2:
             return
@@ -174,7 +174,7 @@ class Trial:
 
 
 def dtypes(layer: Layer, arrays: Sequence[np.ndarray], train: bool) -> Iterator[str]:
-    """The output and the deltas have the dtype of the input; gradients have the parameters'. Nothing is computed."""
+    """Output and deltas have the dtype of the input, gradients that of the parameters. Nothing is computed."""
     reals = [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
     for dtype in (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16)):
         if dtype == jnp.bfloat16 and (isinstance(layer, Loss) or not reals):
@@ -187,12 +187,12 @@ def dtypes(layer: Layer, arrays: Sequence[np.ndarray], train: bool) -> Iterator[
         for what, tree in (("output", y), ("delta", deltas)):
             kinds = {leaf.dtype for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)}
             yield from (f"a {dtype.name} input gives a {wrong.name} {what}" for wrong in kinds - {dtype})
-        for what, before, behind in zip(("gradient of ", "state "), first, after, strict=True):
-            yield from _differences(f"{dtype.name}: {what}", before, behind)
+        for what, expected, actual in zip(("gradient of ", "state "), first, after, strict=True):
+            yield from _differences(f"{dtype.name}: {what}", expected, actual)
 
 
 def _once(layer: Layer, specs: Sequence[Spec], train: bool) -> Callable[..., Any]:
-    """Return the function from a key and inputs to a layer's variables, tape, output and deltas."""
+    """Return the function from key and inputs to variables, gradients and state, output and deltas of a layer."""
 
     def run(key: Array, *inputs: Any) -> Any:
         params, state = layer.init(key, *specs)
@@ -204,7 +204,7 @@ def _once(layer: Layer, specs: Sequence[Spec], train: bool) -> Callable[..., Any
 
 
 def program(layer: Layer, inputs: Sequence[Any], train: bool) -> str:
-    """Return a layer's program in one mode as text: most layers compute the same in both modes and are tried once."""
+    """Return the program of a layer in one mode as text: if both modes have the same, one check suffices."""
     arrays = [draw_input(np.random.default_rng(0), x) if isinstance(x, Input) else x for x in _described(inputs)]
     specs = [Spec(a.shape, jax.dtypes.canonicalize_dtype(a.dtype)) for a in arrays]
     traced = jax.make_jaxpr(_once(layer, specs, train))(jax.random.key(3), *specs)
@@ -212,15 +212,15 @@ def program(layer: Layer, inputs: Sequence[Any], train: bool) -> str:
 
 
 def description(layer: Layer) -> Iterator[str]:
-    """The layer is hashable and equal to itself after being written to a configuration and read back."""
+    """The layer is hashable, and equal to itself after being written to a configuration and read back."""
     try:
         hash(layer)
     except TypeError as error:
         yield f"it cannot be hashed: {error}"
     for filled in (True, False):
         plain = dump(layer, filled=filled)
-        if (again := parse(type(layer), plain)) != layer:
-            yield f"its configuration {plain} reads back as {again}"
+        if (copy := parse(type(layer), plain)) != layer:
+            yield f"its configuration {plain} reads back as {copy}"
 
 
 # ---------------------------------------------------------------------------------------------------------- comparing
@@ -252,7 +252,7 @@ def _norm(array: Any) -> float:
 
 
 def _named(tree: Tree) -> dict[str, Any]:
-    """Return the leaves of a tree by path: `weight`, or an empty text for a single array."""
+    """Return the leaves of a tree by path: `weight`; the path of a single array is empty."""
     return {
         jax.tree_util.keystr(path, simple=True, separator="."): leaf
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
@@ -267,15 +267,15 @@ def _differences(what: str, expected: Tree, actual: Tree) -> Iterator[str]:
     for name in left.keys() & right.keys():
         a, b = left[name], right[name]
         if (a.shape, a.dtype) != (b.shape, b.dtype):
-            yield f"{what}{name}: expected {a.dtype.name}{list(a.shape)}, got {b.dtype.name}{list(b.shape)}"
+            yield f"{what}{name}: expected {a.dtype.name}{list(a.shape)}, found {b.dtype.name}{list(b.shape)}"
 
 
 def _compare(what: str, expected: Tree, actual: Tree, allowed: float) -> Iterator[str]:
-    """List every tensor whose error by norm exceeds the allowed one; the largest tensor floors the denominator."""
-    left, got = _named(expected), _named(actual)
+    """List every tensor whose relative error in norm exceeds `allowed`; the largest tensor bounds the denominator."""
+    left, right = _named(expected), _named(actual)
     floor = max([1e-6, *(1e-3 * _norm(leaf) for leaf in left.values())])
-    for name in left.keys() & got.keys():
-        a, b = np.asarray(left[name]), np.asarray(got[name])
+    for name in left.keys() & right.keys():
+        a, b = np.asarray(left[name]), np.asarray(right[name])
         if a.shape != b.shape:
             continue  # reported by `_differences`
         error = _norm(a - b) / max(_norm(a), floor) if a.dtype.kind == "f" else float((a != b).any())

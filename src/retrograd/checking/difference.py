@@ -1,4 +1,4 @@
-"""Differences of the loss: many perturbations at once, and the share of round-off in a difference."""
+"""Differences of the loss: many perturbations at once, and a bound on the round-off in a difference."""
 
 from __future__ import annotations
 
@@ -13,28 +13,27 @@ from jax import Array
 
 from retrograd.checking.point import Cost, Point, Tensors, compiled_once
 
-STEP = 1e-5  # of a central difference; its truncation is about 1e-11, its round-off about the same
-TOGETHER = 2e8  # operations in one dispatch; more bring no gain
-MOST_BYTES = 2**28  # in one dispatch
+STEP = 1e-5  # of a central difference; truncation and round-off are then both about 1e-11
+TOGETHER = 2e8  # operations per dispatch; more bring no gain
+MOST_BYTES = 2**28  # per dispatch
 MOST_TOGETHER = 256
 NOISE_POINTS, NOISE_SPACING, NOISE_ORDER = 9, 1e-10, 4
 SPREAD = 3  # standard deviations that round-off rarely exceeds
 
-Shift = tuple[int, int, float]  # which tensor, which entry of it (flat), by how much
+Shift = tuple[int, int, float]  # index of the tensor, flat index of the entry, amount
 
 
 class Differences:
     """The loss at points shifted from a base point, compiled once.
 
-    A shift moves one entry of one tensor; `along` moves each tensor by a multiple of its own random direction of
-    length 1.
+    A shift moves one entry of one tensor; `along` moves each tensor by a multiple of its own random unit direction.
     """
 
     def __init__(self, point: Point, cost: Cost, rng: np.random.Generator) -> None:
         self.point, self.names = point, list(point.tensors)
         self.directions: Tensors = {name: _unit(rng, value.shape) for name, value in point.tensors.items()}
         self.together = 1
-        if not cost.convolves:  # XLA turns vmapped kernels into grouped convolutions, which are slow on CPU
+        if not cost.convolves:  # XLA turns convolutions with vmapped kernels into grouped ones, which are slow on CPU
             fitting = min(TOGETHER / cost.operations, MOST_BYTES / max(cost.bytes, 1), MOST_TOGETHER)
             self.together = 2 ** max(0, int(math.log2(max(fitting, 1))))
         run = lambda which, index, amount, along: point.loss(self.moved(which, index, amount, along))  # noqa: E731
@@ -52,7 +51,7 @@ class Differences:
         return moved
 
     def losses(self, shifts: Sequence[Shift], along: np.ndarray | None = None) -> np.ndarray:
-        """Return the loss at each of these shifts (and multiples of the directions [shifts, tensors])."""
+        """Return the loss for each of these shifts (and multiples of the directions [shifts, tensors])."""
         count = len(shifts)
         along = np.zeros((count, len(self.names))) if along is None else along
         which, index, amount = (np.asarray(part) for part in zip(*shifts, strict=True))
@@ -65,13 +64,13 @@ class Differences:
         return np.concatenate([np.asarray(part) for part in parts])[:count]
 
     def central(self, name: str, entries: np.ndarray, step: float = STEP) -> np.ndarray:
-        """Return the central difference of the loss by each of these entries of a tensor."""
+        """Return the central difference of the loss with respect to each of these entries of a tensor."""
         up, down = self.sides(name, entries, step)
         slopes: np.ndarray = (up - down) / (2 * step)
         return slopes
 
     def sides(self, name: str, entries: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the loss with each of these entries increased, and decreased, by a step."""
+        """Return the loss with each of these entries increased by a step, and decreased by it."""
         which = self.names.index(name)
         shifts = [(which, int(entry), sign * step) for sign in (1, -1) for entry in entries]
         values = self.losses(shifts)
@@ -89,7 +88,7 @@ class Differences:
         return SPREAD * self.noise / (math.sqrt(2) * step)
 
     def _noise(self) -> float:
-        """Return the standard deviation of the loss's round-off, from a table of differences along one direction.
+        """Return the standard deviation of the round-off in the loss, from a difference table along one direction.
 
         See:  Hamming 1962, chapter 1; Moré & Wild 2011, `Estimating computational noise`.
         """

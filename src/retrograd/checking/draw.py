@@ -10,7 +10,7 @@ from retrograd.network.layer import Input
 
 
 def draw_input(rng: np.random.Generator, spec: Input) -> np.ndarray:
-    """Return float64 (or integer, or boolean) values of the kind that an example describes."""
+    """Return random values (float64, integer or boolean) of the kind described by an example."""
     return DRAW[spec.kind](rng, spec)
 
 

@@ -1,4 +1,4 @@
-"""The check of layers and losses by their registered examples."""
+"""Checks of layers and losses by their registered examples."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from retrograd.network.network import Network, Variables
 from retrograd.network.scope import named
 from retrograd.propagation.objective import Objective
 
-SHIFT = 0.1  # parameters are moved away from their initial values, so that a scale of 1 or a bias of 0 hides no term
+SHIFT = 0.1  # moves parameters away from initial values such as a scale of 1 or a bias of 0, which could hide terms
 
 
 @dataclass(frozen=True)
 class Probe(Layer):
-    """L = the sum of y times an incoming delta: reduces any output to one number."""
+    """L = sum(y delta): reduces any output to one number."""
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, y: Array, delta: Array) -> Forward:
@@ -43,7 +43,7 @@ class Probe(Layer):
 
 
 def check_registered(name: str) -> CheckReport:
-    """Check the layer or loss of this name by its examples, in training and, if that differs, outside it."""
+    """Check a layer or loss by its examples, in training and, if it computes something else there, in evaluation."""
     registry: Registry[Any] = layers if name in layers else losses
     if name not in registry:
         raise UsageError(f"no layer or loss '{name}'", cure=did_you_mean(name, [*layers, *losses]))
@@ -56,21 +56,21 @@ def check_registered(name: str) -> CheckReport:
         layer = registry[name](**example.settings)
         for train in modes(layer, example.inputs):
             shapes = ", ".join(f"{list(one_input.shape)}" for one_input in example.inputs)
-            where = f"{name} {example.settings or ''} of {shapes}{'' if train else ', not training'}".replace("  ", " ")
+            where = f"{name} {example.settings or ''} of {shapes}{'' if train else ', evaluation'}".replace("  ", " ")
             checks.append(check_example(layer, example.inputs, name=where, train=train))
             broken += [f"{where}: {clause}" for clause in violations(layer, example.inputs, train)]
     return CheckReport(tuple(checks), tuple(broken))
 
 
 def modes(layer: Layer, inputs: Sequence[Input]) -> Iterator[bool]:
-    """Yield True for training, and False if the layer computes something else outside training."""
+    """Yield True for training, and False if the layer computes something else in evaluation."""
     yield True
     if program(layer, inputs, train=True) != program(layer, inputs, train=False):
         yield False
 
 
 def check_example(layer: Layer, inputs: Sequence[Input], *, name: str, train: bool = True) -> GradientCheck:
-    """Check one layer or loss with inputs like these, drawn at random."""
+    """Check one layer or loss with random inputs of this kind."""
     rng = np.random.default_rng(0)
     columns = {f"x{i}" if i else "x": draw_input(rng, spec) for i, spec in enumerate(inputs)}
     network, objectives, probes = (_of_loss if isinstance(layer, Loss) else _of_layer)(layer, columns, rng)
@@ -81,7 +81,7 @@ def check_example(layer: Layer, inputs: Sequence[Input], *, name: str, train: bo
 
 
 def moved(variables: Variables, rng: np.random.Generator, share: float) -> Variables:
-    """Return the variables with each parameter moved by a share of its root mean square, or of 1 if that is 0."""
+    """Return the variables with each parameter moved by a share of its root mean square (of 1 if that is 0)."""
 
     def move(param: Any) -> np.ndarray:
         value = np.asarray(param, np.float64)
@@ -92,7 +92,7 @@ def moved(variables: Variables, rng: np.random.Generator, share: float) -> Varia
 
 
 def _of_layer(layer: Layer, columns: dict[str, Any], rng: np.random.Generator) -> tuple[Network, list[Objective], Any]:
-    """Return a network of the layer alone, with a probe on each of its outputs."""
+    """Return a network of just the layer, with a probe on each of its outputs."""
     network = Network(named(layer, layer.kind, inputs=list(columns)), inputs=tuple(columns))
     y = network.specs(columns, train=True)[network.output]
     parts = {f"{network.output}.{part}": spec for part, spec in y.items()} if isinstance(y, dict) else {

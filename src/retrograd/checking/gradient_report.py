@@ -1,4 +1,4 @@
-"""The result of `check_gradient`: tensor by tensor, and as a whole."""
+"""The result of `check_gradient`, by tensor and overall."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from retrograd.checking.slopes import Verdict, verdict_of
 
 
 class TensorError(NamedTuple):
-    """One tensor: the error of its gradient against the differences, the worst entry, and the likely slip.
+    """One tensor: the error of its gradient against the differences, the worst entry, and the likely mistake.
 
-    `entries` were tried, and `kinks` more lie on a corner. `is_step`: every difference is 0, but the gradient is not.
+    `entries` were checked, and `kinks` more lie on a corner. `is_step`: all differences are 0, but the gradient is not.
     """
 
     name: str
@@ -32,15 +32,15 @@ class TensorError(NamedTuple):
 
     def __str__(self) -> str:
         tried = f"{self.entries} of {math.prod(self.shape)} entries" if self.entries < math.prod(self.shape) else "all"
-        kinks = f", {self.kinks} on a corner left out" if self.kinks else ""
+        kinks = f", {self.kinks} skipped on a corner" if self.kinks else ""
         line = f"{self.verdict:10s} {self.error:8.1e}  {self.name} {list(self.shape)} ({tried}{kinks})"
         if self.verdict != "exact" and self.entries:
-            line += f"; entry {list(self.worst)}: given {self.gradient:.6g}, difference {self.difference:.6g}"
+            line += f"; entry {list(self.worst)}: gradient {self.gradient:.6g}, difference {self.difference:.6g}"
         return f"{line}\n{'':21s}{self.hint}" if self.hint else line
 
 
 class GradientReport(NamedTuple):
-    """The tensors in their order, inputs first; `ok` says whether all gradients are right."""
+    """The tensors in order, inputs first; `ok` tells whether all gradients are right."""
 
     tensors: tuple[TensorError, ...]
     loss: float | None = None

@@ -13,15 +13,15 @@ from jax import Array
 from retrograd.checking.difference import Differences, Shift
 from retrograd.checking.point import compiled_once
 
-JUMP = 1e-3  # of a slope
+JUMP = 1e-3  # relative change of a slope
 BEND = 30.0  # a smooth slope changes by the step times the curvature; a larger change is a corner
-SMALLER = (1e-6, 1e-7)  # steps that may pass by a corner
+SMALLER = (1e-6, 1e-7)  # steps that may avoid a corner
 
 
 class Kink(NamedTuple):
-    """One entry at a corner: backward's value, the derivatives from the left and the right, and the corner's nodes.
+    """One entry at a corner: backward's value, the derivatives from left and right, and the nodes with the corner.
 
-    Each node comes with the number of its values whose slope jumps.
+    Each node is given with the number of its values whose slope jumps.
     """
 
     at: tuple[int, ...]
@@ -32,7 +32,7 @@ class Kink(NamedTuple):
 
 
 class Sides(NamedTuple):
-    """One entry seen from both sides: central and one-sided differences, and the nodes whose slope jumps between."""
+    """One entry seen from both sides: central and one-sided differences, and the nodes whose slope jumps in between."""
 
     central: float
     left: float
@@ -41,7 +41,7 @@ class Sides(NamedTuple):
 
 
 class Corners:
-    """The outputs of all nodes left of, at, and right of one perturbed entry; compiled at the first use."""
+    """The outputs of all nodes with one entry decreased, unchanged and increased; compiled at first use."""
 
     def __init__(self, differences: Differences) -> None:
         self.differences = differences
@@ -56,30 +56,30 @@ class Corners:
         }
 
     def sides(self, name: str, entry: int, step: float) -> Sides:
-        """Return the differences at one entry, with the nodes in which a corner lies inside the interval."""
+        """Return the differences at one entry, and the nodes that have a corner within the interval."""
         shift: Shift = (self.differences.names.index(name), entry, step)
         (down, middle, up), jumps = jax.device_get(self._program(*shift))
         nodes = tuple((node, int(count)) for node, count in jumps.items() if count)
         return Sides((up - down) / (2 * step), (middle - down) / step, (up - middle) / step, nodes)
 
     def _look(self, which: Any, index: Any, step: Any) -> tuple[Any, dict[str, Array]]:
-        """Return the three losses, and for each node the number of its values at which a slope begins to jump."""
-        seen = [self._record(which, index, amount) for amount in (-step, 0 * step, step)]
-        (down, before), (middle, here), (up, behind) = seen
+        """Return the three losses and, per node, the number of its values whose slope jumps due to the node itself."""
+        records = [self._record(which, index, amount) for amount in (-step, 0 * step, step)]
+        (down, left), (middle, centre), (up, right) = records
         jumps: dict[str, Array] = {}
         reached: dict[str, Any] = {}
         for node, inputs in self._places.items():
-            jumps_here = _jumps(before[node], here[node], behind[node], step)
-            carried = sum(reached.get(reference.partition(".")[0], 0) for reference in inputs)
-            reached[node] = jumps_here + carried
-            jumps[node] = jnp.where(carried > 0, 0, jumps_here)  # a jump from an input is not this node's
+            count = _jumps(left[node], centre[node], right[node], step)
+            inherited = sum(reached.get(reference.partition(".")[0], 0) for reference in inputs)
+            reached[node] = count + inherited
+            jumps[node] = jnp.where(inherited > 0, 0, count)  # a jump from an input is not this node's
         return (down, middle, up), jumps
 
 
-def _jumps(before: Any, here: Any, behind: Any, step: Any) -> Array:
+def _jumps(down: Any, middle: Any, up: Any, step: Any) -> Array:
     """Return the number of elements of an output whose slopes on the left and the right differ."""
     count = jnp.zeros((), int)
-    for a, b, c in zip(*(jax.tree.leaves(each) for each in (before, here, behind)), strict=True):
+    for a, b, c in zip(*(jax.tree.leaves(output) for output in (down, middle, up)), strict=True):
         if jnp.issubdtype(a.dtype, jnp.floating):
             left, right = (b - a) / step, (c - b) / step
             size = jnp.maximum(jnp.abs(left), jnp.abs(right))

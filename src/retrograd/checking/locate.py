@@ -1,4 +1,4 @@
-"""Which layer is wrong: each node's backward alone, against jax.vjp and a difference of its forward."""
+"""Locates the wrong layer: each node's backward alone, against jax.vjp and a difference of its forward."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from retrograd.propagation.one_layer import adjoint, run_layer
 ALLOWED_VJP = 1e-7
 ALLOWED_DIFFERENCE = 1e-5
 STEP = 1e-6
-APART = 1e-4  # inputs are moved by this, away from corners where two conventions differ
-MOST_NUMERIC = 4096  # entries of a tensor that are differentiated one by one
+APART = 1e-4  # moves inputs away from corners, where two conventions differ
+MOST_NUMERIC = 4096  # entries of a tensor that is differentiated entry by entry
 
 
 class Fault(NamedTuple):
@@ -36,60 +36,60 @@ class Fault(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The fault in words, without the layer's name."""
+        """The fault in words, without the name of the layer."""
         what = f"gradient of {self.tensor}" if self.tensor else "backward"
         hint = f": {self.hint}" if self.hint else ""
-        return f"{what} is wrong, by {self.error:.2g} against {self.oracle}{hint}"
+        return f"{what} is wrong, relative error {self.error:.2g} against {self.oracle}{hint}"
 
     def __str__(self) -> str:
         return f"{self.path} ({self.kind}): {self.words}"
 
 
 def locate(point: Point, rng: np.random.Generator) -> tuple[Fault, ...]:
-    """Return the faults of every layer and loss, each with its inputs in this pass and a random delta."""
+    """Return the faults of all layers and losses, each checked at its inputs in this pass with a random delta."""
     outputs = compiled_once(lambda tensors: point.record(tensors)[1])(point.tensors)
     faults: list[Fault] = []
     for node in point.network.nodes:
         state = point.state.get(node.name, {})
         train = point.ctx.train and not (node.frozen and state)
         inputs = [take(outputs, reference) for reference in node.inputs]
-        owed = [reference.partition(".")[0] in point.network.by_name or f"{INPUT}{reference}" in point.tensors
+        required = [reference.partition(".")[0] in point.network.by_name or f"{INPUT}{reference}" in point.tensors
                 for reference in node.inputs]  # fmt: skip
         ctx = Context(train, point.ctx.key, node.name)
-        faults += _faults(node.name, node.layer, own_params(point.params, node), state, ctx, inputs, owed, rng)
+        faults += _faults(node.name, node.layer, own_params(point.params, node), state, ctx, inputs, required, rng)
     for objective in point.objectives:
         inputs = [take(outputs, reference) for reference in objective.inputs]
         ctx = point.ctx.at(objective.name)
-        owed = [i == 0 for i in range(len(inputs))]
-        faults += _faults(objective.name, objective.loss, {}, {}, ctx, inputs, owed, rng)
+        required = [i == 0 for i in range(len(inputs))]
+        faults += _faults(objective.name, objective.loss, {}, {}, ctx, inputs, required, rng)
     return tuple(faults)
 
 
 def _faults(
-    path: str, layer: Layer, params: Any, state: Any, ctx: Context, inputs: Any, owed: list[bool],
+    path: str, layer: Layer, params: Any, state: Any, ctx: Context, inputs: Any, required: list[bool],
     rng: np.random.Generator,
 ) -> Iterator[Fault]:  # fmt: skip
     trial = NodeTrial(layer, params, state, ctx, inputs, rng)
     try:
         trial.compute()
-    except Exception as error:  # forward has run already: any error is backward's
+    except Exception as error:  # forward has already run, so any error is backward's
         yield Fault(path, layer.kind, "", np.inf, str(error).partition("\n")[0], "its own forward")
         return
     for name, expected in trial.expected.items():
-        if name.startswith(INPUT) and not owed[int(name.removeprefix(INPUT))] and name not in trial.claimed:
+        if name.startswith(INPUT) and not required[int(name.removeprefix(INPUT))] and name not in trial.claimed:
             continue
         tensor = name if not isinstance(layer, Loss) else "the prediction"
-        apart = trial.error(name, expected)
-        if not apart <= ALLOWED_VJP:
-            yield Fault(path, layer.kind, tensor, apart, hint(trial.evidence(name, expected)), "jax.vjp")
-        elif name in trial.claimed and not layer.surrogate and not (alone := trial.along(name)) <= ALLOWED_DIFFERENCE:
+        vjp_error = trial.error(name, expected)
+        if not vjp_error <= ALLOWED_VJP:
+            yield Fault(path, layer.kind, tensor, vjp_error, hint(trial.evidence(name, expected)), "jax.vjp")
+        elif name in trial.claimed and not layer.surrogate and not (along := trial.along(name)) <= ALLOWED_DIFFERENCE:
             numeric = trial.numeric(name)
             likely = "" if numeric is None else hint(trial.evidence(name, numeric))
-            yield Fault(path, layer.kind, tensor, alone, likely, "a central difference")
+            yield Fault(path, layer.kind, tensor, along, likely, "a central difference")
 
 
 class NodeTrial:
-    """One layer alone: the gradients of its backward for a random delta, and the right ones."""
+    """A single layer: the gradients by its backward for a random delta, and the right ones."""
 
     def __init__(
         self, layer: Layer, params: Any, state: Any, ctx: Context, inputs: Any, rng: np.random.Generator
@@ -115,15 +115,15 @@ class NodeTrial:
         return step.y, self.back(params, step.tape, self.dy), expected, self._along(at)
 
     def _along(self, at: Mapping[str, Any]) -> dict[str, Any]:
-        claimed = {}
+        slopes = {}
         for name, direction in self.directions.items():
             up, down = (self._product(self.run({**at, name: at[name] + sign * STEP * direction})) for sign in (1, -1))
-            claimed[name] = (up - down) / (2 * STEP)
-        return claimed
+            slopes[name] = (up - down) / (2 * STEP)
+        return slopes
 
     @functools.cached_property
     def tape(self) -> Any:
-        """The tape that forward leaves for backward."""
+        """The tape that forward records for backward."""
         return run_layer(self.layer, self.params, self.state, self.ctx, self.inputs).tape
 
     @functools.cached_property
@@ -153,7 +153,7 @@ class NodeTrial:
         return params, tuple(at.get(f"{INPUT}{i}", x) for i, x in enumerate(self.inputs))
 
     def error(self, name: str, expected: np.ndarray) -> float:
-        """Return the relative error of one gradient; infinite if it is missing or has another shape."""
+        """Return the relative error of one gradient; infinite if it is missing or has the wrong shape."""
         claimed = self.claimed.get(name)
         if claimed is None or claimed.shape != expected.shape:
             return np.inf if expected.size and (claimed is not None or expected.any()) else 0.0
@@ -166,7 +166,7 @@ class NodeTrial:
         return abs(numeric - analytic) / max(abs(numeric), abs(analytic), 1e-2 * self._largest(), 1e-6)
 
     def numeric(self, name: str) -> np.ndarray | None:
-        """Return the whole gradient by central differences, None for a large tensor."""
+        """Return the full gradient by central differences; None for a large tensor."""
         at = np.asarray(self.at[name])
         if at.size > MOST_NUMERIC:
             return None
@@ -175,7 +175,7 @@ class NodeTrial:
         return np.asarray((value(moved) - value(-moved)) / (2 * STEP)).reshape(at.shape)
 
     def evidence(self, name: str, expected: np.ndarray) -> Evidence:
-        """Return the material for a hint."""
+        """Return the evidence for a hint."""
         claimed = self.claimed.get(name)
         return Evidence(self, name, None if claimed is None else np.asarray(claimed), expected)
 

@@ -19,11 +19,11 @@ from retrograd.checking.slopes import ACCEPTABLE, EXACT, WRONG
 from retrograd.network.network import Network, Variables
 from retrograd.propagation.objective import Objective
 
-FEW = 32  # a tensor with no more entries is tried whole
-LEAST = 2  # minimum number of entries tried of a tensor
-WORK = 5e10  # operations allowed for the differences, a few seconds
-DISTURBED = 3 * EXACT  # by a corner, perhaps: below, it matters to nobody
-ENOUGH = 3  # wrong entries without a corner after which the rest need no search for corners
+FEW = 32  # all entries of a tensor of at most this size are checked
+LEAST = 2  # minimum number of entries checked per tensor
+WORK = 5e10  # operations allowed for the differences: a few seconds
+DISTURBED = 3 * EXACT  # a larger error may be due to a corner; a smaller one does not matter
+ENOUGH = 3  # after this number of wrong entries without a corner, the search for corners ends
 
 
 def check_network(
@@ -41,8 +41,8 @@ def check_network(
 ) -> GradientCheck:
     """Compare the backward pass at one point with central differences and with jax.vjp, all in float64.
 
-    The random key and the batch stay the same in all evaluations. `entries` is the number of entries of a
-    larger tensor to try [default: as many as seconds allow]. `extra` returns value and gradient of penalties.
+    The random key and the batch are the same in all evaluations. `entries` is the number of entries to check in each
+    larger tensor [default: as many as a few seconds allow]. `extra` returns value and gradient of the penalties.
 
         error = ‖backward - difference‖ / max(‖backward‖, ‖difference‖, floor),  floor = round-off / 1e-7
     """
@@ -61,24 +61,24 @@ def check_network(
         claimed, expected = jax.device_get(both(point.tensors))
         broken = [path for path, grad in claimed.items() if np.shape(grad) != np.shape(point.tensors[path])]
         errors = _vjp_errors(claimed, expected)
-        if not broken and max(errors.values(), default=0.0) > EXACT:  # at ties they may choose different slopes
+        if not broken and max(errors.values(), default=0.0) > EXACT:  # at ties the two may choose different slopes
             errors = _vjp_errors(*jax.device_get(both(_off_corners(point, rng))))
         trial = Comparison(point, claimed, errors, rng, entries)
         tensors = tuple(trial.tensor(path) for path in point.tensors if path not in broken)
         tensors += tuple(_misshapen(point, path, claimed[path]) for path in broken)
         whole = None if broken else trial.whole()
-        notes = tuple(f"{column}: no delta comes back" for column in point.without_delta)
+        notes = tuple(f"{column}: backward returns no delta" for column in point.without_delta)
         wrong = bool(broken) or trial.disagrees or any(tensor.largest > ACCEPTABLE for tensor in tensors)
         faults = locate(point, rng) if wrong else ()
     if wrong and not faults and any(t.largest > WRONG for t in tensors):
-        notes += ("no layer is wrong by itself: check shared parameters, and outputs that several nodes read",)
+        notes += ("no single layer is wrong: check shared parameters, and outputs read by several nodes",)
     roundoff = trial.differences.roundoff()
     return GradientCheck(name, point.rows, _size(point), tensors, whole, faults, roundoff,
                          time.perf_counter() - begin, notes)  # fmt: skip
 
 
 class Comparison:
-    """The differences at one point, and the gradients of backward and jax.vjp there."""
+    """The differences at one point, and the gradients by backward and by jax.vjp."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Comparison:
         self.most = entries or int(np.clip(affordable, LEAST, FEW))
         self.floor = self.differences.roundoff() / EXACT
         self.disagrees = max(vjp_errors.values(), default=0.0) > EXACT
-        self.surrogates = _behind_surrogates(point)
+        self.surrogates = _through_surrogates(point)
 
     def tensor(self, path: str) -> TensorCheck:
         """Return the check of one tensor."""
@@ -108,9 +108,11 @@ class Comparison:
         entries = self._chosen(a)
         flat, n = a.ravel()[entries], self.differences.central(path, entries)
         floors = np.full(len(entries), self.floor)
-        kinks = [] if vjp > EXACT else self._past_corners(path, entries, flat, n, floors)  # no corner excuses that
+        kinks = (
+            [] if vjp > EXACT else self._past_corners(path, entries, flat, n, floors)
+        )  # a corner does not explain that
         smooth = floors < np.inf
-        errors = np.where(smooth, _each(flat, n, floors), 0.0)
+        errors = np.where(smooth, _entry_errors(flat, n, floors), 0.0)
         worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
         entry = Entry(_index(entries[worst], a.shape), float(flat[worst]), float(n[worst]), float(errors[worst]))
         norm = _relative(flat[smooth], n[smooth], float(np.linalg.norm(floors[smooth])))
@@ -118,7 +120,7 @@ class Comparison:
         return TensorCheck(path, a.shape, len(entries), norm, entry, along, vjp, tuple(kinks))
 
     def whole(self) -> Entry | None:
-        """Return the check of the whole tree along one random direction."""
+        """Return the check of all tensors together along one random direction."""
         names = [name for name in self.differences.names if not self._surrogate(name)]
         if not names:
             return None
@@ -126,7 +128,7 @@ class Comparison:
         return self._directional(weights, {name: np.asarray(self.claimed[name]) for name in names})
 
     def _surrogate(self, path: str) -> str:
-        """Return why differences do not apply to this tensor, or an empty text."""
+        """Return why differences do not apply to this tensor; empty if they do."""
         return self.surrogates.get(path if path.startswith(INPUT) else path.rpartition("/")[0], "")
 
     def _along(self, path: str, a: np.ndarray) -> float:
@@ -134,15 +136,15 @@ class Comparison:
         return self._directional(weights, {path: a}).error
 
     def _directional(self, weights: np.ndarray, grads: Mapping[str, np.ndarray]) -> Entry:
-        """Compare along directions of length 1; the step that meets the fewest corners counts."""
+        """Compare along unit directions; of several steps, the one with the smallest error counts."""
         parts = [(grad, np.asarray(self.differences.directions[name])) for name, grad in grads.items()]
         analytic = float(sum(np.vdot(grad, direction) for grad, direction in parts))
-        # the typical product for a gradient of this length, so that one near 0 by chance counts as small
-        usual = float(np.sqrt(sum(np.vdot(g, g) / max(g.size, 1) for g, _ in parts)))
+        # the typical product for a gradient of this length: one that is near 0 by chance must not inflate the error
+        typical = float(np.sqrt(sum(np.vdot(g, g) / max(g.size, 1) for g, _ in parts)))
         best = Entry((), analytic, np.nan, np.inf)
         for step in (STEP, *SMALLER):
             numeric = float(self.differences.along(weights, step)[0])
-            floor = max(self.differences.roundoff(step) / EXACT, usual)
+            floor = max(self.differences.roundoff(step) / EXACT, typical)
             error = abs(analytic - numeric) / max(abs(analytic), abs(numeric), floor)
             if error < best.error or np.isnan(error):
                 best = Entry((), analytic, numeric, error)
@@ -151,26 +153,27 @@ class Comparison:
         return best
 
     def _chosen(self, a: np.ndarray) -> np.ndarray:
-        """Return the entries to try: all if there are few, else half with large gradients and half at random."""
+        """Return the entries to check: all if they are few, else half at random and half with large gradients."""
         if a.size <= self.most or a.size <= FEW <= self.most:
             return np.arange(a.size)
         size = np.abs(a.ravel())
-        drawn = self.rng.choice(a.size, self.most, replace=False)
-        heavy = size / size.sum() if np.isfinite(size.sum()) and np.count_nonzero(size) >= self.most else None
-        return np.unique(np.concatenate([drawn[::2], self.rng.choice(a.size, self.most // 2, replace=False, p=heavy)]))
+        uniform = self.rng.choice(a.size, self.most, replace=False)
+        weights = size / size.sum() if np.isfinite(size.sum()) and np.count_nonzero(size) >= self.most else None
+        large = self.rng.choice(a.size, self.most // 2, replace=False, p=weights)
+        return np.unique(np.concatenate([uniform[::2], large]))
 
     def _past_corners(
         self, path: str, entries: np.ndarray, flat: np.ndarray, n: np.ndarray, floors: np.ndarray
     ) -> list[Kink]:
-        """Replace, in place, differences disturbed by a corner by those of smaller steps, which have higher floors.
+        """Replace, in place, differences disturbed by a corner with those of smaller steps, which have higher floors.
 
-        The entries that stay on a corner are returned; their floor is infinite.
+        Returns the entries that remain on a corner; their floor is infinite.
         """
         kinks: list[Kink] = []
         smooth = 0
         if _relative(flat, n, float(np.linalg.norm(floors))) <= DISTURBED:
             return kinks
-        errors = _each(flat, n, floors)
+        errors = _entry_errors(flat, n, floors)
         for i in (int(i) for i in np.argsort(-errors) if errors[i] > EXACT):
             for step in (STEP, *SMALLER):
                 sides = self.corners.sides(path, int(entries[i]), step)
@@ -187,7 +190,7 @@ class Comparison:
         return kinks
 
 
-def _each(a: np.ndarray, n: np.ndarray, floors: np.ndarray) -> np.ndarray:
+def _entry_errors(a: np.ndarray, n: np.ndarray, floors: np.ndarray) -> np.ndarray:
     """Return the relative error of each entry."""
     errors: np.ndarray = np.abs(a - n) / np.maximum(np.maximum(np.abs(a), np.abs(n)), floors)
     return errors
@@ -201,9 +204,9 @@ def _relative(a: np.ndarray, b: np.ndarray, least: float) -> float:
 
 
 def _vjp_errors(claimed: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, float]:
-    """Return each tensor's error against jax.vjp; a gradient that is 0 in exact arithmetic has a small error.
+    """Return the error of each tensor against jax.vjp, relative to at least 1e-6 of the largest gradient.
 
-    The gradient of a bias before batch norm is an example.
+    This keeps the error small for a gradient that is 0 in exact arithmetic, such as that of a bias before batch norm.
     """
     largest = max((float(np.linalg.norm(np.asarray(grad))) for grad in expected.values()), default=0.0)
     return {
@@ -235,8 +238,8 @@ def _misshapen(point: Point, path: str, claimed: Any) -> TensorCheck:
     return TensorCheck(path, tuple(point.tensors[path].shape), 0, np.inf, None, np.inf, np.inf)
 
 
-def _behind_surrogates(point: Point) -> dict[str, str]:
-    """Return the nodes (and columns) whose gradients pass through a deliberate surrogate, with its reason."""
+def _through_surrogates(point: Point) -> dict[str, str]:
+    """Return the nodes (and columns) whose gradients pass through a surrogate gradient, with the reason for it."""
     reasons: dict[str, str] = {}
     for node in reversed(point.network.nodes):
         reason = (node.layer.surrogate and f"{node.name}: {node.layer.surrogate}") or reasons.get(node.name, "")

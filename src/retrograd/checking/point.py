@@ -19,15 +19,15 @@ from retrograd.propagation.objective import Objective, total
 Tensors = dict[str, Array]
 Extra = Callable[[Mapping[str, Params]], tuple[Any, Mapping[str, Params]]]  # penalties: their value and gradient
 
-CHEAP = 1e7  # operations of a program that takes longer to compile than to run
-INPUT = "input "  # before a batch column's name, among the paths of parameters
+CHEAP = 1e7  # operations; a cheaper program takes longer to compile than to run
+INPUT = "input "  # prefix of batch columns among the paths of parameters
 
 
 class Point:
-    """A network at one point, by default in training mode; the key and so every mask stays the same.
+    """A network at one point, by default in training mode; the key, and so every mask, is fixed.
 
-    `tensors` are the variables of differentiation: each parameter by its path, and `input x` for each column of real
-    numbers. Use it inside `jax.enable_x64(True)`.
+    `tensors` are the variables to differentiate with respect to: each parameter by its path, and `input x` for each
+    column of real numbers. Use it inside `jax.enable_x64(True)`.
     """
 
     def __init__(
@@ -52,15 +52,15 @@ class Point:
         }
         self.failure: Exception | None = None
         deltas: dict[str, Any] = {}
-        jax.eval_shape(self.loss, self.tensors)  # an error of forward is raised as in training
+        jax.eval_shape(self.loss, self.tensors)  # raises errors of forward, as in training
         try:
             deltas = jax.eval_shape(self._pass, self.tensors).deltas
-        except Exception as error:  # whatever a backward raises
+        except Exception as error:  # anything that a backward raises
             self.failure = error
         self.without_delta = []  # columns of real numbers for which a layer returns no delta
         targets = {
             reference for objective in self.objectives for reference in objective.inputs[1:]
-        }  # constants to a loss
+        }  # constants for a loss
         for name in network.columns:
             if name in self.batch and name not in targets and jnp.issubdtype(self.batch[name].dtype, jnp.floating):
                 if deltas.get(name) is None:
@@ -74,11 +74,11 @@ class Point:
         return len(next(iter(self.batch.values())))
 
     def loss(self, tensors: Tensors) -> Array:
-        """Return the total loss, penalties included."""
+        """Return the total loss including penalties."""
         return self.record(tensors)[0]
 
     def record(self, tensors: Tensors) -> tuple[Array, dict[str, Any]]:
-        """Return the total loss, and the outputs of all nodes with each objective's value among them."""
+        """Return the total loss, and the outputs of all nodes and objectives."""
         params, batch = self._parts(tensors)
         outputs = forward(self.network, params, self.state, self.ctx, batch).outputs
         losses = {
@@ -126,7 +126,7 @@ class Cost(NamedTuple):
 
     @classmethod
     def of(cls, point: Point) -> Cost:
-        """Return the cost of a point's forward pass; nothing is computed."""
+        """Return the cost of the forward pass of a point, without running it."""
         lowered = jax.jit(point.loss).lower(point.tensors)
         outputs = jax.eval_shape(point.record, point.tensors)[1]
         stored = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((point.tensors, outputs)))
@@ -135,7 +135,7 @@ class Cost(NamedTuple):
 
 
 def compiled_once(function: Callable[..., Any], operations: float = 0.0) -> Any:
-    """Return a function compiled quickly, for few or cheap runs."""
+    """Return a jitted function; a cheap one is compiled with less optimization, which is faster."""
     return jax.jit(function, compiler_options=QUICKLY if operations < CHEAP else None)
 
 

@@ -1,7 +1,7 @@
-"""A NumPy function run with its operations recorded, and rerun with one of them deliberately differentiated wrongly.
+"""Runs a NumPy function with its operations recorded, and reruns it with one deliberately wrong derivative.
 
-An operation whose result is replaced by base + (z - base of z) has the derivative 1 instead of its own; one that is
-replaced by its base has none. The differences of such a run are the gradient of a backward pass with that slip.
+An operation whose result is replaced by base + (z - base of z) has the derivative 1 instead of its own; one replaced by
+its base has none. The differences of such a run are the gradient of a backward pass with that mistake.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ MIXES = frozenset({"matmul", "vecdot", "matvec", "vecmat"})
 
 
 class Operation(NamedTuple):
-    """One operation: its name, the operation of which it is an elementwise function (or itself), and its result."""
+    """One operation: its name, the operation that it is an elementwise function of (or itself), and its result."""
 
     name: str
     root: int
     value: np.ndarray
 
 
-Instead = Callable[[list[Operation]], np.ndarray]  # of the operations before it
+Instead = Callable[[list[Operation]], np.ndarray]  # from the operations before it to its replacement
 
 
 class Run:
-    """One run: its operations so far, and the one whose result is replaced."""
+    """One run: the operations so far, and those whose results are replaced."""
 
     def __init__(self, instead: Mapping[int, Instead] | None = None) -> None:
         self.operations: list[Operation] = []
-        self.names: dict[int, str] = {}  # of the user's variables, by operation
+        self.names: dict[int, str] = {}  # names of the user's variables, by operation
         self.instead = instead or {}
 
     def add(self, name: str, roots: list[int], shapes: list[Any], result: Any) -> Any:
-        """Record a result, and return the value for the user."""
+        """Record a result, and return it as a recorded array."""
         if not isinstance(result, (np.ndarray, np.generic, float)):
             return result
-        value, number = np.array(result), len(self.operations)  # a copy: in-place operations may follow
+        value, number = np.array(result), len(self.operations)  # a copy, since in-place operations may follow
         if number in self.instead:
             value = np.asarray(self.instead[number](self.operations))
         whole = [root for root, shape in zip(roots, shapes, strict=True) if shape == value.shape]
         alone = name not in MIXES and len(set(roots)) == 1 and whole and roots[0] >= 0
         self.operations.append(Operation(name, roots[0] if alone else number, value))
-        made = value.copy().view(Recorded)
-        made.run, made.node = self, number
-        return made
+        recorded = value.copy().view(Recorded)
+        recorded.run, recorded.node = self, number
+        return recorded
 
     def watch(self, frame: Any, event: str, _: Any) -> None:
-        """Record the names of the user's variables when a user's function returns (a profiler for `sys`)."""
+        """Record the names of the user's variables when one of the user's functions returns (for `sys.setprofile`)."""
         if event == "return" and not frame.f_code.co_filename.startswith(LIBRARIES):
             for name, value in frame.f_locals.items():
                 if isinstance(value, Recorded) and value.run is self and value.node >= 0:
@@ -69,23 +69,23 @@ class Recorded(np.ndarray):
         self.run, self.node = getattr(obj, "run", None), -1
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
-        arrays = [each for each in inputs if isinstance(each, Recorded)]
-        plain = [_plain(each) for each in inputs]
+        arrays = [x for x in inputs if isinstance(x, Recorded)]
+        plain = [_plain(x) for x in inputs]
         if out is not None:
-            kwargs["out"] = tuple(_plain(each) for each in out)
-            arrays = arrays or [each for each in out if isinstance(each, Recorded)]
+            kwargs["out"] = tuple(_plain(x) for x in out)
+            arrays = arrays or [x for x in out if isinstance(x, Recorded)]
         result = getattr(ufunc, method)(*plain, **kwargs)
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-        return _told(arrays, name if method == "__call__" else "matmul", result, name)
+        return _record(arrays, name if method == "__call__" else "matmul", result, name)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        arrays = [each for each in _flat((args, tuple(kwargs.values()))) if isinstance(each, Recorded)]
+        arrays = [x for x in _flat((args, tuple(kwargs.values()))) if isinstance(x, Recorded)]
         result = func(*_deep(args), **{key: _deep(value) for key, value in kwargs.items()})
         mixes = func is not np.where and func is not np.clip
-        return _told(arrays, "matmul" if mixes else func.__name__, result, func.__name__)
+        return _record(arrays, "matmul" if mixes else func.__name__, result, func.__name__)
 
 
-def _told(arrays: list[Recorded], kind: str, result: Any, name: str) -> Any:
+def _record(arrays: list[Recorded], kind: str, result: Any, name: str) -> Any:
     run = next((array.run for array in arrays if array.run is not None), None)
     if run is None:
         return result
@@ -96,27 +96,27 @@ def _told(arrays: list[Recorded], kind: str, result: Any, name: str) -> Any:
             continue
         roots.append(root)
         shapes.append(array.shape)
-    made = run.add(kind, roots or [-1], shapes or [()], result)
-    if isinstance(made, Recorded):
+    recorded = run.add(kind, roots or [-1], shapes or [()], result)
+    if isinstance(recorded, Recorded):
         run.operations[-1] = run.operations[-1]._replace(name=name)
-    return made
+    return recorded
 
 
 def leaf(value: np.ndarray, run: Run) -> Recorded:
-    """Return a parameter as an array of this run."""
-    made = np.array(value).view(Recorded)
-    made.run = run
-    return made
+    """Return a parameter as a recorded array of a run."""
+    recorded = np.array(value).view(Recorded)
+    recorded.run = run
+    return recorded
 
 
 def named(run: Run, call: Callable[[], Any]) -> Any:
-    """Make the call, and let the run record the names of the variables meanwhile."""
-    before = sys.getprofile()
+    """Make a call while the run records the names of variables."""
+    previous = sys.getprofile()
     sys.setprofile(run.watch)
     try:
         return call()
     finally:
-        sys.setprofile(before)
+        sys.setprofile(previous)
 
 
 def _plain(value: Any) -> Any:

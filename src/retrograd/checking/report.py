@@ -1,4 +1,4 @@
-"""A check of gradients as text of 80 columns, and as plain values."""
+"""A gradient check as text with 80 columns, and as JSON values."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from retrograd.checking.result import Entry, GradientCheck, TensorCheck
 from retrograd.checking.slopes import EXACT, LIMITS, Verdict
 from retrograd.present.text import wrapped
 
-PATH = 30  # maximum width of a tensor's path
+PATH = 30  # maximum width of the path of a tensor
 WORDS: tuple[Verdict, ...] = (*(word for _, word in LIMITS), "wrong")
 SHOWN_KINKS = 3
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The checks of one configuration, run, layer or file; `broken` are clauses of the layer contract.
+    """The checks of one configuration, run, layer or file; `broken` lists broken clauses of the layer contract.
 
-    `print(report)` shows it as the command line does.
+    `print(report)` shows the same text as the command line.
     """
 
     checks: tuple[GradientCheck, ...]
@@ -37,7 +37,7 @@ class CheckReport:
         return "\n".join(lines_of(self))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as plain values for JSON; infinity means a gradient of the wrong shape."""
+        """Return the report as JSON values; an infinite error means a gradient of the wrong shape."""
         checks = [
             {
                 **dataclasses.asdict(check),
@@ -81,7 +81,7 @@ def _check_lines(check: GradientCheck) -> Iterator[str]:
         for tensor in check.tensors:
             yield from _tensor_lines(tensor, width)
     if check.whole:
-        yield from wrapped(f"along a random direction of the whole tree: {_pair(check.whole)}")
+        yield from wrapped(f"all tensors, along a random direction: {_pair(check.whole)}")
     for fault in check.faults:
         yield from wrapped(f"WRONG  {fault}")
     for note in check.notes:
@@ -91,16 +91,16 @@ def _check_lines(check: GradientCheck) -> Iterator[str]:
 def _tensor_lines(tensor: TensorCheck, width: int) -> Iterator[str]:
     path = tensor.path if len(tensor.path) <= width else "..." + tensor.path[3 - width :]
     size = math.prod(tensor.shape)
-    tried = f"all {size:,}" if tensor.tried == size else f"{tensor.tried} of {_short(size)}"
+    checked = f"all {size:,}" if tensor.tried == size else f"{tensor.tried} of {_short(size)}"
     error = "-" if tensor.surrogate else _error(max(tensor.error, tensor.along))
-    yield f"{path:{width}}  {tried:>13}  {error:>7}  {_error(tensor.vjp):>7}  {tensor.verdict}"
+    yield f"{path:{width}}  {checked:>13}  {error:>7}  {_error(tensor.vjp):>7}  {tensor.verdict}"
     if tensor.surrogate:
         yield from wrapped(f"no differences: {tensor.surrogate}", "    ")
     elif tensor.worst and tensor.worst.error > EXACT:
         yield from wrapped(f"worst {_pair(tensor.worst)}", "    ")
     for kink in tensor.kinks[:SHOWN_KINKS]:
-        at = ", ".join(f"{node} ({count})" for node, count in kink.nodes)
-        yield from wrapped(f"kink at {list(kink.at)}: a corner of {at} lies inside the interval; derivative from "
+        nodes = ", ".join(f"{node} ({count})" for node, count in kink.nodes)
+        yield from wrapped(f"kink at {list(kink.at)}: {nodes} has a corner within the interval; derivative from "
                             f"the left {kink.left:.6g}, from the right {kink.right:.6g}, backward {kink.backward:.6g}",
                             "    ")  # fmt: skip
     if len(tensor.kinks) > SHOWN_KINKS:
@@ -112,13 +112,13 @@ def _verdict_lines(report: CheckReport) -> Iterator[str]:
     wrong = dict.fromkeys(f"{fault.path} ({fault.kind})" for check in report.checks for fault in check.faults)
     named = f"; wrong: {', '.join(wrong)}" if wrong else ""
     kinks = sum(len(tensor.kinks) for check in report.checks for tensor in check.tensors)
-    corners = f"; {kinks} entries lie on a corner and do not count" if kinks else ""
+    corners = f"; {kinks} entries on a corner are not counted" if kinks else ""
     yield from wrapped(f"verdict: {report.verdict}, largest relative error {_error(largest)}{named}{corners}")
 
 
 def _pair(entry: Entry) -> str:
-    at = f"{list(entry.at)}: " if entry.at else ""
-    return f"{at}backward {entry.backward:.6g}, difference {entry.difference:.6g}, error {_error(entry.error)}"
+    index = f"{list(entry.at)}: " if entry.at else ""
+    return f"{index}backward {entry.backward:.6g}, difference {entry.difference:.6g}, error {_error(entry.error)}"
 
 
 def _error(value: float) -> str:

@@ -13,7 +13,7 @@ from retrograd.checking.slopes import Verdict, verdict_of
 
 
 class Entry(NamedTuple):
-    """One entry of a tensor: its index, backward's value, the difference, and their relative error."""
+    """One entry of a tensor: its index, the value by backward, the difference, and their relative error."""
 
     at: tuple[int, ...]
     backward: float
@@ -23,10 +23,10 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class TensorCheck:
-    """One tensor: the error by norm over the entries tried, and the worst entry.
+    """One tensor: the relative error in norm over the entries checked, and the worst entry.
 
-    `along` is the error along a random direction (of all entries together), `vjp` that of backward against jax.vjp.
-    `surrogate` says why differences do not apply, if a layer's backward deliberately is another derivative.
+    `along` is the error along a random direction of all entries, `vjp` that of backward against jax.vjp. `surrogate`
+    says why differences do not apply, if the backward of a layer deliberately returns another derivative.
     """
 
     path: str
@@ -46,13 +46,13 @@ class TensorCheck:
 
     @property
     def verdict(self) -> Verdict:
-        """The errors in a word."""
+        """The verdict on the largest error."""
         return verdict_of(self.largest)
 
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The result of a check. `whole` is the whole tree along one random direction; `faults` are the wrong layers."""
+    """The result of a check. `whole` compares all tensors along one random direction; `faults` are wrong layers."""
 
     name: str
     rows: int
@@ -72,5 +72,5 @@ class GradientCheck:
 
     @property
     def verdict(self) -> Verdict:
-        """The largest error in a word."""
+        """The verdict on the largest error; a fault is always wrong."""
         return "wrong" if self.faults else verdict_of(self.error)

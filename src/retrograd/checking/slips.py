@@ -1,4 +1,4 @@
-"""The usual slips that can be recognised from two arrays alone: the claimed gradient and the right one."""
+"""Common mistakes that can be recognised from just two arrays: the claimed gradient and the right one."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 SAME = 1e-6  # relative; the gap between equal and different formulas is wide
 
 
-DIAGONAL = "only the diagonal of the Jacobian counts: each output depends on all inputs of its row, as in softmax"
+DIAGONAL = "only the diagonal of the Jacobian is used, but each output depends on all inputs of its row, as in softmax"
 
 
 def close(a: np.ndarray, b: np.ndarray) -> bool:
-    """Return whether two arrays are the same up to rounding, by their norm; arrays of zeros never match."""
+    """Return whether two arrays are equal up to rounding, in norm; arrays of zeros never match."""
     a, b = np.asarray(a), np.asarray(b)
     size = max(float(np.linalg.norm(a)), float(np.linalg.norm(b)))
     return a.shape == b.shape and size > 0 and float(np.linalg.norm(a - b)) <= SAME * size
 
 
 def of_shape(claimed: np.ndarray, right: np.ndarray) -> str:
-    """Say which sum is missing, or which axis is wrong, for arrays of different shapes."""
-    shapes = f"it has the shape {list(claimed.shape)}, the tensor {list(right.shape)}"
+    """For arrays of different shapes, describe which sum is missing or which axis is wrong."""
+    shapes = f"its shape is {list(claimed.shape)}, that of the tensor {list(right.shape)}"
     extra = claimed.ndim - right.ndim
     if extra > 0 and close(claimed.sum(tuple(range(extra))), right):
         return f"{shapes}: the sum over the batch is missing"
@@ -32,21 +32,21 @@ def of_shape(claimed: np.ndarray, right: np.ndarray) -> str:
     if claimed.shape == right.T.shape and close(claimed.T, right):
         return f"{shapes}: it is transposed"
     if claimed.size == right.size and close(claimed.ravel(), right.ravel()):
-        return f"{shapes}: the numbers are right, give them the tensor's shape"
+        return f"{shapes}: the numbers are right, but need the shape of the tensor"
     if another_axis(claimed, right):
         return f"{shapes}: it is summed over the wrong axis"
     return f"{shapes}: a sum or a transposition is missing"
 
 
 def another_axis(claimed: np.ndarray, right: np.ndarray) -> bool:
-    """Return whether these may be sums of one matrix along different axes: a bias summed wrongly."""
+    """Return whether these may be sums of one matrix over different axes, as for a bias summed wrongly."""
     vectors = max(claimed.shape, default=1) == claimed.size and max(right.shape, default=1) == right.size
     return vectors and not close(claimed.ravel(), right.ravel()) and close(claimed.sum(keepdims=True).ravel(),
                                                                          right.sum(keepdims=True).ravel())  # fmt: skip
 
 
 def sign_or_factor(claimed: np.ndarray, right: np.ndarray, counts: Mapping[int, str]) -> str:
-    """Name the constant factor of the gradient; `counts` maps the possible lengths of a mean to their meaning."""
+    """Name a wrong constant factor; `counts` maps the possible lengths of a mean to their meaning."""
     ratio = float(np.vdot(claimed, right) / max(float(np.vdot(right, right)), 1e-300))
     if not right.any() or not close(claimed, ratio * right):
         return ""
@@ -54,12 +54,14 @@ def sign_or_factor(claimed: np.ndarray, right: np.ndarray, counts: Mapping[int, 
         return "the sign is wrong: it is -1 times what it should be"
     for count, words in counts.items():
         if count > 2 and abs(abs(ratio) * count - 1) < SAME:
-            return _signed(f"it is 1/{count} of what it should be: a mean over {words} where a sum belongs", ratio)
+            return _signed(f"it is 1/{count} of what it should be: a mean over {words} instead of a sum", ratio)
         if count > 2 and abs(abs(ratio) / count - 1) < SAME:
-            return _signed(f"it is {count} times what it should be: a sum over {words} where a mean belongs", ratio)
+            return _signed(f"it is {count} times what it should be: a sum over {words} instead of a mean", ratio)
     if abs(abs(ratio) - 2) < SAME or abs(abs(ratio) - 0.5) < SAME:
-        often = "the 2 of a squared error is missing" if abs(ratio) < 1 else "a 2 is too many, as of a squared error"
-        return _signed(f"a factor is wrong: it is {abs(ratio):g} times what it should be ({often})", ratio)
+        guess = (
+            "the 2 from a squared error is missing" if abs(ratio) < 1 else "an extra 2, perhaps from a squared error"
+        )
+        return _signed(f"a factor is wrong: it is {abs(ratio):g} times what it should be ({guess})", ratio)
     return f"a factor is wrong: it is {ratio:.6g} times what it should be"
 
 
@@ -75,7 +77,7 @@ def transposed(claimed: np.ndarray, right: np.ndarray) -> str:
 
 
 def unaligned(claimed: np.ndarray, right: np.ndarray) -> str:
-    """The right numbers in other places: shifted along an axis, or in reverse."""
+    """The right numbers in the wrong places: shifted or reversed along an axis."""
     for axis in range(right.ndim):
         if right.shape[axis] > 1:
             if close(np.flip(claimed, axis), right):
@@ -94,7 +96,7 @@ def nothing(claimed: np.ndarray) -> str:
 
 
 def misplaced(claimed: np.ndarray, right: np.ndarray) -> str:
-    """The right numbers in other places: transposed, shifted, reversed, or summed over another axis."""
+    """The right numbers in the wrong places: transposed, shifted, reversed, or summed over another axis."""
     if words := transposed(claimed, right) or unaligned(claimed, right):
         return words
     return wrong_axis(claimed, right)
@@ -102,11 +104,11 @@ def misplaced(claimed: np.ndarray, right: np.ndarray) -> str:
 
 def wrong_axis(claimed: np.ndarray, right: np.ndarray) -> str:
     """A bias gradient summed over its own axis instead of the batch."""
-    return "it is summed over the wrong axis: only its total is right" if another_axis(claimed, right) else ""
+    return "it is summed over the wrong axis: only the total is right" if another_axis(claimed, right) else ""
 
 
 def masked(claimed: np.ndarray, right: np.ndarray) -> str:
-    """Equal where neither is 0, and 0 in other places."""
+    """Equal (up to a factor) where neither is 0, but 0 in different places."""
     both = (claimed != 0) & (right != 0)
     ratio = float(np.vdot(claimed[both], right[both]) / np.vdot(right[both], right[both])) if both.any() else 1.0
     more, less = int(((claimed != 0) & (right == 0)).sum()), int(((claimed == 0) & (right != 0)).sum())
@@ -115,28 +117,28 @@ def masked(claimed: np.ndarray, right: np.ndarray) -> str:
     if both.any() and not close(claimed[both], ratio * right[both]):
         return ""
     if more and not less:
-        scaled = "" if abs(ratio - 1) < SAME else f", and a factor {1 / ratio:.6g} of the others"
-        return f"a mask is missing: {more} entries should be 0 and are not{scaled}"
+        scaled = "" if abs(ratio - 1) < SAME else f", and the others lack a factor {1 / ratio:.6g}"
+        return f"a mask is missing: {more} entries should be 0 but are not{scaled}"
     if less and not more:
-        return f"a mask is too wide: {less} entries are 0 and should not be"
-    return f"another mask: {more} entries should be 0 and are not, {less} are 0 and should not be"
+        return f"a mask covers too much: {less} entries are 0 but should not be"
+    return f"the wrong mask: {more} entries should be 0 but are not, {less} are 0 but should not be"
 
 
 def part_of(claimed: np.ndarray, right: np.ndarray, value: np.ndarray) -> str:
-    """A term proportional to the tensor itself is missing or superfluous: the gradient of a penalty on it."""
+    """A missing or extra term proportional to the tensor itself, such as the gradient of a penalty on it."""
     missing, power = right - claimed, float(np.vdot(value, value))
     share = float(np.vdot(missing, value)) / power if power else 0.0
     if value.size > 1 and abs(share) > SAME and close(missing, share * value):
-        verb = "missing" if share > 0 else "too many"
-        return f"a term is {verb}: {abs(share):.6g} times the tensor itself, as a penalty on its squares gives"
+        term = "a term is missing" if share > 0 else "an extra term"
+        return f"{term}: {abs(share):.6g} times the tensor itself, as from a penalty on its squares"
     return ""
 
 
 def size_and_direction(claimed: np.ndarray, right: np.ndarray) -> str:
-    """No slip is recognised; only size and direction are known."""
+    """No mistake is recognised: compare only size and direction."""
     length = float(np.linalg.norm(claimed) / max(float(np.linalg.norm(right)), 1e-300))
     cosine = float(np.vdot(claimed, right)) / max(float(np.linalg.norm(claimed) * np.linalg.norm(right)), 1e-300)
-    return f"{length:.4g} times as long as it should be, cosine {cosine:.4f}"
+    return f"its norm is {length:.4g} times what it should be, cosine {cosine:.4f}"
 
 
 def statistics_as_constants(claimed: np.ndarray, right: np.ndarray, value: np.ndarray) -> str:
@@ -154,13 +156,13 @@ def statistics_as_constants(claimed: np.ndarray, right: np.ndarray, value: np.nd
         along = ", ".join(str(axis) for axis in axes)
         if close(missing, level + slope * centred):
             if not slope.any() or float(np.linalg.norm(slope * centred)) <= SAME * float(np.linalg.norm(missing)):
-                return f"a term is missing: one number along axis {along}; is the mean over it taken as a constant?"
+                return f"a term is missing: a constant along axis {along}; is the mean over it taken as a constant?"
             return f"a term is missing: the mean and variance along axis {along} are taken as constants"
     return ""
 
 
 def axes_of(count: int) -> Iterator[tuple[int, ...]]:
-    """Yield sets of axes, the last first, then all but the last, then all."""
+    """Yield sets of axes: single ones from the last to the first, then combinations of several."""
     yield from ((axis,) for axis in reversed(range(count)))
     if count > 2:
         yield tuple(range(count - 1))

@@ -1,4 +1,4 @@
-"""The classifier."""
+"""The scikit-learn classifier."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         model = Classifier(epochs=50).fit(X, y)
         model.predict_proba(X)
 
-    `classes_` are the labels in the order of `predict_proba`'s columns.
+    `classes_` contains the labels in the column order of `predict_proba`.
     """
 
     classes_: np.ndarray
     _is_multilabel: bool
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Classifier:
-        """Train on rows X [rows, features], an array or a data frame, and labels y; return self.
+        """Train on rows X [rows, features], an array or data frame, and labels y; return self.
 
-        y is [rows] of labels of any type, or [rows, labels] of 0 and 1.
+        y contains one label of any type per row [rows], or 0 and 1 for several labels [rows, labels].
         """
         return super().fit(X, y, sample_weight)  # type: ignore[no-any-return]
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Classifier:
-        """Train one epoch on a portion of the rows; return self. The first call names all classes.
+        """Train one epoch on a portion of the rows; return self. The first call must name all classes.
 
-        The first portion fixes scaling, network and batch size. The optimizer's moments continue from call to call, but
-        not through a pickle.
+        The first portion determines scaling, network and batch size. The moments of the optimizer are kept from call to
+        call, but not in a pickle.
         """
         if not hasattr(self, "model_"):
             self.classes_ = np.unique(np.asarray(y) if classes is None else np.asarray(classes))
@@ -46,7 +46,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         elif classes is not None and not np.array_equal(self.classes_, np.unique(np.asarray(classes))):
             raise ValueError(f"classes: expected those of the first call, {self.classes_}, found {classes}")
         if self._is_multilabel or type_of_target(y) == MULTILABEL:
-            raise ValueError("partial_fit takes one label per row; use fit, with warm_start=True, for several")
+            raise ValueError("partial_fit supports one label per row; for several, use fit with warm_start=True")
         if len(self.classes_) < 2:
             raise ValueError(f"a classifier needs at least 2 classes, found 1 class; name all of them: {self.classes_}")
         return self._fit_portion(X, y, sample_weight, len(self.classes_))  # type: ignore[no-any-return]
@@ -73,7 +73,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         check_classification_targets(y)
         is_multilabel = type_of_target(y) == MULTILABEL
         if is_known and is_multilabel != self._is_multilabel:
-            raise ValueError("y: one label per row and several labels are different tasks")
+            raise ValueError("y: the first fit had one label per row and this one several, or vice versa")
         self._is_multilabel = is_multilabel
         if is_multilabel:
             self.classes_ = unique_labels(y) if not is_known else self.classes_
@@ -91,7 +91,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         return np.asarray(numbers)
 
     def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags: several labels at once are supported."""
+        """Return the scikit-learn tags: several labels per row are supported."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

@@ -1,4 +1,4 @@
-"""The base of classifier and regressor: settings, training without a run folder, and pickling."""
+"""The base class of classifier and regressor: settings, training without a run folder, and pickling."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ class NetworkEstimator(ABC, BaseEstimator):
     network : "auto", a list of layers (objects or as in YAML) or a Network
         "auto" chooses layers by the number of rows. The last layer may be `rg.Dense("classes")`.
     loss, optimizer : "auto", an object or a name
-        "auto" is the usual loss of the task, and Adam.
+        "auto" is the usual loss for the task, and Adam.
     learning_rate : float or None
-        Overrides the optimizer's, so that a search can vary it.
+        Overrides that of the optimizer, so that a search can vary it.
     penalties : sequence of penalties
-    epochs, batch_size : "auto" or int (or "all" rows in a batch)
+    epochs, batch_size : "auto" or int; batch_size also "all", for all rows
         "auto" aims at 6,000 updates.
     validation_fraction : float
-        Share of the rows that choose the best epoch and end training early; 0 trains on all. Fewer than 10 rows
-        always do.
+        Share of the rows used to choose the best epoch and to stop early; 0 trains on all rows, as do fewer than 10
+        rows.
     scale : "standard", "robust", "log", "minmax" or "none"
-        How the columns of X are scaled, fitted on the training rows. The target of a regression is standardised.
+        Scaling of the columns of X, fitted on the training rows. Regression targets are standardised.
     precision : "float32", "float64" or "bfloat16"
     random_state : int, RandomState or None
         Seed for the initial weights, the order of the rows and the validation part.
     warm_start : bool
         Whether `fit` continues from the weights, scaling and classes of the previous fit.
     runs : path or None
-        Parent of the run folder; None creates none.
+        Parent of the run folder; None: no run folder.
     training, data : mapping or None
-        Further fields of rg.TrainingSettings and rg.DataSettings, such as {"kinds": {"city": "category"}}.
+        Other fields of rg.TrainingSettings and rg.DataSettings, such as {"kinds": {"city": "category"}}.
 
     Attributes
     ----------
@@ -115,43 +115,43 @@ class NetworkEstimator(ABC, BaseEstimator):
         self.data = data
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Train on rows X [rows, features], an array or a data frame, and targets y; return self."""
-        goes_on = self.warm_start and hasattr(self, "model_")
-        if goes_on:
+        """Train on rows X [rows, features], an array or data frame, and targets y; return self."""
+        continues = self.warm_start and hasattr(self, "model_")
+        if continues:
             _refuse_ensemble(self.model_.members)
-        rows = self._read(X, y, sample_weight, goes_on, goes_on)
+        rows = self._read(X, y, sample_weight, continues, continues)
         self._stream = None
         seed = int(check_random_state(self.random_state).randint(2**31))
         settings = self._settings(seed, self.validation_fraction)
         with self._reading():
-            dataset = continued(rows, self._dataset, settings) if goes_on else dataset_of(rows, settings)
-        prepared = self._prepared(dataset, settings, seed, self.model_.config.network if goes_on else None)
+            dataset = continued(rows, self._dataset, settings) if continues else dataset_of(rows, settings)
+        prepared = self._prepared(dataset, settings, seed, self.model_.config.network if continues else None)
         self.run_ = None
         if self.runs is not None:
-            if goes_on:
-                raise ValueError("a run folder holds a whole run: omit `runs` to continue with warm_start=True")
+            if continues:
+                raise ValueError("a run folder contains a complete run: omit `runs` to continue with warm_start=True")
             self.run_ = run = train_prepared(prepared, root=self.runs)
             model, history = run.model, run.history
         else:
-            outcome = trained_in_memory(prepared, self.model_.variables if goes_on else None)
+            outcome = trained_in_memory(prepared, self.model_.variables if continues else None)
             outcome, members = further_members(prepared, outcome)
             model, history = model_of(prepared, outcome, members), outcome.history
         self._take(model)
         self._dataset = _without_rows(dataset)
         curve = [epoch.loss for epoch in history]
-        self.loss_curve_ = [*self.loss_curve_, *curve] if goes_on else curve
+        self.loss_curve_ = [*self.loss_curve_, *curve] if continues else curve
         self.n_iter_ = len(self.loss_curve_)
         return self
 
     def _fit_portion(self, X: Any, y: Any, sample_weight: Any, classes: int) -> Any:
-        """Train one epoch on a portion of the rows; the first one determines scaling, network and batch size."""
-        goes_on = hasattr(self, "model_")
-        if goes_on:
+        """Train one epoch on a portion of the rows; the first portion determines scaling, network and batch size."""
+        continues = hasattr(self, "model_")
+        if continues:
             _refuse_ensemble(self.model_.members)
-        rows = self._read(X, y, sample_weight, goes_on, goes_on or classes > 0)
+        rows = self._read(X, y, sample_weight, continues, continues or classes > 0)
         seed = int(check_random_state(self.random_state).randint(2**31))
         settings = self._settings(seed, 0.0)
-        if not goes_on:
+        if not continues:
             with self._reading():
                 dataset = first_of_stream(rows, settings, classes)
             prepared = self._prepared(dataset, settings, seed)
@@ -170,36 +170,36 @@ class NetworkEstimator(ABC, BaseEstimator):
         return self
 
     def _stream_of_model(self) -> Stream:
-        """Return the training by portions that continues a fit or a pickle."""
+        """Return a stream that continues training from a fit or a pickle."""
         model = self.model_
         return Stream(Prepared(model.config, self._dataset, model.network, model.objectives), model.variables)
 
     # ------------------------------------------------------------------------------------------------ reading the rows
 
-    def _read(self, X: Any, y: Any, sample_weight: Any, goes_on: bool, is_known: bool) -> Rows:
-        """Return checked rows, and record the columns' names and number and, unless they are known,
-        the classes or the number of targets.
+    def _read(self, X: Any, y: Any, sample_weight: Any, continues: bool, is_known: bool) -> Rows:
+        """Check the rows; record the names and number of columns and, unless `is_known`, the classes or the number of
+        targets.
         """
         if hasattr(X, "columns"):
-            validate_data(self, X=X, reset=not goes_on, skip_check_array=True)
+            validate_data(self, X=X, reset=not continues, skip_check_array=True)
             y = self._targets(y, is_known)
             if len(X) != len(y):
                 raise ValueError(f"X has {len(X)} rows, y has {len(y)}")
         else:
-            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, reset=not goes_on,
+            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, reset=not continues,
                                  y_numeric=self._task == "regression")  # fmt: skip
             y = self._targets(y, is_known)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
             if not sample_weight.any():
-                raise ValueError("sample_weight: every weight is 0, so nothing would be learned")
+                raise ValueError("sample_weight: all weights are 0, so nothing would be learned")
             sample_weight = sample_weight / sample_weight.mean()  # the loss divides by the number of rows
         self._is_table = hasattr(X, "columns")
         return Rows(X, y, sample_weight)
 
     @abstractmethod
     def _targets(self, y: Any, is_known: bool) -> np.ndarray:
-        """Return targets as numbers, and record their classes or number unless known."""
+        """Return targets as numbers; record their classes or number unless `is_known`."""
 
     def _rows_to_predict(self, X: Any) -> Any:
         check_is_fitted(self)
@@ -209,14 +209,14 @@ class NetworkEstimator(ABC, BaseEstimator):
         return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
 
     def _take(self, model: Model) -> None:
-        """Store a trained model, which predicts in float64, so that a row's answer does not depend on other rows."""
+        """Store a trained model. It predicts in float64, so that predictions do not depend on other rows."""
         training = dataclasses.replace(model.config.training, precision="float64")
         config = dataclasses.replace(model.config, training=training)
         self.model_ = model
         self._predictor = dataclasses.replace(model, config=config)
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Return whether there is a model."""
+        """Return whether the estimator is fitted."""
         return hasattr(self, "model_")
 
     # --------------------------------------------------------------------------------------------------- configuration
@@ -229,7 +229,7 @@ class NetworkEstimator(ABC, BaseEstimator):
         return DataSettings(**settings)
 
     def _prepared(self, dataset: Dataset, settings: DataSettings, seed: int, fitted: Any = None) -> Prepared:
-        """Return the training of a data set; `fitted` is the network, if any, that "auto" then means."""
+        """Prepare training on a data set; `fitted` is the network, if any, that "auto" stands for."""
         training = {"seed": seed, "precision": self.precision} | dict(self.training or {})
         training |= {name: value for name in ("epochs", "batch_size") if (value := getattr(self, name)) != AUTO}
         network, loss, optimizer = (
@@ -254,9 +254,9 @@ class NetworkEstimator(ABC, BaseEstimator):
     # ---------------------------------------------------------------------------------------------------------- pickle
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the settings and the fitted attributes, the model as the bytes of its file.
+        """Return the settings and fitted attributes, with the model as the bytes of its file.
 
-        The optimizer's moments between two calls of `partial_fit` are not included.
+        The moments that the optimizer keeps between calls of `partial_fit` are not included.
         """
         state = dict(super().__getstate__())
         state.pop("_stream", None)
@@ -265,7 +265,7 @@ class NetworkEstimator(ABC, BaseEstimator):
             with tempfile.TemporaryDirectory() as folder:
                 state["model_"] = state["model_"].save(Path(folder) / "model").read_bytes()
         if state.get("run_") is not None:
-            state["run_"] = None  # it is in its folder
+            state["run_"] = None  # saved in its folder
         return state
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
@@ -279,12 +279,12 @@ class NetworkEstimator(ABC, BaseEstimator):
 
 
 def _refuse_ensemble(members: int) -> None:
-    """Raise ValueError for an ensemble: its networks can be trained neither further nor in portions."""
+    """Raise ValueError for an ensemble, which can be trained neither further nor in portions."""
     if members > 1:
         raise ValueError("an ensemble cannot be continued: omit `ensemble`, or use fit with warm_start=False")
 
 
 def _without_rows(dataset: Dataset) -> Dataset:
-    """Return the encoding of rows, with one row of each column for its shape and type."""
-    one = {name: column[:1] for name, column in dataset.train.items()}
-    return Dataset(dataset.name, dataset.task, one, None, None, dataset.preprocessing, (), dataset.digest)
+    """Return a data set with its preprocessing but only one row, which gives the shapes and types of the columns."""
+    first_row = {name: column[:1] for name, column in dataset.train.items()}
+    return Dataset(dataset.name, dataset.task, first_row, None, None, dataset.preprocessing, (), dataset.digest)

@@ -1,4 +1,4 @@
-"""The regressor."""
+"""The scikit-learn regressor."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Regressor(RegressorMixin, NetworkEstimator):
     _has_several: bool
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Regressor:
-        """Train on rows X [rows, features], an array or a data frame, and y [rows] or [rows, targets]; return self."""
+        """Train on rows X [rows, features], an array or data frame, and y [rows] or [rows, targets]; return self."""
         return super().fit(X, y, sample_weight)  # type: ignore[no-any-return]
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Regressor:
         """Train one epoch on a portion of the rows; return self.
 
-        The first portion fixes scaling, network and batch size. The optimizer's moments continue from call to call, but
-        not through a pickle.
+        The first portion determines scaling, network and batch size. The moments of the optimizer are kept from call to
+        call, but not in a pickle.
         """
         return self._fit_portion(X, y, sample_weight, 0)  # type: ignore[no-any-return]
 
@@ -52,7 +52,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
         return checked
 
     def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags: several targets are supported."""
+        """Return the scikit-learn tags: several targets are supported."""
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags

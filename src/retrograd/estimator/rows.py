@@ -1,4 +1,4 @@
-"""Data sets from the arrays and frames of scikit-learn, and parts of rows that continue a training."""
+"""Data sets from arrays and data frames passed to the estimators, also for continuing training."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from retrograd.data.tables.target import Labels
 
 
 class Rows(NamedTuple):
-    """Checked rows: an array or a data frame, the target's numbers, and the weight of each row."""
+    """Checked rows: an array or data frame, the targets as numbers, and the weight of each row."""
 
     x: Any
-    y: np.ndarray  # [rows] class numbers or quantities; [rows, targets] of several
+    y: np.ndarray  # [rows] class numbers or quantities; [rows, targets] if there are several
     weight: np.ndarray | None = None
 
     @property
@@ -29,12 +29,12 @@ class Rows(NamedTuple):
 
 
 def as_array(y: Any) -> Any:
-    """Return targets, including those in a data frame or series, as an array."""
+    """Return targets as an array, also those in a data frame or series."""
     return y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
 
 
 def dataset_of(rows: Rows, settings: DataSettings) -> Dataset:
-    """Return the data set of rows, split by the settings, with scaling fitted on its training part."""
+    """Return a data set with these rows, split by the settings, with scaling fitted on the training part."""
     if not rows.is_table:
         x = {"x": rows.x} | ({} if rows.weight is None else {"sample_weight": rows.weight})
         return from_arrays(x, rows.y, settings=settings)
@@ -50,9 +50,9 @@ def dataset_of(rows: Rows, settings: DataSettings) -> Dataset:
 
 
 def first_of_stream(rows: Rows, settings: DataSettings, classes: int) -> Dataset:
-    """Return the data set of the first of several portions, of which later ones may have other classes.
+    """Return the data set for the first of several portions; later ones may contain other classes.
 
-    `classes` is the number of all of them, 0 for quantities, whose scaling is that of the first portion.
+    `classes` is the total number of classes; 0 means quantities, which are scaled as in the first portion.
     """
     if not classes:
         return dataset_of(rows, settings)
@@ -69,30 +69,30 @@ def first_of_stream(rows: Rows, settings: DataSettings, classes: int) -> Dataset
     )
 
 
-def encoded(rows: Rows, before: Dataset) -> Batch:
-    """Return the batch columns of rows in the encoding of an earlier data set, to continue its training."""
-    preprocessing, target = before.preprocessing, before.preprocessing.target
+def encoded(rows: Rows, previous: Dataset) -> Batch:
+    """Encode rows as an earlier data set does, to continue training on it."""
+    preprocessing, target = previous.preprocessing, previous.preprocessing.target
     batch = preprocessing.transform(rows.x, with_target=False)
     if isinstance(target, Labels) and not target.binary:
         batch["y"] = rows.y.astype(np.int32)
     else:
         y = rows.y.reshape(len(rows.y), -1)
         scaling = getattr(target, "scaling", None)
-        batch["y"] = (y if scaling is None else scaling.apply(y)).astype(before.train["y"].dtype)
-    if rows.weight is not None or "sample_weight" in before.train:
+        batch["y"] = (y if scaling is None else scaling.apply(y)).astype(previous.train["y"].dtype)
+    if rows.weight is not None or "sample_weight" in previous.train:
         weight = np.ones(len(rows.y)) if rows.weight is None else rows.weight
         batch["sample_weight"] = weight.astype(batch["y"].dtype if batch["y"].dtype.kind == "f" else np.float32)
     return batch
 
 
-def continued(rows: Rows, before: Dataset, settings: DataSettings) -> Dataset:
-    """Return the data set of new rows in the encoding of an earlier one, split by the settings."""
-    batch = encoded(rows, before)
+def continued(rows: Rows, previous: Dataset, settings: DataSettings) -> Dataset:
+    """Return a data set with new rows, encoded like an earlier one and split by the settings."""
+    batch = encoded(rows, previous)
     split = settings.split
     method = choose_method(split, len(rows.y), has_classes=False, has_valid=False)
     parts = split_rows(method, split, len(rows.y), None, None)
     train, valid = ({name: column[part] for name, column in batch.items()} for part in (parts.train, parts.valid))
-    return dataclasses.replace(before, train=train, valid=valid if len(parts.valid) else None, seen={})
+    return dataclasses.replace(previous, train=train, valid=valid if len(parts.valid) else None, seen={})
 
 
 def _free(name: str, names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Training portion by portion."""
+"""Training in portions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from retrograd.training.use.predict import Model
 
 
 class Stream:
-    """A training that takes its rows in portions and keeps the optimizer's moments between them."""
+    """Training on rows that arrive in portions; the moments of the optimizer are kept between them."""
 
     def __init__(self, prepared: Prepared, first: Variables | None = None) -> None:
         self.prepared, self.precision = prepared, prepared.config.training.precision
@@ -32,9 +32,9 @@ class Stream:
             self.train = self.stepper.start(variables, jax.random.key(prepared.config.training.seed))
 
     def epoch(self, columns: Mapping[str, Any], seed: int) -> float:
-        """Train on each row once, and return the mean loss.
+        """Train on each row once; return the mean loss.
 
-        Raises:  NonFiniteError if values are no longer finite; the previous weights are kept
+        Raises:  NonFiniteError if the loss or a weight is not finite; the previous weights are kept
         """
         settings = self.prepared.config.training
         rows, shuffle = len(columns["y"]), settings.shuffle
@@ -42,13 +42,13 @@ class Stream:
         batches = [*order.full, *([] if order.rest is None else [order.rest])]
         total = 0.0
         with kernels(settings.native_kernels), memory_told(), computing_in(self.precision):
-            before, train = copied(self.train), self.train
-            for chosen in batches:
-                batch = in_precision({name: column[chosen] for name, column in columns.items()}, self.precision)
+            previous, train = copied(self.train), self.train
+            for indices in batches:
+                batch = in_precision({name: column[indices] for name, column in columns.items()}, self.precision)
                 train, outcome = self.stepper.single(train, batch)
-                total += float(outcome.loss) * len(chosen)
+                total += float(outcome.loss) * len(indices)
             is_finite = math.isfinite(total) and all_finite(train.params)
-            self.train = train if is_finite else before
+            self.train = train if is_finite else previous
         if not is_finite:
             raise NonFiniteError("the loss or a weight is not finite; the previous weights are kept",
                                  cure="lower the learning rate, or check for extreme values")  # fmt: skip

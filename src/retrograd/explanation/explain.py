@@ -1,4 +1,4 @@
-"""A configuration explained: every node and every setting of a run, before the first step."""
+"""The explanation of a configuration: every node and every setting of a run, before the first step."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ from retrograd.training.run import Run
 
 @dataclass(frozen=True)
 class Explanation(RunFacts):
-    """A planned run in words and figures; `print(explanation)` shows it as the command line does."""
+    """A planned run in words and figures; `print(explanation)` shows the same text as the command line."""
 
     def __str__(self) -> str:
         return as_text(self)
 
     def text(self, every: bool = False) -> str:
-        """Return the explanation as text; with `every` setting, or only those that matter."""
+        """Return the explanation as text, with `every` setting or only those that matter."""
         return as_text(self, every)
 
     def html(self) -> str:
-        """Return a self-contained page."""
+        """Return the explanation as a self-contained HTML page."""
         return as_html(self)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the explanation as plain values for JSON."""
+        """Return the explanation as JSON values."""
         findings = [risk.plain() for risk in self.risks]
         totals = {**dataclasses.asdict(self.totals), "seconds_per_epoch": self.totals.seconds_per_epoch}
         plain = {key: value for key, value in dataclasses.asdict(self).items() if key != "risks"}
@@ -70,10 +70,10 @@ def explain(
     findings: Sequence[Finding] = (),
     measure: bool = True,
 ) -> Explanation:
-    """Explain a configuration (path, object or mapping), a run (object or folder), or a data file alone.
+    """Explain a configuration (path, object or mapping), a run (object or folder), or just a data file.
 
-    `changes` are settings as in `training.epochs=5`; `target` is the column of a data file to predict. What the
-    diagnosis finds without training appears beside the line that it concerns, as do further `findings`. A step is
+    `changes` are settings such as `training.epochs=5`; `target` is the column of a data file to predict. Findings that
+    a diagnosis makes without training appear next to the lines they concern, as do the extra `findings`. A step is
     compiled and timed unless `measure` is false.
 
         print(rg.explain("examples/xor.yaml"))
@@ -88,7 +88,7 @@ def explain(
     nodes = tuple(inspector.node(node) for node in prepared.network.nodes)
     specs = jax.tree.map(lambda y: Spec(y.shape, y.dtype), node_outputs)
     settings = tuple(Reader(prepared.config, config, document, reasons).settings())
-    noticed = (*quick_findings(prepared, variables, loss), *findings)
+    all_findings = (*quick_findings(prepared, variables, loss), *findings)
     return Explanation(
         name=prepared.config.name,
         task=prepared.dataset.task,
@@ -98,14 +98,14 @@ def explain(
         update=prepared.config.optimizer.equation + "; p = p - learning_rate d",
         settings=settings,
         totals=totals_of(prepared, nodes, variables, specs, measure),
-        risks=tuple(beside(noticed, prepared.network.by_name, [fact.path for fact in settings])),
+        risks=tuple(beside(all_findings, prepared.network.by_name, [fact.path for fact in settings])),
         notes=tuple(prepared.dataset.notes),
         sharing=sharing_of(prepared, variables),
     )
 
 
 def _first_outputs(prepared: Prepared, variables: Variables, batch: Batch) -> tuple[dict[str, Any], float]:
-    """Return every node's output for a batch with the first weights, and the loss."""
+    """Return the output of every node for a batch at the initial weights, and the loss."""
     ctx = Context(True, jax.random.key(prepared.config.training.seed))
 
     def run(params: Any, batch: Batch) -> tuple[dict[str, Any], jax.Array]:
@@ -120,7 +120,7 @@ def _first_outputs(prepared: Prepared, variables: Variables, batch: Batch) -> tu
 def _opened(
     what: Any, dataset: Dataset | None, target: str | None, changes: Sequence[str]
 ) -> tuple[Prepared, RunConfig, Document | None, dict[str, str]]:
-    """Return the run, its configuration as written, its document, and the reasons for chosen settings."""
+    """Return the prepared run, its configuration as written, its document, and the reasons for chosen settings."""
     path = Path(what) if isinstance(what, (str, Path)) else None
     if path is not None and (is_pattern(path) or (path.is_dir() and not (path / CONFIG).exists())):
         return _of_table(path, target, changes)
@@ -150,10 +150,10 @@ def _of_table(
 ) -> tuple[Prepared, RunConfig, Document, dict[str, str]]:
     settings = parse(DataSettings, {"path": str(path)} | ({"target": target} if target else {}), "data")
     dataset = load(settings)
-    made = design(dataset, settings, changes)
-    document = parse_document(made.text)
-    reasons = {choice.path: choice.why for choice in made.choices}
-    return prepare(made.config, dataset), config_of(document), document, reasons
+    designed = design(dataset, settings, changes)
+    document = parse_document(designed.text)
+    reasons = {choice.path: choice.why for choice in designed.choices}
+    return prepare(designed.config, dataset), config_of(document), document, reasons
 
 
 def _loss(objective: Any) -> LossFacts:

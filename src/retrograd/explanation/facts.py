@@ -14,7 +14,7 @@ from retrograd.explanation.totals import Totals
 
 @dataclass(frozen=True)
 class LossFacts:
-    """One objective: its loss, the columns it compares, its weight in the total, and the loss's equations."""
+    """One objective: its loss, the columns it compares, its weight in the total, and the equations of the loss."""
 
     name: str
     kind: str
@@ -41,11 +41,11 @@ class RunFacts:
     sharing: tuple[Sharing, ...] = ()
 
     def at(self, node: str = "", setting: str = "") -> tuple[Risk, ...]:
-        """Return the risks of a node or a setting."""
+        """Return the risks of a node or setting; without either, those that belong to no line."""
         return tuple(risk for risk in self.risks if (risk.node, risk.setting) == (node, setting))
 
     def risks_by_place(self) -> dict[str, list[Risk]]:
-        """Return the risks beside each line, by its path, the gravest first; harmless notes are omitted."""
+        """Return the risks by the path of their line, most severe first; harmless notes are omitted."""
         places: dict[str, list[Risk]] = {}
         for risk in self.risks:
             if risk.place and not risk.is_note:
@@ -53,5 +53,5 @@ class RunFacts:
         return places
 
     def matters(self, fact: SettingFacts) -> bool:
-        """Return whether a setting was set or chosen, has a default with an effect, or has a finding."""
+        """Return whether a setting was set or chosen, has a default worth changing, or has a finding."""
         return fact.matters or bool(self.at(setting=fact.path))

@@ -1,4 +1,4 @@
-"""The receptive field: how much of the input one position of an output can see."""
+"""The receptive field: how much of the input affects one position of an output."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ WHOLE: tuple[int, ...] = ()  # all of the input
 
 
 class Field(NamedTuple):
-    """Positions of the input along each axis that one position of the output sees, and the step to the next field."""
+    """The extent along each axis of the input that affects one output position, and the distance to the next field."""
 
     extent: tuple[int, ...]
     apart: tuple[float, ...]
 
 
 def first_field(shape: Sequence[int]) -> Field | None:
-    """Return the field of an input [batch, positions..., channels]: itself; None if it has no positions."""
+    """Return the field of an input [batch, positions..., channels]: one position; None if it has no positions."""
     axes = len(shape) - 2
     return Field((1,) * axes, (1.0,) * axes) if axes > 0 else None
 
@@ -44,12 +44,12 @@ def field_behind(layer: Layer, inputs: Sequence[Field | None], before: Any, afte
     if any(field.extent == WHOLE for field in known) or isinstance(layer, (MultiHeadAttention, Recurrent,
                                                                            InstanceNorm, GroupNorm)):  # fmt: skip
         return Field(WHOLE, (1.0,) * axes)
-    extent = tuple(max(each) for each in zip(*(field.extent for field in known), strict=True))
+    extent = tuple(max(extents) for extents in zip(*(field.extent for field in known), strict=True))
     apart = known[0].apart
     steps = window_of(layer, axes)
     if steps is None:
         return Field(extent, apart) if tuple(before[1:-1]) == tuple(after[1:-1]) else None
-    if isinstance(layer, (ConvolutionTranspose, Upsample)):  # one output position sees about kernel / stride positions
+    if isinstance(layer, (ConvolutionTranspose, Upsample)):  # an output depends on about kernel / stride positions
         places = [-(-k // s) for k, s in steps]
         return Field(tuple(e + int((p - 1) * a) for e, p, a in zip(extent, places, apart, strict=True)),
                      tuple(a / s for a, (_, s) in zip(apart, steps, strict=True)))  # fmt: skip
@@ -58,7 +58,7 @@ def field_behind(layer: Layer, inputs: Sequence[Field | None], before: Any, afte
 
 
 def window_of(layer: Layer, axes: int) -> list[tuple[int, int]] | None:
-    """Return a window's extent and stride along each axis; None for layers without windows."""
+    """Return the extent and stride of a layer's window along each axis; None for layers without windows."""
     if isinstance(layer, Upsample):
         return [(factor, factor) for factor in each_axis(layer.factor, axes, "factor")]
     if isinstance(layer, (Convolution, ConvolutionTranspose)):
@@ -68,5 +68,7 @@ def window_of(layer: Layer, axes: int) -> list[tuple[int, int]] | None:
         stride = layer.window if layer.stride is None else layer.stride
     else:
         return None
-    each = [each_axis(value, axes, name) for value, name in ((kernel, "kernel"), (stride, "stride"), (dilation, "d"))]
-    return [((k - 1) * d + 1, s) for k, s, d in zip(*each, strict=True)]
+    by_axis = [
+        each_axis(value, axes, name) for value, name in ((kernel, "kernel"), (stride, "stride"), (dilation, "d"))
+    ]
+    return [((k - 1) * d + 1, s) for k, s, d in zip(*by_axis, strict=True)]

@@ -1,4 +1,4 @@
-"""Every node of a network with its arithmetic: shapes, parameters, work, memory, receptive field, initial scale."""
+"""The arithmetic of every node of a network: shapes, parameters, work, memory, receptive field, initial scale."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class NodeFacts:
 
 
 class Inspector:
-    """Examines each node of a prepared run, with its first variables and the outputs of one batch."""
+    """Examines the nodes of a prepared run, given its initial variables and the outputs for one batch."""
 
     def __init__(self, prepared: Prepared, variables: Variables, batch: Mapping[str, Any], outputs: Any) -> None:
         self.prepared, self.variables, self.outputs = prepared, variables, {**batch, **outputs}
@@ -65,7 +65,7 @@ class Inspector:
         self.scales: dict[str, float | None] = {name: rms(column) for name, column in batch.items()}
 
     def node(self, node: Node) -> NodeFacts:
-        """Return the facts of one node; earlier nodes have been examined."""
+        """Return the facts about one node; the nodes before it must have been examined."""
         network, layer = self.prepared.network, node.layer
         params = self.variables.params.get(node.name, {})
         y = self.outputs[node.name]
@@ -78,7 +78,7 @@ class Inspector:
             path=node.name,
             kind=layer.kind,
             entry=network.entry_index(node.name),
-            settings=told(layer),
+            settings=unusual_settings(layer),
             inputs=node.inputs,
             shape=shape_of(y),
             parameters=sum(value.size for value in params.values()),
@@ -88,7 +88,7 @@ class Inspector:
             backward_work=backward,
             parameter_bytes=nbytes(params),
             tape_bytes=tape,
-            optimizer_bytes=held_for(self.moments, node.name),
+            optimizer_bytes=bytes_for(self.moments, node.name),
             receptive_field=field_words(self.fields[node.name]),
             forward=equations.forward if equations else "",
             backward=tuple(equations.backward) if equations else (),
@@ -122,11 +122,11 @@ class Inspector:
         return nbytes(tape), forward // self.rows, max(0, together - forward) // self.rows
 
     def _field(self, node: Node, y: Any) -> Field | None:
-        before = take(self.outputs, node.inputs[0])
-        if isinstance(y, dict) or isinstance(before, dict):
+        x = take(self.outputs, node.inputs[0])
+        if isinstance(y, dict) or isinstance(x, dict):
             return None
         inputs = [self.fields.get(reference.partition(".")[0]) for reference in node.inputs]
-        return field_behind(node.layer, inputs, before.shape, y.shape)
+        return field_behind(node.layer, inputs, x.shape, y.shape)
 
     def _scale(self, node: Node) -> float | None:
         inputs = [self.scales.get(reference.partition(".")[0]) for reference in node.inputs]
@@ -137,26 +137,26 @@ class Inspector:
 
 
 def arithmetic(params: Mapping[str, Any]) -> str:
-    """Return the number of parameters as a sum: `64*32 + 32 = 2,080`, the largest first."""
+    """Return the number of parameters as a sum, largest term first: `64*32 + 32 = 2,080`."""
     parts = ["*".join(str(n) for n in value.shape) or "1" for value in sorted(params.values(), key=lambda v: -v.size)]
     total = f"{sum(value.size for value in params.values()):,}"
     text = " + ".join(parts)
     return text if text.replace(",", "") == total.replace(",", "") else f"{text} = {total}"
 
 
-def told(layer: Layer) -> str:
-    """Return the settings of a layer that differ from their defaults, in one line."""
+def unusual_settings(layer: Layer) -> str:
+    """Return the settings of a layer that differ from their defaults, on one line."""
     return ", ".join(f"{name} {_short(value)}" for name, value in dump(layer, filled=False).items())
 
 
 def shape_of(y: Any) -> str:
-    """Return `batch x 8 x 3` for an output; several outputs have their names before them."""
+    """Return the shape of an output as `batch x 8 x 3`; several outputs are preceded by their names."""
     if isinstance(y, dict):
         return ", ".join(f"{part} {shape_of(value)}" for part, value in y.items())
     return " x ".join(["batch", *map(str, y.shape[1:])])
 
 
-def held_for(moments: Any, node: str) -> int:
+def bytes_for(moments: Any, node: str) -> int:
     """Return the bytes that the optimizer keeps for one node."""
     leaves = jax.tree_util.tree_leaves_with_path(moments)
     arrays = [leaf for path, leaf in leaves if any(getattr(key, "key", None) == node for key in path)]
@@ -164,7 +164,7 @@ def held_for(moments: Any, node: str) -> int:
 
 
 def field_words(field: Field | None) -> str:
-    """Return a receptive field in words."""
+    """Return a receptive field as text."""
     return "" if field is None else " x ".join(map(str, field.extent)) if field.extent else "the whole input"
 
 

@@ -1,4 +1,4 @@
-"""Risks of a run known before its first step, and the lines of the explanation that they concern."""
+"""Risks known before the first step, and the lines of the explanation that they concern."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from retrograd.network.network import Variables
 from retrograd.training.prepare import Prepared
 
 QUICK = ("static", "data")  # stages of the diagnosis that neither train nor probe
-IN_NETWORK = re.compile(r"network\.\d+ \((.+?)\)(/\S+)?")  # a node in a finding: its entry, then its path
+IN_NETWORK = re.compile(r"network\.\d+ \((.+?)\)(/\S+)?")  # a node in the path of a finding: its entry, then its name
 
 
 class Risk(NamedTuple):
-    """A finding beside a node or a setting, by its path; beside neither if the explanation has no such line."""
+    """A finding with the path of its node or setting; without either if the explanation has no such line."""
 
     finding: Finding
     node: str = ""
@@ -30,24 +30,24 @@ class Risk(NamedTuple):
 
     @property
     def place(self) -> str:
-        """The path of the line that it concerns."""
+        """The path of the line that the finding concerns."""
         return self.node or self.setting
 
     def plain(self) -> dict[str, Any]:
-        """Return the finding and its line as plain values for JSON."""
+        """Return the finding and its line as JSON values."""
         return {**self.finding.plain(), "node": self.node or None, "setting": self.setting or None}
 
     def words(self) -> Iterator[str]:
-        """Yield the finding, its evidence, and what may help; the place is omitted beside its own line."""
+        """Yield the finding with its evidence, and what may help; its path is omitted if it has a line."""
         yield str(self.finding._replace(path="") if self.place else self.finding)
         if self.finding.remedies:
             yield f"may help: {', '.join(self.finding.remedies)}"
 
 
 def quick_findings(prepared: Prepared, variables: Variables, loss: float) -> Iterator[Finding]:
-    """Yield the diagnosis's findings from the configuration and the data alone, the gravest first.
+    """Yield the findings of a diagnosis of the configuration and data alone, most severe first.
 
-    `variables` are the first variables and `loss` is the loss of a batch, both computed for the explanation.
+    `variables` are the initial variables and `loss` is the loss of a batch, both computed for the explanation.
     """
     program = Program(prepared.config, prepared.dataset, prepared=prepared)
     program.start.variables, program.start.loss = variables, loss
@@ -56,22 +56,22 @@ def quick_findings(prepared: Prepared, variables: Variables, loss: float) -> Ite
 
 
 def beside(findings: Iterable[Finding], nodes: Collection[str], settings: Sequence[str]) -> Iterator[Risk]:
-    """Yield findings with the lines that they concern, from the paths of all nodes and settings."""
+    """Yield findings with the lines that they concern, given the paths of all nodes and settings."""
     for finding in findings:
-        inside = IN_NETWORK.fullmatch(finding.path)
-        node = _above(inside[1] if inside else finding.path, "/", nodes)
+        match = IN_NETWORK.fullmatch(finding.path)
+        node = _above(match[1] if match else finding.path, "/", nodes)
         yield Risk(finding, node, "" if node else _setting(finding.path, settings))
 
 
 def _above(path: str, separator: str, known: Collection[str]) -> str:
-    """Return the longest known beginning of a path, or an empty text."""
+    """Return the longest known prefix of a path; empty if there is none."""
     while path and path not in known:
         path = path.rpartition(separator)[0]
     return path
 
 
 def _setting(path: str, settings: Sequence[str]) -> str:
-    """Return the setting of a path, which may omit the entry's name: `optimizer.learning_rate`."""
+    """Return the setting for a path, which may omit the name of an entry: `optimizer.learning_rate`."""
     steps = path.split(".")
     chosen = (setting for setting in settings if _means(steps, setting.split(".")))
     return path if path in settings else next(chosen, "") or _above(path, ".", settings)

@@ -1,4 +1,4 @@
-"""The scale of signals before the first step, predicted from the initialiser layer by layer."""
+"""The scale of signals before the first step, predicted layer by layer from the initial weights."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from retrograd.network.layers import Add, Dense, Dropout, Flatten, Identity, Lea
 from retrograd.network.layers.convolution.convolution import Convolution
 from retrograd.network.layers.normalisation.normalisation import Normalisation
 
-POINTS = 64  # of the quadrature
+POINTS = 64  # quadrature points
 
 
 @singledispatch
 def predicted(layer: Layer, params: Params, inputs: Sequence[float]) -> float | None:
-    """Return the root mean square of the output for inputs with these; None if no rule is known."""
+    """Return the root mean square of the output, given those of the inputs; None if no rule is known."""
     return None
 
 
@@ -36,8 +36,8 @@ def _weighted(layer: Layer, params: Params, inputs: Sequence[float]) -> float | 
 
 
 @predicted.register(Activation)
-def _bent(layer: Activation, params: Params, inputs: Sequence[float]) -> float | None:
-    """E[f(z)²] for a Gaussian z, by quadrature; not for layers that read more than one element."""
+def _activated(layer: Activation, params: Params, inputs: Sequence[float]) -> float | None:
+    """E[f(z)²] for a Gaussian z, by quadrature; only for elementwise activations."""
     if params or not layer.by_element:
         return None
     points, weights = np.polynomial.hermite_e.hermegauss(POINTS)
@@ -48,27 +48,27 @@ def _bent(layer: Activation, params: Params, inputs: Sequence[float]) -> float |
 
 @predicted.register(Normalisation)
 def _normalised(layer: Normalisation, params: Params, inputs: Sequence[float]) -> float | None:
-    """Every value is divided by the deviation: rms(y) is the rms of the scale parameter."""
+    """Every value is divided by the deviation, so rms(y) is the rms of the scale parameter."""
     return float(np.sqrt(np.mean(np.square(params["scale"])))) if "scale" in params else 1.0
 
 
 @predicted.register(Add)
 def _summed(layer: Add, params: Params, inputs: Sequence[float]) -> float | None:
-    """Independent signals: their mean squares add up."""
+    """The mean squares of independent signals add up."""
     return math.sqrt(sum(rms**2 for rms in inputs))
 
 
 @predicted.register(Dropout)
 def _dropped(layer: Dropout, params: Params, inputs: Sequence[float]) -> float | None:
-    """Kept values are divided by the share that is kept."""
+    """The values that are not dropped are divided by their share."""
     return inputs[0] / math.sqrt(1 - layer.rate) if type(layer) is Dropout and layer.rate < 1 else None
 
 
 @predicted.register(Flatten)
 @predicted.register(Identity)
 @predicted.register(Reshape)
-def _kept(layer: Layer, params: Params, inputs: Sequence[float]) -> float | None:
-    """The same values."""
+def _unchanged(layer: Layer, params: Params, inputs: Sequence[float]) -> float | None:
+    """The values do not change."""
     return inputs[0]
 
 

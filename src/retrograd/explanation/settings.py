@@ -1,4 +1,4 @@
-"""Every setting of a configuration in words, with its value and the value's origin."""
+"""Every setting of a configuration in words, with its value and where the value comes from."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from retrograd.network.losses.loss import Loss
 from retrograd.network.scope import Entry
 from retrograd.training.config.config import RunConfig
 
-IN_DETAIL = "as follows"  # the value of a setting that holds settings
-NEUTRAL = ("none", "false", "0", "0.0", "1", "1.0")  # values that change nothing
+IN_DETAIL = "as follows"  # shown as the value of nested settings
+NEUTRAL = ("none", "false", "0", "0.0", "1", "1.0")  # values without an effect
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class SettingFacts:
     more: str
     less: str
     why: str
-    home: str  # the class and field that the words describe
+    home: str  # the class and field that the texts describe
 
     @property
     def is_default(self) -> bool:
@@ -45,40 +45,40 @@ class SettingFacts:
         """
         if self.value == IN_DETAIL:
             return False
-        turned = self.value not in NEUTRAL and bool(self.more or self.less)
-        return not self.is_default or (turned and (not self.path.startswith("data.") or ".split." in self.path))
+        is_tunable = self.value not in NEUTRAL and bool(self.more or self.less)
+        return not self.is_default or (is_tunable and (not self.path.startswith("data.") or ".split." in self.path))
 
 
 class Reader:
-    """Walks a filled configuration beside its document and the configuration before it was filled."""
+    """Walks a filled configuration alongside its document and the configuration as written."""
 
     def __init__(
         self, filled: RunConfig, written: RunConfig, document: Document | None, reasons: Mapping[str, str] | None = None
     ) -> None:
-        self.filled, self.given, self.document, self.reasons = filled, written, document, dict(reasons or {})
+        self.filled, self.written, self.document, self.reasons = filled, written, document, dict(reasons or {})
 
     def settings(self) -> Iterator[SettingFacts]:
         """Yield every setting, in the order of the configuration."""
-        yield from self._of(self.filled, self.given, "")
+        yield from self._of(self.filled, self.written, "")
 
     def _of(self, settings: Settings, written: Any, path: str) -> Iterator[SettingFacts]:
         for i, field in enumerate(fields(type(settings))):
             inner = f"{path}.{field.name}" if path else field.name
-            value, before = getattr(settings, field.name), getattr(written, field.name, MISSING)
+            value, old = getattr(settings, field.name), getattr(written, field.name, MISSING)
             words = field.words
-            default = field.default is not MISSING and before == field.default
+            default = field.default is not MISSING and old == field.default
             origin = self._origin(inner, path if i == 0 else "", default)
             home = f"{type(settings).__name__}.{field.name}"
-            if value != before and before is not MISSING:  # filled in
+            if value != old and old is not MISSING:  # filled in
                 by_data = field.annotation in FROM_DATA or isinstance(value, Loss)
-                origin = f"{origin}: {before}, from the data" if isinstance(before, str) else (
+                origin = f"{origin}: {old}, from the data" if isinstance(old, str) else (
                     "from the data" if by_data else "chosen"
                 )  # fmt: skip
             yield self._fact(inner, value, origin, words, home)
-            yield from self._inside(value, before, inner, field.annotation)
+            yield from self._inside(value, old, inner, field.annotation)
 
     def _inside(self, value: Any, written: Any, path: str, annotation: Any) -> Iterator[SettingFacts]:
-        """Yield the settings inside a value: nested settings, a registry's entry, or a list of entries."""
+        """Yield the settings inside a value: nested settings, an entry of a registry, or a list of entries."""
         if isinstance(value, Settings):
             marks = unwrap(annotation)[1]
             named = any(isinstance(mark, Registered) for mark in marks)
@@ -106,16 +106,16 @@ class Reader:
             yield from self._inside(entry, old, path, None)
 
     def _origin(self, path: str, shorthand: str, default: bool) -> str:
-        """Return the origin of a value; `shorthand` is the path above, if a plain value may stand there."""
+        """Return the origin of a value; `shorthand` is the parent path, if it may have the plain value instead."""
         document = self.document
         if document is None:
-            return "default" if default else "given"
+            return "default" if default else "set"
         for place in (path, shorthand):
             if place and _alone(document.values, place, place == shorthand != path):
                 if any(f"{place}.".startswith(f"{changed}.") for changed in document.changed):
-                    return "given by --set"
+                    return "set by --set"
                 line = document.lines.get(place) or document.lines.get(shorthand)
-                return f"line {line}" if line else "given"
+                return f"line {line}" if line else "set"
         return "default"
 
     def _fact(self, path: str, value: Any, origin: str, words: Words, home: str) -> SettingFacts:
@@ -128,7 +128,7 @@ class Reader:
 
 
 def _alone(values: Any, path: str, scalar: bool) -> bool:
-    """Return whether a document has this path (with `shorthand`: with a value other than a mapping of settings)."""
+    """Return whether a document has this path; if `scalar`, with a value other than a mapping of settings."""
     *_, last = keys = path.split(".")
     for key in keys:
         if isinstance(values, list) and key.isdigit() and int(key) < len(values):
@@ -143,18 +143,18 @@ def _alone(values: Any, path: str, scalar: bool) -> bool:
 
 
 def reason(label: str, why: str) -> str:
-    """Return the reason for a value: `default: as in PyTorch`, or `default 0: none` if the value is shown elsewhere."""
+    """Return the reason for a value: `default: as in PyTorch`, or `default 0: none` if it begins with the value."""
     value, colon, _ = why.partition(": ")
     return f"{label} {why}" if colon and " " not in value else f"{label}: {why}"
 
 
 def name_of(settings: Any) -> str:
-    """Return the registered name of settings."""
+    """Return the registered name of settings, or the name of their class."""
     return str(getattr(type(settings), "registered_name", type(settings).__name__))
 
 
 def in_short(value: Any) -> str:
-    """Return a value for one line: the name of settings, the number of entries."""
+    """Return a value as short text: the name for settings, the number for entries."""
     if value is None:
         return "none"
     if isinstance(value, bool):

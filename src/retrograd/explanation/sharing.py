@@ -1,4 +1,4 @@
-"""What several devices share: the bytes that each of them has, and those that travel in a step."""
+"""How training is spread over devices: the bytes that each of them stores, and those it transfers per step."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from retrograd.network.network import Variables
 from retrograd.training.prepare import Prepared, nbytes
 from retrograd.update.step import TrainState
 
-USUAL = (2, 8, 64)  # devices, where the configuration does not say how many
+USUAL = (2, 8, 64)  # numbers of devices shown if the configuration leaves it open
 
 
 @dataclass(frozen=True)
 class Sharing:
-    """What each of some devices holds, and what it sends (and receives) in a step, in bytes.
+    """What each device stores, and what it sends (and receives) per step, in bytes.
 
-    A gradient of n bytes that D devices add up takes 2 n (D-1)/D. Of a parameter that is cut, n (D-1)/D each: it is
-    gathered forward and backward, and its gradient is added up into slices.
+    An all-reduce of a gradient of n bytes over D devices takes 2 n (D-1)/D. A sharded parameter takes 3 n (D-1)/D: it
+    is gathered for the forward and the backward pass, and its gradient is reduce-scattered.
     """
 
     devices: int
     parameter_bytes: int
     optimizer_bytes: int
     wire_bytes: int
-    cut: int  # how many parameters, counted by number
+    cut: int  # number of sharded parameters (scalars)
     parameters: int
 
 
 def sharing_of(prepared: Prepared, variables: Variables) -> tuple[Sharing, ...]:
-    """Return what devices would share, for each number of them that the configuration leaves open."""
+    """Return the costs for each number of devices that the configuration allows; empty without `distributed`."""
     settings = prepared.config.distributed
     if settings is None:
         return ()
@@ -44,15 +44,15 @@ def sharing_of(prepared: Prepared, variables: Variables) -> tuple[Sharing, ...]:
 
 
 def _extents(settings: Distributed) -> Iterator[tuple[int, int]]:
-    """Yield the extents of the mesh, along data and model."""
+    """Yield the extents of the mesh along data and model."""
     data, model = settings.mesh.data, settings.mesh.model
     if data != -1 and model != -1:
         yield data, model
         return
-    known = max(data, model)  # the other one takes all that are left
+    known = max(data, model)  # the other axis gets the remaining devices
     for devices in USUAL if settings.processes == "auto" else (int(settings.processes),):
-        there = max(devices // known, 1)
-        yield (there, model) if data == -1 else (data, there)
+        extent = max(devices // known, 1)
+        yield (extent, model) if data == -1 else (data, extent)
 
 
 def _sharing(settings: Distributed, state: TrainState, data: int, model: int) -> Sharing:
@@ -63,7 +63,7 @@ def _sharing(settings: Distributed, state: TrainState, data: int, model: int) ->
             continue
         axes = axes_of(settings.shard, extents, path, leaf.shape)
         slice_bytes = nbytes(leaf) // _parts(axes, extents)
-        gathered = slice_bytes * (data if DATA in axes else 1)  # along data it is gathered again
+        gathered = slice_bytes * (data if DATA in axes else 1)  # gathered again along data
         parameter_bytes, parameters = parameter_bytes + slice_bytes, parameters + math.prod(leaf.shape)
         cut += math.prod(leaf.shape) if any(axes) else 0
         wire += (3 if DATA in axes else 2) * gathered * (data - 1) // data

@@ -1,4 +1,4 @@
-"""An explanation as text of 80 columns."""
+"""An explanation as text with 80 columns."""
 
 from __future__ import annotations
 
@@ -14,73 +14,73 @@ from retrograd.present.numbers import count, duration, size
 from retrograd.present.text import wrapped
 
 
-def as_text(made: RunFacts, every: bool = False) -> str:
-    """Return all parts, one below the other, with `every` setting or only those that matter."""
-    parts = (heading(made), risks(made), network(made), settings(made, every), totals(made))
+def as_text(run: RunFacts, every: bool = False) -> str:
+    """Return an explanation as text, with `every` setting or only those that matter."""
+    parts = (heading(run), risks(run), network(run), settings(run, every), totals(run))
     return "\n".join(line for part in parts for line in part)
 
 
-def heading(made: RunFacts) -> Iterator[str]:
+def heading(run: RunFacts) -> Iterator[str]:
     """Yield the task, the data and the columns."""
-    rows = ", ".join(f"{count:,} {part}" for part, count in made.rows.items())
-    yield from wrapped(f"{made.name}: {made.task}; rows: {rows}")
-    for note in made.notes:
+    rows = ", ".join(f"{count:,} {part}" for part, count in run.rows.items())
+    yield from wrapped(f"{run.name}: {run.task}; rows: {rows}")
+    for note in run.notes:
         yield from wrapped(note, "  ")
     yield ""
 
 
-def risks(made: RunFacts) -> Iterator[str]:
-    """Yield the risks; those that concern no line below are shown in full."""
-    places, elsewhere = made.risks_by_place(), made.at()
+def risks(run: RunFacts) -> Iterator[str]:
+    """Yield the risks; those without a line below are shown in full."""
+    places, elsewhere = run.risks_by_place(), run.at()
     if places:
-        yield "LOOKS RISKY  (the reason is beside each line)"
+        yield "LOOKS RISKY  (the reasons are given below)"
     for place, risky in places.items():
         yield from wrapped(f"! {place}: {', '.join(risk.finding.name for risk in risky)}", "  ")
-    yield from told(elsewhere)
+    yield from in_full(elsewhere)
     if places or elsewhere:
         yield ""
 
 
 def mark(risky: Iterable[Risk]) -> str:
-    """Return the mark before a line with findings graver than notes."""
+    """Return the mark for a line with findings more severe than notes."""
     return "! " if any(not risk.is_note for risk in risky) else ""
 
 
-def told(risky: Iterable[Risk], indent: str = "  ") -> Iterator[str]:
+def in_full(risky: Iterable[Risk], indent: str = "  ") -> Iterator[str]:
     """Yield findings in full."""
     for risk in risky:
-        for i, words in enumerate(risk.words()):
-            yield from wrapped(f"{risk.finding.severity if i == 0 else '':<11}{words}", indent, len(indent) + 11)
+        for i, text in enumerate(risk.words()):
+            yield from wrapped(f"{risk.finding.severity if i == 0 else '':<11}{text}", indent, len(indent) + 11)
 
 
-def network(made: RunFacts) -> Iterator[str]:
-    """Yield a paragraph for each node and each loss; equations appear once for each kind."""
+def network(run: RunFacts) -> Iterator[str]:
+    """Yield a paragraph for each node and loss; equations appear once per kind."""
     seen: set[str] = set()
     yield "NETWORK  (work in multiply-adds per example, memory per batch)"
-    for node in made.nodes:
-        risky = made.at(node=node.path)
+    for node in run.nodes:
+        risky = run.at(node=node.path)
         settings = f", {node.settings}" if node.settings else ""
         frozen_names = ", ".join(sorted(node.frozen_parameters))
         frozen = ", frozen" if node.frozen else f", {frozen_names} frozen" if frozen_names else ""
         yield ""
         yield from wrapped(f"{mark(risky)}{node.path}: {node.kind}{settings}{frozen}; reads {', '.join(node.inputs)}")
-        yield from told(risky)
+        yield from in_full(risky)
         for label, text in node_rows(node):
             yield from wrapped(f"{label:<11}{text}", "  ", 13)
         if node.kind not in seen:
             seen.add(node.kind)
             yield from equations(node)
-    for loss in made.losses:
+    for loss in run.losses:
         yield ""
         yield from wrapped(f"{loss.name}: {loss.kind} of {', '.join(loss.inputs)}, weight {loss.weight:g}")
         yield from equations(loss)
     yield ""
-    yield from wrapped(f"update     {made.update}", "", 11)
+    yield from wrapped(f"update     {run.update}", "", 11)
     yield ""
 
 
 def node_rows(node: Any) -> Iterator[tuple[str, str]]:
-    """Yield the labels and texts about one node."""
+    """Yield pairs of label and text about one node."""
     yield "output", node.shape
     if node.parameters:
         yield "parameters", node.arithmetic
@@ -92,7 +92,7 @@ def node_rows(node: Any) -> Iterator[tuple[str, str]]:
     if node.receptive_field:
         yield "sees", f"{node.receptive_field} of the input"
     if node.measured_scale is not None:
-        prediction = "no rule predicts it" if node.predicted_scale is None else f"predicted {node.predicted_scale:.3g}"
+        prediction = "no prediction" if node.predicted_scale is None else f"predicted {node.predicted_scale:.3g}"
         yield "scale", f"{prediction}, measured {node.measured_scale:.3g} (root mean square at the start)"
 
 
@@ -106,27 +106,27 @@ def equations(facts: Any) -> Iterator[str]:
         yield from wrapped(f"{'backward':<11}derived by {facts.derivation}", "  ", 13)
 
 
-def settings(made: RunFacts, every: bool) -> Iterator[str]:
-    """Yield the settings; the words for a setting follow its first appearance."""
+def settings(run: RunFacts, every: bool) -> Iterator[str]:
+    """Yield the settings; the explanation of a setting follows its first appearance."""
     seen: set[str] = set()
-    shown = [fact for fact in made.settings if every or made.matters(fact)]
+    shown = [fact for fact in run.settings if every or run.matters(fact)]
     yield "SETTINGS"
     for fact in shown:
-        risky = made.at(setting=fact.path)
+        risky = run.at(setting=fact.path)
         yield from wrapped(f"{mark(risky)}{fact.path} = {fact.value}   ({fact.origin})")
-        yield from told(risky, "    ")
+        yield from in_full(risky, "    ")
         if fact.home in seen:
             continue
         seen.add(fact.home)
         for line in setting_lines(fact):
             yield from wrapped(line, "    ")
-    if len(shown) < len(made.settings):
-        yield f"{len(made.settings) - len(shown)} more settings have their defaults; --all shows them"
+    if len(shown) < len(run.settings):
+        yield f"{len(run.settings) - len(shown)} more settings have their defaults; --all shows them"
     yield ""
 
 
 def setting_lines(fact: Any) -> Iterator[str]:
-    """Yield a setting in words."""
+    """Yield the explanation of a setting."""
     if fact.what:
         yield fact.what
     if fact.why:
@@ -136,9 +136,9 @@ def setting_lines(fact: Any) -> Iterator[str]:
         yield ". ".join(sides)
 
 
-def totals(made: RunFacts) -> Iterator[str]:
-    """Yield the totals."""
-    t = made.totals
+def totals(run: RunFacts) -> Iterator[str]:
+    """Yield the totals of the run."""
+    t = run.totals
     frozen = f", {t.parameters - t.trained:,} of them frozen" if t.trained < t.parameters else ""
     yield "TOTALS"
     rows = [("parameters", f"{t.parameters:,}{frozen}")]
@@ -147,33 +147,33 @@ def totals(made: RunFacts) -> Iterator[str]:
     rows += [("memory", memory_words(t)), ("step", f"{t.batch_size:,} rows, {t.steps_per_epoch:,} steps per epoch")]
     if t.seconds_per_step is not None:
         rows += [("time", f"{time_words(t)} (measured)")]
-    rows += [(f"{s.devices} devices", sharing_words(s)) for s in made.sharing]
+    rows += [(f"{s.devices} devices", sharing_words(s)) for s in run.sharing]
     for label, text in rows:
         yield from wrapped(f"{label:<11}{text}", "  ", 13)
 
 
 def sharing_words(s: Sharing) -> str:
-    """Return what each of several devices holds, and what travels."""
-    cut = f"; {s.cut / s.parameters:.0%} of the parameters are cut" if s.cut else ""
+    """Return what each of several devices stores and transfers."""
+    sharded = f"; {s.cut / s.parameters:.0%} of the parameters are sharded" if s.cut else ""
     state = f"parameters {size(s.parameter_bytes)}, optimizer {size(s.optimizer_bytes)} each"
-    return f"{state}, {size(s.wire_bytes)} on the wire a step{cut}"
+    return f"{state}, {size(s.wire_bytes)} of traffic per step{sharded}"
 
 
 def time_words(t: Totals) -> str:
-    """Return the time of a step, an epoch and the run."""
+    """Return the time per step, per epoch and for the run."""
     step, epoch = t.seconds_per_step or 0.0, t.seconds_per_epoch or 0.0
-    many = f", {t.together} in one dispatch" if t.together > 1 else ""
+    dispatch = f", {t.together} per dispatch" if t.together > 1 else ""
     run = f"{t.epochs:,} epochs take at most {duration(t.epochs * epoch)}, without validation"
-    return f"{duration(step)} per step{many}, {duration(epoch)} per epoch, {run}"
+    return f"{duration(step)} per step{dispatch}, {duration(epoch)} per epoch, {run}"
 
 
 def memory_words(t: Totals) -> str:
-    """Return the memory of a step and the memory available."""
+    """Return the memory of a step, and the memory available."""
     working = f"working memory {size(t.temporary_bytes)}" if t.temporary_bytes is not None else (
         f"tapes {size(t.tape_bytes)}, outputs and deltas {size(2 * t.output_bytes)}"
     )  # fmt: skip
     arrays = (
         f"parameters and gradients {size(t.parameter_bytes + t.gradient_bytes)}, optimizer {size(t.optimizer_bytes)}"
     )
-    there = "" if t.available_bytes is None else f"; {size(t.available_bytes)} are available"
-    return f"{size(t.step_bytes)} for a step: {arrays}, {working}{there}"
+    available = "" if t.available_bytes is None else f"; {size(t.available_bytes)} are available"
+    return f"{size(t.step_bytes)} per step: {arrays}, {working}{available}"

@@ -1,4 +1,4 @@
-"""The whole run in figures: parameters, memory of a step and of the machine, and the measured time of an epoch."""
+"""The whole run in figures: parameters, memory per step and available memory, and the measured time per epoch."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from retrograd.network.precision import computing_in
 from retrograd.training.prepare import Prepared, nbytes
 from retrograd.update.step import Stepper
 
-MEASURED = 5  # dispatches; the median counts
+MEASURED = 5  # dispatches, of which the median is reported
 
 
 @dataclass(frozen=True)
 class Totals:
     """Sums over the nodes, in bytes, multiply-adds and seconds. `step_bytes` is the peak memory of a step.
 
-    `temporary_bytes` is what the compiled step allocates beside its arguments, as the compiler reports it.
+    `temporary_bytes` is what the compiled step allocates in addition to its arguments, as reported by the compiler.
     """
 
     parameters: int
@@ -50,14 +50,14 @@ class Totals:
 
     @property
     def seconds_per_epoch(self) -> float | None:
-        """The time of an epoch's steps, without scoring the validation part."""
+        """The time for the steps of an epoch, without scoring the validation part."""
         return None if self.seconds_per_step is None else self.seconds_per_step * self.steps_per_epoch
 
 
 def totals_of(
     prepared: Prepared, nodes: Sequence[NodeFacts], variables: Variables, outputs: Any, measure: bool = True
 ) -> Totals:
-    """Return the sums; by default a step is compiled and timed."""
+    """Compute the totals; a step is compiled and timed unless `measure` is false."""
     rows = prepared.dataset.rows["train"]
     seconds, temporary, together = _measured(prepared, variables) if measure else (None, None, 1)
     parameters, optimizer = nbytes(variables.params), sum(node.optimizer_bytes for node in nodes)
@@ -86,7 +86,7 @@ def totals_of(
 
 
 def _measured(prepared: Prepared, variables: Variables) -> tuple[float, int | None, int]:
-    """Return the seconds of one training step, the compiled step's temporary bytes, and the steps per dispatch."""
+    """Return the seconds per training step, the temporary bytes of the compiled step, and the steps per dispatch."""
     training = prepared.config.training
     columns: Mapping[str, Any] = prepared.dataset.train
     with computing_in(training.precision), kernels(training.native_kernels):
@@ -107,7 +107,7 @@ def _timed(
     order = np.resize(np.arange(rows, dtype=np.int32), (together, rows))
     device = {name: jax.device_put(column) for name, column in columns.items()}
     seconds = []
-    for _ in range(MEASURED + 1):  # the first one warms up
+    for _ in range(MEASURED + 1):  # the first is a warm-up
         begin = time.perf_counter()
         train, _ = stepper.many(train, device, order) if together > 1 else single(train, batch)
         jax.block_until_ready(train.params)

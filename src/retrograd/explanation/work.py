@@ -14,12 +14,12 @@ PRODUCTS = ("mul", "div", "integer_pow", "square")  # elementwise: one operation
 
 
 def multiply_adds(function: Callable[..., Any], *arguments: Any) -> int:
-    """Return the multiply-adds of a function of arrays or specs: a product and the sum it enters count as one.
+    """Return the multiply-adds of a function of arrays or specs: a product and its addition count as one.
 
-    Matrix products, convolutions and elementwise products count. Sums alone,
-    comparisons and functions such as exp do not count. Nothing is computed.
+    Matrix products, convolutions and elementwise products count; sums alone, comparisons and functions such as exp do
+    not. Nothing is computed.
     """
-    with kernels(False):  # the call of a native kernel would hide its work
+    with kernels(False):  # a call to a native kernel would hide its work
         return _count(jax.make_jaxpr(function)(*arguments).jaxpr)
 
 
@@ -60,7 +60,7 @@ def _convolution(equation: Any) -> int:
 
 
 def _inner(params: Any) -> Iterator[Any]:
-    """Yield the programs inside an operation (a call, a loop)."""
+    """Yield the programs nested in an operation, such as a call or a loop."""
     for value in params.values():
         for item in value if isinstance(value, (tuple, list)) else (value,):
             if hasattr(item, "eqns"):

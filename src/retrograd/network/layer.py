@@ -24,7 +24,7 @@ Params = dict[str, Array]
 State = dict[str, Array]
 Output = Any  # an array, or a dict of arrays for a layer with several outputs
 
-layers: Registry[Layer] = Registry("layer", own="one of your own needs --layers FILE.py")
+layers: Registry[Layer] = Registry("layer", own="load your own with --layers FILE.py")
 
 Units = Annotated[
     PositiveInt | Literal["classes", "targets", "features"],

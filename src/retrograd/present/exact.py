@@ -1,4 +1,4 @@
-"""Numbers as written in a calculation: rounded to the requested decimals, or with fewer where those are exact."""
+"""Numbers as written in a calculation: rounded to the requested decimals, or with fewer if those are exact."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ ROUND_OFF = 8  # units in the last place by which a sum of short decimals may mi
 
 @dataclass(frozen=True)
 class Figures:
-    """A format for numbers: -1.2 where that is exact, 0.5250 where it is rounded, 2.5e-07 where it is tiny."""
+    """A number format: -1.2 if that is exact, 0.5250 if it is rounded, 2.5e-07 if it is tiny."""
 
     decimals: int = 4
     eps: float = float(np.finfo(np.float64).eps)
 
     def number(self, value: Any) -> str:
-        """Return a number: short if fewer decimals are exact, else rounded."""
+        """Format a number: with fewer decimals if those are exact, else rounded."""
         if isinstance(value, (bool, np.bool_)):
             return "true" if value else "false"
         if isinstance(value, (int, np.integer)):
@@ -43,21 +43,21 @@ class Figures:
         return next(exact, f"{x:.{most}e}")
 
     def factor(self, value: Any) -> str:
-        """Return a number to follow a multiplication sign: a negative one in brackets."""
+        """Format a number after a multiplication sign: negative numbers in brackets."""
         text = self.number(value)
         return f"({text})" if text.startswith("-") else text
 
     def minus(self, a: Any, b: Any) -> str:
-        """Return `a - b`."""
+        """Format the difference `a - b`."""
         return f"{self.number(a)} - {self.factor(b)}"
 
     def product(self, values: Sequence[Any]) -> str:
-        """Return numbers multiplied."""
+        """Format a product."""
         first, *others = values
         return "*".join([self.number(first), *map(self.factor, others)])
 
     def sum(self, terms: Iterable[Sequence[Any]]) -> str:
-        """Return a sum of products; a negative single number is subtracted."""
+        """Format a sum of products; a negative term without factors is subtracted."""
         text = ""
         for values in terms:
             if not text:

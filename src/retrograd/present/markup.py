@@ -1,4 +1,4 @@
-"""HTML elements in which all text is escaped."""
+"""HTML elements, with all text escaped."""
 
 from __future__ import annotations
 
@@ -6,46 +6,46 @@ import html
 from collections.abc import Sequence
 
 VOID = {"br", "hr", "img", "input", "link", "meta"}
-MOST_CHARACTERS = 600  # of one text from a run; text from outside may have any length
+MOST_CHARACTERS = 600  # per text; text from outside may have any length
 
 
 class Markup(str):
-    """Text that is markup already, and is not escaped again."""
+    """Text that is already markup, and is not escaped again."""
 
     __slots__ = ()
 
 
 def element(name: str, /, *children: str, **attributes: str | int | None) -> Markup:
-    """Return an element. Text among its children is escaped; `class_`, `data_at` become `class`, `data-at`.
+    """Return an element. Text children are escaped; `class_` and `data_at` become `class` and `data-at`.
 
-    An attribute with the value None is omitted; one that is markup is not escaped.
+    An attribute whose value is None is omitted; one that is markup is not escaped.
     """
-    written = "".join(
+    pairs = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{value if isinstance(value, Markup) else escaped(str(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
-    return Markup(f"<{name}{written}>{joined(children)}</{name}>")
+    return Markup(f"<{name}{pairs}>{joined(children)}</{name}>")
 
 
 def void(name: str, /, **attributes: str | int | None) -> Markup:
-    """Return an HTML element without content or end tag; an SVG element would swallow what follows."""
+    """Return an HTML void element, without content or end tag; an SVG element written so would swallow what follows."""
     assert name in VOID, name
     return Markup(element(name, **attributes).removesuffix(f"</{name}>"))
 
 
 def joined(children: Sequence[str]) -> Markup:
-    """Return the concatenated children as markup."""
+    """Concatenate children into markup."""
     return Markup("".join(child if isinstance(child, Markup) else escaped(child) for child in children))
 
 
 def escaped(text: str) -> Markup:
-    """Return a text escaped for HTML, without control characters, and cut if it is very long."""
+    """Escape a text for HTML, replace control characters, and truncate it if it is very long."""
     return whole(text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} ... ({len(text):,} characters)")
 
 
 def whole(text: str) -> Markup:
-    """Return the escaped text in full, however long it is."""
+    """Escape a text in full, however long it is."""
     return Markup(html.escape("".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)))
 
 

@@ -7,13 +7,13 @@ import re
 from collections.abc import Sequence
 
 DIGITS = 5
-SMALLEST, LARGEST = 1e-3, 1e7  # beyond these a number is written with a power of ten
+SMALLEST, LARGEST = 1e-3, 1e7  # outside this range, numbers are written with a power of ten
 THOUSANDS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 BINARY = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
 def number(value: float | None, digits: int = DIGITS) -> str:
-    """Return a number for a sentence: 0.31416, 31,416, 3.1416e-7; `-` for None."""
+    """Format a number for a sentence: 0.31416, 31,416, 3.1416e-7; `-` for None."""
     if value is None:
         return "-"
     if isinstance(value, int):
@@ -27,7 +27,7 @@ def number(value: float | None, digits: int = DIGITS) -> str:
 
 
 def aligned(values: Sequence[float | None]) -> list[str]:
-    """Return the numbers of a row or column, all with the decimals that suit the largest; `-` for None.
+    """Format a row or column of numbers, all with the decimals that suit the largest; `-` for None.
 
     A number that would round to 0 is written with a power of ten.
     """
@@ -42,27 +42,27 @@ def aligned(values: Sequence[float | None]) -> list[str]:
 
 
 def alone(value: float | None) -> str:
-    """Return one number as `aligned` writes it: with four decimals, or fewer if it is large."""
+    """Format a single number as `aligned` does: with four decimals, or fewer if it is large."""
     return aligned([value])[0]
 
 
 def brief(value: float, digits: int = 4) -> float | str:
-    """Return a number with few digits for a page's script; NaN and infinities as texts."""
+    """Round a number to a few digits for a page's script; NaN and infinities become strings."""
     return float(f"{value:.{digits}g}") if math.isfinite(value) else str(value)
 
 
 def count(value: float) -> str:
-    """Return a count with at most four digits and a unit."""
+    """Format a count with three digits and a unit prefix: 8.19 k."""
     return next((f"{value / unit:.3g} {name}" for unit, name in THOUSANDS if value >= unit), f"{value:,}")
 
 
 def size(value: float) -> str:
-    """Return bytes with a unit."""
+    """Format a number of bytes with its unit: 32.5 KiB."""
     return next((f"{value / unit:.3g} {name}" for unit, name in BINARY if value >= unit), f"{value:,.0f} B")
 
 
 def duration(seconds: float) -> str:
-    """Return seconds with suitable units: 120 us, 3.5 s, 2 min 5 s, 1 h 20 min."""
+    """Format seconds in suitable units: 120 us, 3.5 s, 2 min 5 s, 1 h 20 min."""
     for limit, unit, name in ((1e-3, 1e-6, "us"), (1, 1e-3, "ms"), (60, 1, "s")):
         if seconds < limit:
             return f"{seconds / unit:.3g} {name}"

@@ -1,4 +1,4 @@
-"""The frame of a self-contained page: no server, no other file, light and dark."""
+"""The frame of a self-contained page: no server, no other files, light and dark."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def page(title: str, style: str, body: str) -> str:
 
 
 def embedded(json: str) -> Markup:
-    """Return JSON for a page's script; no text in it can close the element."""
+    """Return a script element with JSON data; nothing in the data can close the element."""
     return element("script", Markup(json.replace("<", "\\u003c")), type="application/json", id="data")

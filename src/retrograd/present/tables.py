@@ -1,4 +1,4 @@
-"""Tables for a terminal of 80 columns; a Chinese character takes two columns."""
+"""Tables for an 80-column terminal; a Chinese character takes two columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GAP = 2
 
 
 def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
-    """Return a table of metrics (rows) by part (columns)."""
+    """Return a table of scores: a row per metric, a column per part of the data."""
     parts = list(scores)
     metrics = list(dict.fromkeys(name for part in parts for name in scores[part]))
     rows = [["", *parts]]
@@ -22,7 +22,7 @@ def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of cells: the first column aligned left, the others right, the widest cut to fit."""
+    """Lay out rows of cells: the first column aligned left, the others right, the widest truncated to fit."""
     widths = natural_widths(rows)
     while whole_width(widths) > WIDTH:
         widths[widths.index(max(widths))] -= 1
@@ -35,15 +35,15 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def fits(rows: Sequence[Sequence[str]]) -> bool:
-    """Return whether a table fits without cutting a cell."""
+    """Return whether a table fits without truncating any cell."""
     return whole_width(natural_widths(rows)) <= WIDTH
 
 
 def natural_widths(rows: Sequence[Sequence[str]]) -> list[int]:
-    """Return the width of each column with nothing cut."""
+    """Return the width of each column without truncation."""
     return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
 
 
 def whole_width(widths: Sequence[int]) -> int:
-    """Return the width of a table with columns of these widths."""
+    """Return the total width of a table with these column widths."""
     return sum(widths) + GAP * (len(widths) - 1)

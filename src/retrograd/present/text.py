@@ -1,4 +1,4 @@
-"""Text for a terminal of 80 columns."""
+"""Text for an 80-column terminal."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ WIDTH = 80
 
 
 def wrapped(text: str, first: str = "", hang: int | None = None) -> list[str]:
-    """Return the lines of a text after the prefix `first`; further lines begin at column `hang` (2 after the prefix).
+    """Wrap a text after the prefix `first`; further lines are indented by `hang` (default: 2 more than the prefix).
 
-    Paths and numbers stay whole, so that they can be copied.
+    Paths and numbers are never broken, so that they can be copied.
     """
     rest = " " * (len(first) + 2 if hang is None else hang)
     lines = textwrap.wrap(
@@ -22,10 +22,10 @@ def wrapped(text: str, first: str = "", hang: int | None = None) -> list[str]:
 
 
 def filled(text: str, first: str = "", hang: int | None = None) -> str:
-    """Return the same as one text; line breaks in the text are preserved."""
+    """Wrap a text as `wrapped` does and return one string; line breaks in the text are preserved."""
     return "\n".join(line for part in text.splitlines() or [""] for line in wrapped(part, first, hang))
 
 
 def cut(text: str, width: int) -> str:
-    """Return a text in at most `width` columns of a terminal; a longer text is cut and ends in `...`."""
+    """Truncate a text to `width` terminal columns; a truncated text ends in `...`."""
     return text if cell_len(text) <= width else set_cell_size(text, max(width - 3, 0)).rstrip() + "..."[:width]

@@ -1,11 +1,11 @@
-"""The earlier run of a folder, set aside by `--force` until the model of the new run is on disk.
+"""The previous run of a folder, set aside by `--force` until the model of the new run is on disk.
 
-Each file is renamed to `.replaced-NAME`; `.replaced` is created once all of them are. A process can be killed between
-any two of these steps, so what remains must say which run counts:
+Each file is renamed to `.replaced-NAME`; then the marker `.replaced` is created. A process can be killed between any
+two of these steps, so the files that remain must determine which run counts:
 
-    no mark                   the renaming was not complete: the earlier run counts, no file of the new one exists
-    mark, no new model        the earlier run counts: the new one never came to a model
-    mark, and a new model     the new run counts
+    no marker                 the renaming is incomplete: the previous run counts, the new one has no files yet
+    marker, no new model      the previous run counts: the new one never saved a model
+    marker and new model      the new run counts
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from retrograd.record.layout import FILES, MODEL
 from retrograd.record.lock import Lock
 
 MARK = ".replaced"
-ASIDE = f"{MARK}-"  # before the names of the files
+ASIDE = f"{MARK}-"  # prefix of the file names
 
 
 def has_aside(folder: Path) -> bool:
-    """Return whether a folder holds files of a run that was set aside."""
+    """Return whether a folder contains files of a run that was set aside."""
     return any(path.exists() for path in (folder / MARK, *_asides(folder)))
 
 
 def set_aside(folder: Path) -> None:
-    """Rename the files of the run in a folder; the caller holds the folder's lock."""
-    moved = [name for name in FILES if (folder / name).exists()]
-    for name in moved:
+    """Set aside the files of the run in a folder; the caller holds the folder's lock."""
+    names = [name for name in FILES if (folder / name).exists()]
+    for name in names:
         (folder / name).rename(folder / (ASIDE + name))
-    if moved:
+    if names:
         (folder / MARK).touch()
 
 
 def put_back(folder: Path) -> bool:
-    """Rename the files back, in place of those of a newer run; return whether there were any."""
+    """Restore the files that were set aside, replacing those of a newer run; return whether there were any."""
     asides = _asides(folder)
     if (folder / MARK).exists():
         for name in FILES:
@@ -48,14 +48,14 @@ def put_back(folder: Path) -> bool:
 
 
 def forget(folder: Path) -> None:
-    """Delete the run that was set aside, the mark last: until then a reader knows that the new run counts."""
+    """Delete the run that was set aside, and the marker last: until then readers know that the new run counts."""
     for path in _asides(folder):
         remove(path)
     (folder / MARK).unlink(missing_ok=True)
 
 
 def settle(folder: Path) -> None:
-    """Finish what a process that died left undone: put the earlier run back, or forget it if there is a new model.
+    """Finish what a dead process left undone: restore the previous run, or delete it if there is a new model.
 
     The caller holds the folder's lock.
     """
@@ -66,7 +66,7 @@ def settle(folder: Path) -> None:
 
 
 def settle_if_free(folder: Path) -> None:
-    """Do the same before reading, unless a process still writes to the folder or nothing may be changed there."""
+    """Settle a folder before reading it, unless a process still writes to it or it cannot be changed."""
     if not has_aside(folder):
         return
     try:
@@ -75,7 +75,7 @@ def settle_if_free(folder: Path) -> None:
         return
     try:
         settle(folder)
-    except OSError:  # read-only: what is there is read as it is
+    except OSError:  # read-only: read it as it is
         return
     finally:
         lock.release()

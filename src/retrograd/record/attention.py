@@ -1,4 +1,4 @@
-"""Where a network with attention looks: the weights of each head for one row, in `attention.json`."""
+"""What a network attends to: the attention weights of each head for one row, in `attention.json`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_BYTES = 2**24
 
 @dataclass(frozen=True)
 class HeadMaps:
-    """The weights of a node, a byte for each: base64 of [queries, keys] for each head, 255 for the weight `largest`."""
+    """The attention weights of a node: per head, base64 of [queries, keys] bytes, where 255 means `largest`."""
 
     node: str
     queries: int
@@ -24,23 +24,23 @@ class HeadMaps:
 
 @dataclass(frozen=True)
 class Attention:
-    """The maps of the first row of a part."""
+    """The attention maps of the first row of a part of the data."""
 
     part: str
     maps: tuple[HeadMaps, ...]
 
 
 def write_attention(folder: Path, attention: Attention) -> None:
-    """Write the maps into a run's folder.
+    """Write the maps to a run folder.
 
-    Raises:  ResourceError when the disk refuses
+    Raises:  ResourceError if writing fails
     """
     write_checked(folder / ATTENTION, attention)
 
 
 def read_attention(folder: Path) -> Attention | None:
-    """Return a run's maps; None where there are none.
+    """Return a run's maps; None if there are none.
 
-    Raises:  DataError for a file that holds something else
+    Raises:  DataError if the file contains something else
     """
     return read_checked(folder / ATTENTION, Attention, MAX_BYTES)

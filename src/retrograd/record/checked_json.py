@@ -1,4 +1,4 @@
-"""A small JSON file of a run's folder: written whole, read back as the dataclass that it was."""
+"""Small JSON files in a run folder: written atomically, read back as the dataclass that was written."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ T = TypeVar("T")
 def write_checked(path: Path, content: Any) -> None:
     """Write a dataclass or plain values.
 
-    Raises:  ResourceError when the disk refuses
+    Raises:  ResourceError if writing fails
     """
     plain: Mapping[str, Any] = asdict(content) if is_dataclass(content) and not isinstance(content, type) else content
     write_file(path, write_json(plain).encode() + b"\n")
 
 
 def read_checked(path: Path, kind: Callable[..., T], max_bytes: int) -> T | None:
-    """Return what a file holds; None where there is no file.
+    """Return the contents of a file as an object of this kind; None if there is no file.
 
-    Raises:  DataError for a file that is larger or holds something else
+    Raises:  DataError if the file is larger than `max_bytes` or contains something else
     """
     if not path.is_file():
         return None

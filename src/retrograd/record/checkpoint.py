@@ -1,11 +1,11 @@
-"""Checkpoints of a run, in `checkpoints/` of its folder: where it stood at some steps, and in its events.
+"""Checkpoints of a run, in `checkpoints/` of its folder: the training state after some steps.
 
-One file each, named by its step, with a checksum over every byte and replaced as a whole. It counts only together with
-the events that were recorded before it: their number of bytes and their SHA-256 stand in its facts.
+Each is one file, named by its step, with a checksum over every byte, and written atomically. It is valid only together
+with the events recorded before it: its facts contain their size in bytes and their SHA-256.
 
-Of a run whose parameters are cut among devices, each process writes its slices beside it, in a file that the checkpoint
-names by its checksum, as the file's own name does: slices of the same step that another number of processes wrote stay.
-The checkpoint is written last, so that it is whole or not there.
+If the parameters are sharded across devices, each process writes its slices to a separate file. Both the checkpoint and
+the file's name contain the checksum of the slices, so slices of the same step from a different number of processes are
+not overwritten. The checkpoint is written last, so it is either complete or absent.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from retrograd.record.sealed import read_sealed, sealed, write_sealed
 
 CHECKPOINT = Form("retrograd checkpoint", 1, "checkpoint", ("config", "facts"))
 SLICES = Form("retrograd slices", 1, "slices", ("places",))
-PARTS = "parts"  # among the facts: the checksum of each process's slices
+PARTS = "parts"  # the fact that lists the checksum of each process's slices
 MAX_BYTES = 2**40
 NAME = re.compile(r"step-(\d{12})\.safetensors")
 PART = re.compile(r"step-(\d{12})\.part-\d{5}-[0-9a-f]{16}\.safetensors")
@@ -36,7 +36,7 @@ PART = re.compile(r"step-(\d{12})\.part-\d{5}-[0-9a-f]{16}\.safetensors")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run's arrays by name, its configuration, and what else its place needs (see `training/checkpoints.py`)."""
+    """A run's arrays by name, its configuration, and other facts needed to resume (see `training/checkpoints.py`)."""
 
     step: int
     arrays: Mapping[str, np.ndarray]
@@ -45,20 +45,20 @@ class Checkpoint:
 
 
 class Slice(NamedTuple):
-    """A part of an array: the array's shape, from where to where the part lies on each axis, and its numbers."""
+    """A part of an array: the shape of the whole array, the part's start and end on each axis, and its numbers."""
 
     shape: tuple[int, ...]
     place: tuple[tuple[int, int], ...]
     numbers: np.ndarray
 
 
-Slices = Mapping[str, Sequence[Slice]]  # by the array's name
+Slices = Mapping[str, Sequence[Slice]]  # by the name of the array
 
 
 def write_slices(run: Path, step: int, rank: int, slices: Slices) -> str:
-    """Write the slices of one process, and return their checksum, by which a checkpoint of that step names them.
+    """Write the slices of one process; return their checksum, by which the checkpoint of that step refers to them.
 
-    Raises:  ResourceError when the disk refuses
+    Raises:  ResourceError if writing fails
     """
     folder = run / CHECKPOINTS
     make_folder(folder)
@@ -77,9 +77,9 @@ def _part(folder: Path, step: int, rank: int, checksum: str) -> Path:
 
 
 def write_checkpoint(run: Path, checkpoint: Checkpoint, keep: int) -> None:
-    """Write a checkpoint into the folder of a run, then delete all but the newest.
+    """Write a checkpoint to a run folder, then delete all but the newest `keep`.
 
-    Raises:  ResourceError when the disk refuses: the older ones are there then
+    Raises:  ResourceError if writing fails; the older checkpoints are then intact
     """
     folder = run / CHECKPOINTS
     make_folder(folder)
@@ -91,16 +91,16 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint, keep: int) -> None:
 
 
 def checkpoint_paths(run: Path) -> list[Path]:
-    """Return the files of a run's checkpoints, the newest first."""
+    """Return the checkpoint files of a run, newest first."""
     folder = run / CHECKPOINTS
     paths = folder.iterdir() if folder.is_dir() else ()
     return sorted((path for path in paths if NAME.fullmatch(path.name)), reverse=True)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Return the checkpoint in a file.
+    """Read the checkpoint in a file.
 
-    Raises:  UsageError, ModelFileError as for a model file
+    Raises:  UsageError or ModelFileError, as for a model file
     """
     arrays, texts, _ = read_sealed(path, CHECKPOINT, MAX_BYTES)
     whole = _joined(path, texts["facts"].get(PARTS, []))
@@ -108,33 +108,33 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _joined(path: Path, checksums: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the arrays that are made of slices."""
+    """Assemble the arrays that are stored as slices."""
     arrays: dict[str, np.ndarray] = {}
     missing: dict[str, int] = {}
     for rank, expected in enumerate(checksums):
         part = _part(path.parent, _step(path), rank, str(expected))
         if not part.exists():
-            raise ModelFileError("damaged: a file with slices of it is gone", where=str(part))
+            raise ModelFileError("damaged: a file with its slices is missing", where=str(part))
         content = read_sealed(part, SLICES, MAX_BYTES)
         if content.checksum != expected:
-            raise ModelFileError(f"damaged: these are not the slices that {path.name} names", where=str(part))
+            raise ModelFileError(f"damaged: these are not the slices that {path.name} refers to", where=str(part))
         for key, numbers in content.arrays.items():
             name = key.rpartition("#")[0]
             try:
-                about = content.texts["places"][key]
-                array = arrays.setdefault(name, np.empty(about["shape"], numbers.dtype))
-                array[tuple(slice(*ends) for ends in about["place"])] = numbers
+                spec = content.texts["places"][key]
+                array = arrays.setdefault(name, np.empty(spec["shape"], numbers.dtype))
+                array[tuple(slice(*ends) for ends in spec["place"])] = numbers
             except (KeyError, TypeError, ValueError, IndexError, MemoryError) as error:
-                raise ModelFileError(f"damaged: {key} has no place: {error}", where=str(part)) from None
+                raise ModelFileError(f"damaged: {key} has no valid place: {error}", where=str(part)) from None
             missing[name] = missing.get(name, array.size) - numbers.size
     for name, count in missing.items():
         if count:
-            raise ModelFileError(f"damaged: {count:,} numbers of it are in no file", where=f"{path}: {name}")
+            raise ModelFileError(f"damaged: {count:,} of its numbers are missing", where=f"{path}: {name}")
     return arrays
 
 
 def forget_checkpoints(run: Path, *, but: Path | None = None, after: int = -1) -> None:
-    """Delete the checkpoints of a run after a step, all but one; a folder that is empty then as well."""
+    """Delete the checkpoints of a run after a step, except `but`, and their folder if that leaves it empty."""
     for path in checkpoint_paths(run):
         if path != but and _step(path) > after:
             path.unlink(missing_ok=True)
@@ -144,14 +144,14 @@ def forget_checkpoints(run: Path, *, but: Path | None = None, after: int = -1) -
 
 
 def _forget_parts(run: Path, before: float = math.inf) -> None:
-    """Delete slices of steps before one that no checkpoint names; of later ones some may just be written."""
-    kept = {_step(path) for path in checkpoint_paths(run)}
+    """Delete slices of earlier steps without a checkpoint; those of later steps may still be in the making."""
+    steps = {_step(path) for path in checkpoint_paths(run)}
     for path in (run / CHECKPOINTS).glob("step-*.part-*"):
-        matched = PART.fullmatch(path.name)
-        if matched and (step := int(matched[1])) < before and step not in kept:
+        match = PART.fullmatch(path.name)
+        if match and (step := int(match[1])) < before and step not in steps:
             path.unlink(missing_ok=True)
 
 
 def _step(path: Path) -> int:
-    matched = NAME.fullmatch(path.name)
-    return int(matched[1]) if matched else 0
+    match = NAME.fullmatch(path.name)
+    return int(match[1]) if match else 0

@@ -1,8 +1,8 @@
-"""Events: what happens in a run, one line of JSON each, appended as it happens.
+"""Events: what happens in a run, one line of JSON per event, appended as it happens.
 
     {"kind": "epoch", "time": "2031-05-01T09:30:00.000+00:00", "epoch": 1, "step": 50, "loss": 0.31, ...}
 
-NaN and infinities stand in the file as the texts "nan", "inf" and "-inf", which JSON has no numbers for.
+NaN and infinities, which JSON lacks, are written as the strings "nan", "inf" and "-inf".
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def now() -> datetime:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened, and when (filled in where it is written)."""
+    """Something that happened, and when (filled in when it is written)."""
 
     kind: ClassVar[str]
     time: datetime | None = field(default=None, kw_only=True)
@@ -47,10 +47,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Started(Event):
-    """Training begins: all that is needed to repeat it, beside the configuration.
+    """Training starts: everything besides the configuration that is needed to repeat it.
 
-    `number` is larger than that of every run that was in the same folder then; `flags` are settings of JAX from
-    outside that change numbers.
+    `number` is larger than that of every run then in the same folder; `flags` are JAX settings from outside that affect
+    the numbers.
     """
 
     kind = "started"
@@ -64,12 +64,12 @@ class Started(Event):
     number: int = 0
     flags: dict[str, str] = field(default_factory=dict)
     readings: bool = False  # whether the health of the layers is recorded
-    epochs: int = 0  # that are planned, and the steps that they take; 0: not known
-    steps: int = 0
-    process: int = 0  # that trains, and the machine that it runs on
-    host: str = ""
-    parent: str = ""  # folder of the run whose weights this one began with
-    weights_digest: str | None = None  # of the tensors that another program wrote, where training begins with them
+    epochs: int = 0  # planned; 0: unknown
+    steps: int = 0  # planned; 0: unknown
+    process: int = 0  # id of the training process
+    host: str = ""  # machine that it runs on
+    parent: str = ""  # folder of the run whose weights this run started from
+    weights_digest: str | None = None  # digest of the tensors from another program that this run started from
 
     @classmethod
     def here(
@@ -77,7 +77,7 @@ class Started(Event):
         flags: Mapping[str, str] | None = None, readings: bool = False, epochs: int = 0, steps: int = 0,
         parent: str = "", weights_digest: str | None = None,
     ) -> Started:  # fmt: skip
-        """Return the event for this machine and the versions that are installed on it."""
+        """Return the event for this machine and the versions installed on it."""
         return cls(name, task, seed, data_digest, device, platform.platform(), versions(), flags=dict(flags or {}),
                    readings=readings, epochs=epochs, steps=steps, process=os.getpid(), host=platform.node(),
                    parent=parent, weights_digest=weights_digest)  # fmt: skip
@@ -85,9 +85,9 @@ class Started(Event):
 
 @dataclass(frozen=True)
 class Resumed(Event):
-    """Training goes on in another process after an interrupt, a crash or its end: from this step, in this epoch's next.
+    """Training continues in another process after an interrupt, a crash or its end.
 
-    What was recorded after that step was taken back; it is recorded again as it was.
+    `step` and `epoch` are the last ones completed. Events recorded after that step were removed and are recorded again.
     """
 
     kind = "resumed"
@@ -96,15 +96,15 @@ class Resumed(Event):
 
     @property
     def text(self) -> str:
-        """The same in words."""
-        return f"continues after step {self.step:,}, in epoch {self.epoch + 1}" if self.step else "begins again"
+        """The event in words."""
+        return f"continues after step {self.step:,}, in epoch {self.epoch + 1}" if self.step else "starts again"
 
 
 @dataclass(frozen=True)
 class Phase(Event):
-    """What the process does from now on: "compiling", "training" or "finishing" (measuring, writing the model).
+    """What the process does from now on: "compiling", "training" or "finishing" (evaluating, writing the model).
 
-    What comes before, loading the data, is over when there is a folder.
+    Loading the data is no phase: it precedes the run folder.
     """
 
     kind = "phase"
@@ -113,7 +113,7 @@ class Phase(Event):
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """How training goes in the middle of an epoch: steps so far, mean loss and pace of those since it was told last."""
+    """Progress within an epoch: steps so far, and mean loss and speed of the steps since the last such event."""
 
     kind = "progress"
     step: int
@@ -125,7 +125,7 @@ class Progress(Event):
 class Epoch(Event):
     """An epoch has ended. `seconds` count from the start; loss and gradient norm are means over its steps.
 
-    `weights` is the digest of the parameters where they were measured: a replay must come to the same.
+    `weights` is the digest of the parameters at evaluations: a replay must reproduce it.
     """
 
     kind = "epoch"
@@ -149,9 +149,9 @@ class Note(Event):
 
 @dataclass(frozen=True)
 class Intervention(Event):
-    """The guard acted: why, what it did, and the settings that make it permanent.
+    """The guard intervened: why, what it did, and the settings that make it permanent.
 
-    From `step` on the learning rate was multiplied by `rate_factor`, and gradients were clipped to `clip_global_norm`.
+    From `step` on, the learning rate is multiplied by `rate_factor` and gradients are clipped to `clip_global_norm`.
     """
 
     kind = "intervention"
@@ -165,7 +165,7 @@ class Intervention(Event):
 
 @dataclass(frozen=True)
 class Health(Event):
-    """Readings of a step: quantity -> path of a node or parameter -> value."""
+    """Layer health at a step: quantity -> path of a node or parameter -> value."""
 
     kind = "health"
     step: int
@@ -174,7 +174,7 @@ class Health(Event):
 
 @dataclass(frozen=True)
 class Stopped(Event):
-    """Training has ended: why (a word, and a sentence with the numbers), after how much, with which weights (digest).
+    """Training has ended: why (a word, and a sentence with numbers), when, and with which weights (their digest).
 
     `metrics` are those of the weights that were kept.
     """
@@ -191,11 +191,11 @@ class Stopped(Event):
 
     @property
     def may_go_on(self) -> bool:
-        """Whether the run was only interrupted."""
+        """Whether the run was merely interrupted, and can be resumed."""
         return self.reason in INTERRUPTED
 
 
-INTERRUPTED = ("interrupted", "terminated")  # reasons to stop from outside
+INTERRUPTED = ("interrupted", "terminated")  # external reasons for stopping
 KINDS: dict[str, type[Event]] = {
     kind.kind: kind for kind in (Started, Resumed, Phase, Progress, Epoch, Note, Intervention, Health, Stopped)
 }
@@ -203,36 +203,36 @@ KINDS: dict[str, type[Event]] = {
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that numbers depend on."""
-    found = {"python": platform.python_version()}
+    numbers = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            numbers[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:  # used from its source folder
-            found[package] = "not installed"
-    return found
+            numbers[package] = "not installed"
+    return numbers
 
 
 def write_event(event: Event) -> bytes:
-    """Return an event's line."""
+    """Return an event as a line of JSON."""
     values = {entry.name: getattr(event, entry.name) for entry in dataclasses.fields(event)}
     time = event.time.isoformat(timespec="milliseconds") if event.time else None
     line = write_json({"kind": event.kind, **values, "time": time}).encode() + b"\n"
     if len(line) > MAX_LINE_BYTES:
-        raise UsageError(f"an event of {len(line):,} bytes, larger than {MAX_LINE_BYTES:,}")
+        raise UsageError(f"event too large: {len(line):,} bytes, limit {MAX_LINE_BYTES:,}")
     return line
 
 
 def read_events(path: Path, size: int | None = None) -> Iterator[Event]:
-    """Yield the events of a file in order; a last line without its end (a crash, or a line on its way) is left out.
+    """Yield the events of a file in order; an incomplete last line (a crash, or still being written) is ignored.
 
-    `size` is how many bytes are read, of whole lines. Kinds and fields that this version does not know are passed over.
+    Only whole lines within the first `size` bytes are read. Kinds and fields unknown to this version are skipped.
 
-    Raises:  UsageError when there is no such file; DataError with the number of a line that is no event
+    Raises:  UsageError if there is no such file; DataError with the number of a line that is not an event
     """
     with open_regular(path) as stream:
         for number, line in enumerate(_lines(stream), start=1):
             if len(line) > MAX_LINE_BYTES:
-                raise DataError(f"a line longer than {MAX_LINE_BYTES:,} bytes", where=f"{path}:{number}")
+                raise DataError(f"line longer than {MAX_LINE_BYTES:,} bytes", where=f"{path}:{number}")
             if not line.endswith(b"\n") or (size is not None and stream.tell() > size):
                 return
             try:
@@ -244,7 +244,7 @@ def read_events(path: Path, size: int | None = None) -> Iterator[Event]:
 
 
 def beginning(path: Path) -> int:
-    """Return how many bytes the events take that come before training: its start, and notes."""
+    """Return the size in bytes of the events that precede training: its start, and notes."""
     size = 0
     with open_regular(path) as stream, contextlib.suppress(ValueError):
         for line in _lines(stream):
@@ -259,13 +259,13 @@ def _lines(stream: io.BufferedReader) -> Iterator[bytes]:
 
 
 def parse_event(line: bytes) -> Event | None:
-    """Return the event of a line; None for a kind that this version does not know.
+    """Parse the event in a line; None for a kind unknown to this version.
 
-    Raises:  ValueError for what is no event
+    Raises:  ValueError if the line is not an event
     """
     plain = parse_json(line.decode())
     if not isinstance(plain, dict) or not isinstance(plain.get("kind"), str):
-        raise ValueError("expected an object with its kind")
+        raise ValueError("expected an object with a kind")
     if plain["kind"] not in KINDS:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What was found out about a run when it was examined: `diagnosis.json` and `repair.json` in its folder."""
+"""The results of diagnosing and repairing a run: `diagnosis.json` and `repair.json` in its folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_BYTES = 2**22
 
 @dataclass(frozen=True)
 class Examined:
-    """A diagnosis: whether the program learns, in a word and a sentence; and what was found, the likeliest first."""
+    """A diagnosis: whether the program learns, in a word and a sentence, and the findings, most likely cause first."""
 
     verdict: str
     sentence: str
@@ -27,8 +27,8 @@ class Examined:
 
 @dataclass(frozen=True)
 class Tried:
-    """Remedies that were tried together: held-out scores of whole trials, one a seed, and of first looks that were
-    cut short; or why it could not be trained. `gain` is over the configuration as it was, `spread` a standard error.
+    """Remedies tried together: held-out scores of full trials, one per seed, and of short first trials (`glances`); or
+    why they could not be trained. `gain` is relative to the original configuration, `spread` is a standard error.
     """
 
     remedies: tuple[str, ...]
@@ -51,9 +51,9 @@ class Reason:
 
 @dataclass(frozen=True)
 class Repaired:
-    """A search for a repair: how it came out, the start, what was tried, what helped, and the change as a diff.
+    """A search for a repair: its outcome, the baseline, what was tried, what helped, and the change as a diff.
 
-    `configuration` is the SHA-256 of the repaired file, if one was written: a run of that file was made by this repair.
+    `configuration` is the SHA-256 of the repaired file, if one was written; it links runs of that file to this repair.
     """
 
     sentence: str
@@ -66,21 +66,21 @@ class Repaired:
 
 
 def write_examination(path: Path, plain: Mapping[str, Any]) -> None:
-    """Write what a diagnosis or repair says of itself as plain values."""
+    """Write a diagnosis or repair, given as plain values."""
     write_checked(path, plain)
 
 
 def read_examined(folder: Path) -> Examined | None:
-    """Return a run's diagnosis; None where there is none.
+    """Return a run's diagnosis; None if there is none.
 
-    Raises:  DataError for a file that holds something else
+    Raises:  DataError if the file contains something else
     """
     return read_checked(folder / DIAGNOSIS, Examined, MAX_BYTES)
 
 
 def read_repaired(path: Path) -> Repaired | None:
-    """Return the repair in a file; None where there is none.
+    """Return the repair in a file; None if there is none.
 
-    Raises:  DataError for a file that holds something else
+    Raises:  DataError if the file contains something else
     """
     return read_checked(path, Repaired, MAX_BYTES)

@@ -1,4 +1,4 @@
-"""Files of a run: opened only when regular, written whole or not at all; refusals of the system in words."""
+"""Files of a run: only regular files are opened, writes are atomic, and system errors are explained."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pathlib import Path
 
 from retrograd.base.errors import DataError, ResourceError, RetrogradError, UsageError
 
-TEMPORARY = ".tmp"  # ends the name of a file that is being written
+TEMPORARY = ".tmp"  # suffix of a file that is being written
 REFUSALS = {
     errno.ENOSPC: ("disk full", "free some space or write to another disk"),
     errno.EDQUOT: ("disk quota exceeded", "free some space or write to another disk"),
-    errno.EFBIG: ("larger than the system allows a file to be", "raise the limit (ulimit -f) or write to another disk"),
-    errno.EROFS: ("read-only file system", "choose a folder that can be written to"),
-    errno.EACCES: ("permission denied", "choose a folder that can be written to"),
-    errno.EPERM: ("permission denied", "choose a folder that can be written to"),
-    # the folders above exist by now, so the file system itself (/proc, say) refuses
-    errno.ENOENT: ("permission denied: nothing can be created here", "choose a folder that can be written to"),
+    errno.EFBIG: ("exceeds the system's limit on file size", "raise the limit (ulimit -f) or write to another disk"),
+    errno.EROFS: ("read-only file system", "choose a writable folder"),
+    errno.EACCES: ("permission denied", "choose a writable folder"),
+    errno.EPERM: ("permission denied", "choose a writable folder"),
+    # the parent folders exist by now, so the file system itself (say, /proc) refuses
+    errno.ENOENT: ("permission denied: nothing can be created here", "choose a writable folder"),
 }
 MISTAKES = {
     errno.ENOTDIR: "not a folder",
@@ -33,7 +33,7 @@ MISTAKES = {
 
 
 def refusal(error: OSError, path: Path) -> RetrogradError:
-    """Return the error to raise when the system refuses to create or write `path`."""
+    """Return the error to raise if the system refuses to create or write `path`."""
     if error.errno in MISTAKES:
         return UsageError(MISTAKES[error.errno], where=str(path), cure="choose another path")
     message, cure = REFUSALS.get(error.errno or 0, (f"cannot be written: {error.strerror or error}", ""))
@@ -41,19 +41,19 @@ def refusal(error: OSError, path: Path) -> RetrogradError:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and those above it, unless it is there."""
+    """Create a folder and its parents, unless they exist."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise refusal(error, path) from None
     except ValueError:  # a NUL or a lone surrogate
-        raise UsageError("no possible name of a folder", where=repr(str(path))) from None
+        raise UsageError("not a valid folder name", where=repr(str(path))) from None
 
 
 def write_file(path: Path, *parts: bytes | memoryview) -> None:
-    """Write a file so that at every moment its old content or its new one is there, never a part.
+    """Write a file atomically: readers see either the old contents or the new, never a part.
 
-    Raises:  ResourceError when the disk is full, read-only or forbidden; UsageError when `path` cannot be a file
+    Raises:  ResourceError if the disk is full, read-only or forbidden; UsageError if `path` cannot be a file
     """
     part = path.parent / f".{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}"
     try:
@@ -67,7 +67,7 @@ def write_file(path: Path, *parts: bytes | memoryview) -> None:
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(part, path)
-        except BaseException:  # Ctrl-C as well
+        except BaseException:  # including Ctrl-C
             part.unlink(missing_ok=True)
             raise
     except OSError as error:
@@ -76,7 +76,7 @@ def write_file(path: Path, *parts: bytes | memoryview) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that it holds, if it is there."""
+    """Remove a file, or a folder and everything in it, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -84,18 +84,18 @@ def remove(path: Path) -> None:
 
 
 def temporary(folder: Path) -> list[Path]:
-    """Return the parts of files that a killed process left behind while it wrote them here."""
+    """Return the partly written files that a killed process left in a folder."""
     return list(folder.glob(f".[0-9]*-{'[0-9a-f]' * 8}{TEMPORARY}"))
 
 
 def remove_temporary(folder: Path) -> None:
-    """Remove these parts of files."""
+    """Remove the partly written files in a folder."""
     for path in temporary(folder):
         path.unlink(missing_ok=True)
 
 
 def _sync_folder(path: Path) -> None:
-    """Make a rename last through a power cut, where the file system can."""
+    """Make a rename survive a power cut, if the file system can."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -105,10 +105,10 @@ def _sync_folder(path: Path) -> None:
 
 
 def open_regular(path: Path) -> io.BufferedReader:
-    """Open a file for reading, after a look that it is a regular one: a FIFO would block, a device has no end."""
+    """Open a file for reading, after checking that it is regular: a FIFO would block, a device has no end."""
     try:
-        regular = stat.S_ISREG(os.stat(path).st_mode)
-        stream = open(path, "rb") if regular else None  # noqa: SIM115 (the caller closes it)
+        is_regular = stat.S_ISREG(os.stat(path).st_mode)
+        stream = open(path, "rb") if is_regular else None  # noqa: SIM115 (the caller closes it)
     except PermissionError:
         raise ResourceError("permission denied", where=str(path)) from None
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
@@ -116,7 +116,7 @@ def open_regular(path: Path) -> io.BufferedReader:
     except OSError as error:
         raise UsageError(f"cannot be opened: {error.strerror}", where=str(path)) from None
     if stream is None:
-        raise UsageError("not a regular file", where=str(path), cure="give the path of a file")
+        raise UsageError("not a regular file", where=str(path), cure="check the path")
     return stream
 
 

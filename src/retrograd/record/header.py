@@ -1,9 +1,9 @@
-"""The header of a safetensors file: a length, then JSON that says where each tensor lies; believed only after checks.
+"""The header of a safetensors file: a length, then JSON with the position of each tensor; trusted only after checks.
 
-    8 bytes: the header's length, little-endian | header | the bytes of the tensors, one after the other
+    8 bytes: the header's length, little-endian | header | the bytes of the tensors, contiguous
 
-The header is written here, not by the safetensors library, which puts metadata in another order every time: equal
-models shall be equal files.
+The header is written here, not by the safetensors library, which orders metadata differently every time: equal models
+must give equal files.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from retrograd.base.annotations import show
 from retrograd.base.errors import ModelFileError
 from retrograd.record.strict_json import parse_json
 
-MAX_HEADER_BYTES = 2**24  # a vocabulary of half a million words fits, and parsing stays below some 200 MB
-MAX_TENSOR_BYTES = 2**40  # bounds the axes of tensors that are empty, whose bytes are 0 whatever the other axes say
+MAX_HEADER_BYTES = 2**24  # fits a vocabulary of half a million words, and parsing takes less than about 200 MB
+MAX_TENSOR_BYTES = 2**40  # bounds the axes of empty tensors, which have 0 bytes whatever their other axes
 MAX_AXES = 32
 MAX_AXIS = 2**63
 LENGTH_BYTES = 8
@@ -43,8 +43,8 @@ DTYPES = {
     "BF16": np.dtype(ml_dtypes.bfloat16),
 }
 DTYPE_NAMES = {dtype.name: name for name, dtype in DTYPES.items()}
-FOREIGN = {  # how files of other programs begin
-    b"PK\x03\x04": "a zip archive (.npz, .pt), which may hold pickled objects: nothing in it was opened",
+FOREIGN = {  # by the first bytes of the file
+    b"PK\x03\x04": "a zip archive (.npz, .pt), which may contain pickled objects: nothing in it was opened",
     b"\x80": "a pickle, which could run code: nothing in it was opened",
     b"\x93NUMPY": "a NumPy array",
     b"\x89HDF": "an HDF5 file",
@@ -53,9 +53,9 @@ FOREIGN = {  # how files of other programs begin
 
 
 class Form(NamedTuple):
-    """A kind of file: its `format` and version in the metadata, what it is called, and the names of its texts.
+    """A kind of file: the `format` and version in its metadata, what it is called, and the names of its JSON texts.
 
-    One of another program has no `format`.
+    A file of another program has no `format`.
     """
 
     format: str
@@ -82,7 +82,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Header:
-    """A header as it was found: its bytes, its metadata, its tensors by name, and how many bytes follow it."""
+    """An unchecked header: its bytes, its metadata, its tensors by name, and how many bytes follow it."""
 
     raw: bytes
     metadata: dict[str, str]
@@ -93,31 +93,33 @@ class Header:
 
     @property
     def is_ours(self) -> bool:
-        """Whether retrograd wrote the file, or so it says."""
+        """Whether the file claims to be written by retrograd."""
         return self.metadata.get("format") == self.form.format
 
     def entries(self) -> list[Entry]:
-        """Return the tensors in the order of their bytes, once it is certain that they fill the file exactly.
+        """Return the tensors in file order, after checking that they fill the file exactly.
 
         Raises:  ModelFileError naming the tensor and the rule that it breaks
         """
         end = 0
-        found = []
+        entries = []
         prefix = "" if self.is_ours else f"not {self.form}: "
         for name, plain in self.tensors.items():
             try:
                 entry = _entry(name, plain, end, self.body)
-            except ValueError as broken:
-                raise ModelFileError(f"{prefix}{broken}", where=f"{self.where}: tensor {show(name)}") from None
+            except ValueError as error:
+                raise ModelFileError(f"{prefix}{error}", where=f"{self.where}: tensor {show(name)}") from None
             end += entry.nbytes
-            found.append(entry)
+            entries.append(entry)
         if end != self.body:
-            raise ModelFileError(f"{prefix}{self.body - end:,} bytes too many after the last tensor", where=self.where)
-        return found
+            raise ModelFileError(
+                f"{prefix}extra data after the last tensor ({self.body - end:,} bytes)", where=self.where
+            )
+        return entries
 
 
 def write_header(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
-    """Return length and header of a file that holds these arrays in this order."""
+    """Return the length and header of a file with these arrays in this order."""
     plain: dict[str, Any] = {"__metadata__": dict(metadata)}
     end = 0
     for name, array in arrays.items():
@@ -130,17 +132,17 @@ def write_header(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) 
 
 
 def read_header(stream: io.BufferedReader, size: int, where: str, form: Form = MODEL) -> Header:
-    """Return the header of a file of `size` bytes; its tensors are still to be checked by `entries`.
+    """Read the header of a file of `size` bytes; `Header.entries` checks its tensors.
 
-    Raises:  ModelFileError for what is no safetensors file, or one whose header breaks a rule
+    Raises:  ModelFileError if it is not a safetensors file, or its header is invalid
     """
     first = stream.read(LENGTH_BYTES)
     length = int.from_bytes(first, "little")
     raw, fault = b"", ""
     if len(first) < LENGTH_BYTES or length > size - LENGTH_BYTES:
-        fault = f"a header of {length:,} bytes would reach beyond the file's {size:,} bytes (truncated?)"
+        fault = f"a header of {length:,} bytes would extend beyond the file's {size:,} bytes (truncated?)"
     elif length > MAX_HEADER_BYTES:
-        fault = f"a header of {length:,} bytes, larger than {MAX_HEADER_BYTES:,}"
+        fault = f"its header has {length:,} bytes, more than {MAX_HEADER_BYTES:,}"
     elif not (raw := stream.read(length)).startswith(b"{"):
         fault = "it has no safetensors header"
     if fault:
@@ -151,11 +153,11 @@ def read_header(stream: io.BufferedReader, size: int, where: str, form: Form = M
         message = f"not {form}, or damaged: its header is not UTF-8 at byte {error.start}"
         raise ModelFileError(message, where=where) from None
     except ValueError as error:
-        message = f"not {form}, or damaged: its header breaks a rule: {error}"
+        message = f"not {form}, or damaged: invalid header: {error}"
         raise ModelFileError(message, where=where) from None
     metadata = plain.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
-        message = f"not {form}, or damaged: __metadata__ does not map names to texts"
+        message = f"not {form}, or damaged: __metadata__ does not map names to strings"
         raise ModelFileError(message, where=where)
     return Header(first + raw, metadata, plain, size - LENGTH_BYTES - length, where, form)
 
@@ -165,9 +167,9 @@ def _foreign(first: bytes) -> str:
 
 
 def _entry(name: str, plain: Any, begin: int, body: int) -> Entry:
-    """Return one tensor whose bytes must begin at `begin` and stay within the `body` bytes of the file."""
+    """Check one tensor, whose bytes must start at `begin` and stay within the `body` bytes of the file."""
     if not isinstance(plain, dict) or set(plain) != {"dtype", "shape", "data_offsets"}:
-        raise ValueError("expected an object of dtype, shape and data_offsets")
+        raise ValueError("expected an object with dtype, shape and data_offsets")
     if not isinstance(plain["dtype"], str) or plain["dtype"] not in DTYPES:
         raise ValueError(f"unknown dtype {show(plain['dtype'])}; known: {', '.join(DTYPES)}")
     dtype, shape = DTYPES[plain["dtype"]], plain["shape"]
@@ -176,7 +178,7 @@ def _entry(name: str, plain: Any, begin: int, body: int) -> Entry:
     nbytes = dtype.itemsize * math.prod(shape)
     if nbytes > body or dtype.itemsize * math.prod(max(axis, 1) for axis in shape) > MAX_TENSOR_BYTES:
         raise ValueError(
-            f"{plain['dtype']} {show(shape)} is larger than the {body:,} bytes that the file holds (truncated?)"
+            f"{plain['dtype']} {show(shape)} is larger than the {body:,} bytes of data in the file (truncated?)"
         )
     offsets = plain["data_offsets"]
     if not _are_sizes(offsets) or len(offsets) != 2:
@@ -187,13 +189,13 @@ def _entry(name: str, plain: Any, begin: int, body: int) -> Entry:
 
 def _check_place(first: int, last: int, begin: int, nbytes: int, body: int) -> None:
     if first < begin:
-        raise ValueError(f"its bytes begin at {first} and overlap the tensor before it, or are out of order")
+        raise ValueError(f"its bytes start at {first} and overlap the previous tensor, or are out of order")
     if first > begin:
-        raise ValueError(f"its bytes begin at {first} and leave a hole of {first - begin} bytes before them")
+        raise ValueError(f"its bytes start at {first} and leave a gap of {first - begin} bytes before them")
     if last - first != nbytes:
-        raise ValueError(f"data_offsets span {last - first} bytes, its dtype and shape take {nbytes}")
+        raise ValueError(f"data_offsets span {last - first} bytes, but its dtype and shape take {nbytes}")
     if last > body:
-        raise ValueError(f"its bytes end at {last}, but the file holds {body} (truncated?)")
+        raise ValueError(f"its bytes end at {last}, but the file has only {body} (truncated?)")
 
 
 def _are_sizes(plain: Any) -> bool:

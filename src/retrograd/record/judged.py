@@ -1,4 +1,4 @@
-"""How a trained network answered the rows of one part, in `predictions.json`: small whatever the data are."""
+"""A summary of a trained network's predictions for one part of the data, in `predictions.json`: always small."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_BYTES = 2**22
 
 @dataclass(frozen=True)
 class Mistaken:
-    """Rows of one class that were taken for another: how many, and which share of the class."""
+    """Rows of one class predicted as another: how many, and their share of the class."""
 
     truth: str
     answer: str
@@ -23,7 +23,7 @@ class Mistaken:
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """One label of several: rows with and without it (true) by what the network said."""
+    """Confusion counts of one label: true positives, false negatives, false positives, true negatives."""
 
     name: str
     hits: int
@@ -34,10 +34,10 @@ class LabelCounts:
 
 @dataclass(frozen=True)
 class Residuals:
-    """One target's predictions against its true values, in its own unit.
+    """Predictions of one target against its true values, in the target's unit.
 
-    `quantiles` are those of prediction - truth at `QUANTILES`. Of few rows `points` holds each (truth, prediction); of
-    many `counts` holds the rows in equal cells [prediction][truth] from `low` to `high` in both directions.
+    `quantiles` are those of prediction - truth at `QUANTILES`. For few rows, `points` contains every (truth,
+    prediction); for many, `counts` is a histogram [prediction][truth] of equal cells from `low` to `high` on both axes.
     """
 
     target: str
@@ -50,7 +50,7 @@ class Residuals:
 
 @dataclass(frozen=True)
 class Picture:
-    """A small picture: base64 of its bytes [height, width] in grey, or [height, width, 3]."""
+    """A small image: base64 of its bytes, [height, width] for grey or [height, width, 3] for colour."""
 
     width: int
     height: int
@@ -60,7 +60,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class WorstRow:
-    """A row with a large loss: where it stands, what it is, what the network took it for and how surely."""
+    """A row with a large loss: its place in the data, its true value, the prediction and its probability."""
 
     place: str
     loss: float
@@ -73,11 +73,11 @@ class WorstRow:
 
 @dataclass(frozen=True)
 class Judged:
-    """The answers for one part of the data.
+    """The predictions for one part of the data.
 
-    `classes` and `counts` [true][predicted] are the confusion matrix of up to MOST_CLASSES classes; of more there are
-    only the most confused `pairs`. `unit` is what was counted (rows, pixels), `measure` what the worst rows' loss is;
-    `nonfinite` rows had no answer.
+    `classes` and `counts` [true][predicted] are the confusion matrix of up to MOST_CLASSES classes; with more classes
+    there are only the most confused `pairs`. `unit` is what was counted (rows, pixels), `measure` is the kind of loss
+    of the `worst` rows, and `nonfinite` rows have no prediction.
     """
 
     part: str
@@ -102,16 +102,16 @@ QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 def write_judged(folder: Path, judged: Judged) -> None:
-    """Write the answers into a run's folder.
+    """Write the predictions to a run folder.
 
-    Raises:  ResourceError when the disk refuses
+    Raises:  ResourceError if writing fails
     """
     write_checked(folder / PREDICTIONS, judged)
 
 
 def read_judged(folder: Path) -> Judged | None:
-    """Return a run's answers; None where there are none.
+    """Return a run's predictions; None if there are none.
 
-    Raises:  DataError for a file that holds something else
+    Raises:  DataError if the file contains something else
     """
     return read_checked(folder / PREDICTIONS, Judged, MAX_BYTES)

@@ -1,4 +1,4 @@
-"""One writer to a run folder: a lock that the system drops when its process ends, however it ends."""
+"""The lock of a run folder, which allows one writer; the system releases it when the process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from retrograd.base.errors import RunInUseError
 from retrograd.record.files import refusal
 
 LOCK = ".lock"
-TRIES = 3  # `is_locked` holds the lock for a moment, which must not look like another writer
+TRIES = 3  # `is_locked` takes the lock for a moment, which must not look like another writer
 PAUSE_SECONDS = 0.02
 
 
 class Lock:
-    """The right to write to a run folder, until `release` or the end of the process.
+    """The exclusive right to write to a run folder, until `release` or the end of the process.
 
-    Raises:  RunInUseError when another has it
+    Raises:  RunInUseError if another process has it
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,7 +28,7 @@ class Lock:
         except OSError as error:
             raise refusal(error, path) from None
         try:
-            if not self._taken():
+            if not self._acquired():
                 raise in_use(folder)
             os.ftruncate(self._descriptor, 0)
             os.write(self._descriptor, str(os.getpid()).encode())
@@ -41,16 +41,16 @@ class Lock:
     def is_in(self, folder: Path) -> bool:
         """Return whether the lock's file is still the one in the folder."""
         try:
-            there = os.stat(folder / LOCK, follow_symlinks=False)
+            status = os.stat(folder / LOCK, follow_symlinks=False)
         except OSError:
             return False
-        return os.path.samestat(there, os.fstat(self._descriptor))
+        return os.path.samestat(status, os.fstat(self._descriptor))
 
     def release(self) -> None:
-        """Let others write."""
+        """Allow other processes to write."""
         os.close(self._descriptor)
 
-    def _taken(self) -> bool:
+    def _acquired(self) -> bool:
         for _ in range(TRIES):
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -62,7 +62,7 @@ class Lock:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether somebody writes to a run folder at this moment."""
+    """Return whether a process is writing to a run folder."""
     try:
         descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -79,10 +79,10 @@ def is_locked(folder: Path) -> bool:
 
 
 def in_use(folder: Path) -> RunInUseError:
-    """Return the error for a folder that somebody writes to."""
+    """Return the error for a folder that another process is writing to."""
     with open(folder / LOCK, "rb") as stream:
         owner = stream.read(20)
     process = f"process {int(owner)}" if owner.isdigit() else "another process"
     return RunInUseError(
-        f"{process} writes to this run", where=str(folder), cure="use another --run, or wait for its end"
+        f"{process} is writing to this run", where=str(folder), cure="use another --run, or wait until it ends"
     )

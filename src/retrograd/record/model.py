@@ -1,7 +1,7 @@
-"""The model file: weights and state, with the configuration and preprocessing that give them a meaning.
+"""The model file: weights and state, with the configuration and preprocessing that give them meaning.
 
-A sealed safetensors file (`sealed.py`). Tensors are named `params/<node>/<name>` and `state/<node>/<name>`, its texts
-`config`, `preprocessing` and `facts`. Averaged weights stand beside them as `average_params/` and `average_state/`.
+It is a sealed safetensors file (`sealed.py`). Its tensors are named `params/<node>/<name>` and `state/<node>/<name>`,
+its JSON texts `config`, `preprocessing` and `facts`. Averaged weights are `average_params/` and `average_state/`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PARTS = ("params", "state", "average_params", "average_state")
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a model file holds; `facts` is what training found out (metrics, seed, versions, and so on)."""
+    """The contents of a model file; `facts` are results of training (metrics, seed, versions, and so on)."""
 
     params: dict[str, dict[str, np.ndarray]]
     state: dict[str, dict[str, np.ndarray]]
@@ -47,11 +47,11 @@ def save_model(
     facts: Mapping[str, Any],
     average: tuple[Tree, Tree] = NO_AVERAGE,
 ) -> None:
-    """Write a model file; a failure leaves what was there. Equal models give equal files.
+    """Write a model file; a failure leaves an existing file intact. Equal models give equal files.
 
-    The three mappings hold what JSON can say; tuples become lists, NaN and infinities the texts "nan", "inf", "-inf".
+    The three mappings contain JSON values; tuples become lists, NaN and infinities the strings "nan", "inf", "-inf".
 
-    Raises:  ResourceError when the disk refuses; UsageError for values that cannot be stored
+    Raises:  ResourceError if writing fails; UsageError for values that cannot be stored
     """
     arrays = {f"{part}/{path}": array for part, tree in zip(PARTS, (params, state, *average), strict=True)
               for path, array in flatten(tree).items()}  # fmt: skip
@@ -59,30 +59,30 @@ def save_model(
 
 
 def load_model(path: Path, *, max_bytes: int = MAX_BYTES) -> ModelFile:
-    """Return what a model file holds, after every byte of it has been checked. Nothing in it can run.
+    """Read a model file after checking every byte of it. Nothing in it can run.
 
-    Raises:  UsageError when there is no such file; ModelFileError for any other file, and for a damaged one
+    Raises:  UsageError if there is no such file; ModelFileError if it is damaged or not a model file
     """
     arrays, texts, _ = read_sealed(Path(path), MODEL, max_bytes)
     for name in arrays:
         part, _, inner = name.partition("/")
         if part not in PARTS or not is_path(inner):
             where = f"{path}: tensor {show(name)}"
-            raise ModelFileError("its name is not params or state/<node>/<name>", where=where)
+            raise ModelFileError("its name is not params/<node>/<name> or state/<node>/<name>", where=where)
     parts = {part: unflatten(_below(part, arrays)) for part in PARTS}
     return ModelFile(**parts, **texts)
 
 
 def check_fits(tree: Tree, expected: Tree, *, where: str = "") -> None:
-    """Compare a file's params or state with those that a network expects ({node: {name: spec or array}}).
+    """Compare the params or state of a file with those that a network expects ({node: {name: spec or array}}).
 
-    Raises:  ModelFileError naming every array of another shape or dtype, missing, or too many
+    Raises:  ModelFileError naming every array that is missing, superfluous, or has another shape or dtype
     """
-    found, wanted = flatten(tree), flatten(expected)
-    problems = [Problem(path, f"missing, expected {_form(spec)}") for path, spec in wanted.items() if path not in found]
-    problems += [Problem(path, "not in the network") for path in found if path not in wanted]
-    both = [path for path in wanted if path in found]
-    problems += [Problem(path, text) for path in both if (text := _difference(wanted[path], found[path]))]
+    arrays, specs = flatten(tree), flatten(expected)
+    problems = [Problem(path, f"missing, expected {_form(spec)}") for path, spec in specs.items() if path not in arrays]
+    problems += [Problem(path, "not in the network") for path in arrays if path not in specs]
+    both = [path for path in specs if path in arrays]
+    problems += [Problem(path, text) for path in both if (text := _difference(specs[path], arrays[path]))]
     if problems:
         prefix = f"{where}: " if where else ""
         problems = [problem._replace(where=prefix + problem.where) for problem in sorted(problems)]
@@ -100,9 +100,9 @@ def _form(spec: Any) -> str:
     return f"{np.dtype(spec.dtype).name} {tuple(spec.shape)}"
 
 
-def _difference(wanted: Any, found: Any) -> str:
-    if tuple(wanted.shape) != tuple(found.shape):
-        return f"expected {tuple(wanted.shape)}, found {tuple(found.shape)}"
-    if np.dtype(wanted.dtype) != np.dtype(found.dtype):
-        return f"expected {np.dtype(wanted.dtype).name}, found {np.dtype(found.dtype).name}"
+def _difference(spec: Any, array: Any) -> str:
+    if tuple(spec.shape) != tuple(array.shape):
+        return f"expected {tuple(spec.shape)}, found {tuple(array.shape)}"
+    if np.dtype(spec.dtype) != np.dtype(array.dtype):
+        return f"expected {np.dtype(spec.dtype).name}, found {np.dtype(array.dtype).name}"
     return ""

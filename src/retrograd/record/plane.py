@@ -1,4 +1,4 @@
-"""A network's answers over the plane of its two inputs at some epochs: `plane.json` in the folder of its run."""
+"""A network's outputs over the plane of its two inputs at some epochs: `plane.json` in its run folder."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MAX_BYTES = 2**21
 
 @dataclass(frozen=True)
 class Sample:
-    """The answers at the end of an epoch (0: before training), base64 of a byte a cell, the row of largest y first.
+    """The outputs after an epoch (0: before training): base64 of one byte per cell, the row with the largest y first.
 
-    `shades` are 255 times the probability of the second of two classes, of the likeliest of several (whose numbers are
-    `winners`), or the place of a quantity between the lowest and the highest.
+    `shades` are 255 times the probability of the second of two classes, of the most likely of several (whose numbers
+    are `winners`), or the position of a quantity between the lowest and the highest.
     """
 
     epoch: int
@@ -37,7 +37,7 @@ class Point:
 class Plane:
     """The plane from `low` to `high` in the units of the two `columns`, in side x side cells.
 
-    `classes` are the classes' names; of a quantity there are none, and `values` are the lowest and the highest answer.
+    `classes` are the names of the classes; a quantity has none, and `values` are its lowest and highest output.
     `points` are some of the `rows` training rows; the weights of epoch `best` were kept.
     """
 
@@ -55,16 +55,16 @@ class Plane:
 
 
 def write_plane(folder: Path, plane: Plane) -> None:
-    """Write the answers into a run's folder.
+    """Write the outputs to a run folder.
 
-    Raises:  ResourceError when the disk refuses
+    Raises:  ResourceError if writing fails
     """
     write_checked(folder / PLANE, plane)
 
 
 def read_plane(folder: Path) -> Plane | None:
-    """Return a run's answers over the plane; None where there are none.
+    """Return a run's outputs over the plane; None if there are none.
 
-    Raises:  DataError for a file that holds something else
+    Raises:  DataError if the file contains something else
     """
     return read_checked(folder / PLANE, Plane, MAX_BYTES)

@@ -1,4 +1,4 @@
-"""Another folder for a run whose own one was deleted, or refuses the model at the end of training."""
+"""Another folder for a run whose own was deleted, or cannot store the model at the end of training."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from retrograd.record.writer import RunWriter
 
 
 def writers_elsewhere(run: RunWriter) -> Iterator[RunWriter]:
-    """Yield writers of copies of a run, without its model: beside it, in the current folder, among temporary files.
+    """Yield writers of copies of a run, without its model: beside it, in the current and in the temporary folder.
 
-    The caller ends each of them, by `finish` or `discard`.
+    The caller ends each of them with `finish` or `discard`.
     """
     for root in dict.fromkeys((run.path.absolute().parent, Path.cwd(), Path(tempfile.gettempdir()))):
         try:
@@ -34,4 +34,4 @@ def writers_elsewhere(run: RunWriter) -> Iterator[RunWriter]:
 
 def _free(root: Path, name: str) -> Path:
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    return next(path for each in names if not (path := root / each).exists())
+    return next(path for candidate in names if not (path := root / candidate).exists())

@@ -1,10 +1,16 @@
-"""A run's folder: `config.yaml` (filled), `events.jsonl` (append-only) and `model.safetensors` (the best weights, of a
-long run so far); `predictions.json` and `plane.json`, how it answered; `weights.bin`, the weights of a small
-network in its course; `report.html`; and, once it was examined,
-`diagnosis.json` and `repair.json`. `checkpoints/` holds its place, to go on, and `start.safetensors` the weights with
-which it began if they were not drawn.
+"""A run folder.
 
-Whatever shows a run reads this folder and nothing else, so a run that was copied from elsewhere opens as well.
+    config.yaml                         the configuration, with all defaults
+    events.jsonl                        what happened, append-only
+    model.safetensors                   the best weights (so far, for a long run)
+    predictions.json, plane.json        a summary of the predictions
+    weights.bin                         the weights of a small network over training
+    report.html                         the page
+    diagnosis.json, repair.json         the results of `diagnose` and `repair`
+    checkpoints/                        the training state, for resuming
+    start.safetensors                   the initial weights, if they were not drawn at random
+
+Whatever shows a run reads only this folder, so a run copied from elsewhere opens as well.
 """
 
 from __future__ import annotations
@@ -32,7 +38,7 @@ MAX_CONFIG_BYTES = 2**20
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run in one line. `metrics` are those of the best epoch; `problem` says why a run could not be read."""
+    """A run in one line. `metrics` are those of the best epoch; `problem` says why a run cannot be read."""
 
     path: Path
     name: str
@@ -44,26 +50,26 @@ class RunSummary:
     metrics: Metrics | None = None
     stop_reason: str | None = None
     problem: str = ""
-    number: int = 0  # runs of one folder are numbered in the order of their starts
-    planned: int = 0  # epochs; 0: not known
+    number: int = 0  # the runs in a folder are numbered in the order in which they started
+    planned: int = 0  # epochs; 0: unknown
 
 
 class RunFolder:
-    """A run on disk, for reading; the run may still go on."""
+    """A run on disk, for reading; it may still be running."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """Return the run in a folder.
+        """Open the run in a folder.
 
-        Raises:  UsageError telling what is missing
+        Raises:  UsageError naming what is missing
         """
         path = Path(path)
-        if not os.path.isdir(path):  # unlike Path's, it takes any text
+        if not os.path.isdir(path):  # unlike Path.is_dir, it accepts any string
             message = "not a folder" if os.path.exists(path) else "not found"
-            raise UsageError(message, where=str(path), cure="give the folder of a run")
+            raise UsageError(message, where=str(path), cure="name a run folder")
         if not readable(path):
             raise ResourceError("permission denied", where=str(path), cure="ask its owner for permission to read it")
         settle_if_free(path)
@@ -74,19 +80,19 @@ class RunFolder:
 
     @property
     def model_path(self) -> Path:
-        """Where the model is, or will be."""
+        """The path of the model file, which may not exist yet."""
         return self.path / MODEL
 
     def config_text(self) -> str:
-        """Return the filled configuration, as YAML."""
+        """Return the configuration with all defaults, as YAML."""
         return read_text(self.path / CONFIG, MAX_CONFIG_BYTES)
 
     def events(self, size: int | None = None) -> Iterator[Event]:
-        """Yield what has happened so far, or what the first bytes tell, in order."""
+        """Yield the events so far, or those in the first `size` bytes, in order."""
         return read_events(self.path / EVENTS, size)
 
     def beginning(self) -> int:
-        """Return how many bytes of the events come before training."""
+        """Return the size in bytes of the events that precede training."""
         return beginning(self.path / EVENTS)
 
     def stopped(self) -> Stopped | None:
@@ -98,7 +104,7 @@ class RunFolder:
         return last
 
     def summary(self, ends: Ends | None = None) -> RunSummary:
-        """Return the run in one line; the ends of its log may have been read already."""
+        """Summarise the run; pass `ends` if the ends of its log have already been read."""
         start, last, stop = ends or read_ends(self.path / EVENTS)
         if stop and stop.metrics:
             metrics: Metrics | None = stop.metrics
@@ -125,14 +131,14 @@ class RunFolder:
 
 
 def is_run(folder: Path) -> bool:
-    """Return whether a folder holds a run: not where a process died before it had written a configuration."""
+    """Return whether a folder contains a run; not if a process died there before writing a configuration."""
     if any(os.path.exists(folder / name) for name in (CONFIG, MODEL)) or has_aside(folder):
         return True
     return os.path.isfile(folder / EVENTS) and os.path.getsize(folder / EVENTS) > 0
 
 
 def readable(folder: Path) -> bool:
-    """Return whether the system lets this process look into a folder."""
+    """Return whether this process may read a folder."""
     return os.access(folder, os.R_OK | os.X_OK)
 
 

@@ -1,7 +1,7 @@
-"""The runs below a folder: listed in the order of their starts, and found by what a person would type.
+"""The runs in a folder: listed in the order in which they started, and found by what a person would type.
 
-A run has a number larger than those of its neighbours: clocks are set back, and one run dated 2300 would be the newest
-for ever; so the time decides only between equal numbers, as copies have.
+Each run gets a number larger than those of the existing runs: clocks are set back, and one run dated 2300 would be the
+latest for ever. The time only decides between equal numbers, which copies have.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from retrograd.record.run import EVENTS, RunFolder, RunSummary, is_run, readable
 
 LAST = "last"
 SHOWN = 5
-CLOCKS_DIFFER = timedelta(days=1)  # between machines and zones; a run dated later than this is not believed
+CLOCKS_DIFFER = timedelta(days=1)  # between machines and zones; later dates are not believed
 
 
 def next_number(root: Path) -> int:
@@ -31,22 +31,22 @@ def next_number(root: Path) -> int:
 
 
 def list_runs(root: Path) -> list[RunSummary]:
-    """Return the runs below a folder, the latest at the end; a run that cannot be read says why."""
+    """Return the runs in a folder, the latest last; the summary of a run that cannot be read says why."""
     return sorted((_summary(path) for path in _folders(root)), key=in_order)
 
 
 def latest(root: Path) -> RunFolder:
-    """Return the run that was started last."""
+    """Return the run that started last."""
     runs = list_runs(root)
     if not runs:
-        raise UsageError("contains no run", where=str(root), cure="train first, or say where the runs are")
+        raise UsageError("contains no runs", where=str(root), cure="train first, or name the folder with --runs")
     return RunFolder.open(runs[-1].path)
 
 
 def find_run(root: Path, text: str) -> RunFolder:
-    """Return the run that is meant by a path, a folder's name, its unique beginning, its name without time, or `last`.
+    """Find the run meant by a path, a folder name, the unique start of one, a name without its time, or `last`.
 
-    Raises:  UsageError when there is none, or several; for a name with a suffix as for any file that is not there
+    Raises:  UsageError if there is none or several; a name with a suffix is reported as a missing file
     """
     for path in (Path(text), Path(root) / text):
         if _is_run(path):
@@ -54,14 +54,16 @@ def find_run(root: Path, text: str) -> RunFolder:
     if text == LAST:
         return latest(root)
     paths = _folders(root)
-    meant = [path for path in paths if path.name.startswith(text) or _untimed(path) == text] if text else []
-    if len(meant) == 1:
-        return RunFolder.open(meant[0])
-    if meant:
-        several = ", ".join(path.name for path in meant[-SHOWN:])
-        raise UsageError(f"{show(text)} may mean {len(meant)} runs: {several}", where=str(root), cure="type more of it")
+    matches = [path for path in paths if path.name.startswith(text) or _untimed(path) == text] if text else []
+    if len(matches) == 1:
+        return RunFolder.open(matches[0])
+    if matches:
+        several = ", ".join(path.name for path in matches[-SHOWN:])
+        raise UsageError(
+            f"{show(text)} may mean {len(matches)} runs: {several}", where=str(root), cure="type more of the name"
+        )
     if os.path.exists(text):
-        return RunFolder.open(Path(text))  # which says what is missing there
+        return RunFolder.open(Path(text))  # which reports what is missing
     if Path(text).suffix:
         raise UsageError("not found", where=text, cure="check the path")
     cure = did_you_mean(text, [path.name for path in paths[-SHOWN:]] + [LAST] * bool(paths))
@@ -75,7 +77,7 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _is_run(path: Path) -> bool:
-    if not os.path.isdir(path):  # unlike Path's, these take any text
+    if not os.path.isdir(path):  # unlike those of Path, os.path functions accept any string
         return False
     return not readable(path) or (is_run(path) and (os.path.isfile(path / EVENTS) or has_aside(path)))
 
@@ -88,10 +90,10 @@ def _summary(path: Path) -> RunSummary:
 
 
 def in_order(run: RunSummary) -> tuple[int, datetime, str]:
-    """Return what runs are sorted by."""
+    """Return the key by which runs are sorted."""
     started = run.started
-    believed = started is not None and started <= datetime.now(UTC) + CLOCKS_DIFFER
-    return run.number, started if started is not None and believed else datetime.min.replace(tzinfo=UTC), run.path.name
+    plausible = started is not None and started <= datetime.now(UTC) + CLOCKS_DIFFER
+    return run.number, started if started is not None and plausible else datetime.min.replace(tzinfo=UTC), run.path.name
 
 
 def _number(folder: Path) -> int:

@@ -1,7 +1,7 @@
-"""A safetensors file with a checksum over every byte of it: written whole or not at all, and believed only when right.
+"""A safetensors file with a checksum over every byte: written atomically, and trusted only if the checksum matches.
 
-Its metadata: `format` (whose file it is), `version`, `checksum` (SHA-256 of the whole file with these 64 digits as
-zeros), and texts in JSON.
+Its metadata are `format` (the kind of file), `version`, `checksum` (the SHA-256 of the whole file with zeros for these
+64 digits), and JSON texts.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ BLANK = "0" * 64
 
 
 class NewerFormatError(ModelFileError):
-    """A later version wrote the file, which is no damage."""
+    """The file is not damaged, but was written by a later version."""
 
 
 class Content(NamedTuple):
-    """What a file holds: arrays and texts by name, and its checksum."""
+    """The contents of a file: arrays and JSON texts by name, and the checksum."""
 
     arrays: dict[str, np.ndarray]
     texts: dict[str, dict[str, Any]]
@@ -38,9 +38,9 @@ class Content(NamedTuple):
 
 
 def write_sealed(path: Path, form: Form, arrays: Mapping[str, Any], texts: Mapping[str, Mapping[str, Any]]) -> str:
-    """Write a file, and return its checksum; a failure leaves what was there.
+    """Write a file and return its checksum; a failure leaves an existing file intact.
 
-    Raises:  ResourceError when the disk refuses; UsageError for values that cannot be stored
+    Raises:  ResourceError if writing fails; UsageError for values that cannot be stored
     """
     checksum, pieces = sealed(form, arrays, texts, str(path))
     write_file(path, *pieces)
@@ -50,21 +50,21 @@ def write_sealed(path: Path, form: Form, arrays: Mapping[str, Any], texts: Mappi
 def sealed(
     form: Form, arrays: Mapping[str, Any], texts: Mapping[str, Mapping[str, Any]], where: str
 ) -> tuple[str, tuple[bytes | memoryview, ...]]:
-    """Return the checksum of a file that holds these, and its bytes. Equal contents give equal files.
+    """Return the checksum and the bytes of a file with these contents. Equal contents give equal files.
 
-    Texts hold what JSON can say; tuples become lists, NaN and infinities "nan", "inf", "-inf".
+    Texts contain JSON values; tuples become lists, NaN and infinities "nan", "inf", "-inf".
 
     Raises:  UsageError for values that cannot be stored
     """
     stored = {name: _storable(name, array) for name, array in arrays.items()}
     stored = dict(sorted(stored.items(), key=lambda item: (-item[1].itemsize, item[0])))  # aligned for every reader
-    written = {key: write_json(texts[key]) for key in form.texts}
-    about = {"format": form.format, "version": str(form.version), "checksum": BLANK, **written}
-    header = write_header(stored, about)
+    json_texts = {key: write_json(texts[key]) for key in form.texts}
+    metadata = {"format": form.format, "version": str(form.version), "checksum": BLANK, **json_texts}
+    header = write_header(stored, metadata)
     if len(header) > MAX_HEADER_BYTES:
         raise UsageError(
             f"names, {' and '.join(form.texts)} take {len(header):,} bytes, "
-            f"a {form.noun} file has room for {MAX_HEADER_BYTES:,}",
+            f"more than the {MAX_HEADER_BYTES:,} that a {form.noun} file has room for",
             where=where,
             cure="limit the vocabulary",
         )
@@ -76,16 +76,16 @@ def sealed(
 
 
 def read_sealed(path: Path, form: Form, max_bytes: int) -> Content:
-    """Return what a file holds, after every byte of it has been checked. Nothing in it can run.
+    """Read a file after checking every byte of it. Nothing in it can run.
 
-    Raises:  UsageError when there is no such file; ModelFileError for any other file, and for a damaged one
+    Raises:  UsageError if there is no such file; ModelFileError if it is damaged or of another kind
     """
     with open_regular(path) as stream:
         size = stream.seek(0, 2)
         stream.seek(0)
         if size > max_bytes:
-            cure = "raise max_bytes if you trust it"
-            raise ModelFileError(f"{size:,} bytes, larger than the limit of {max_bytes:,}", where=str(path), cure=cure)
+            cure = "raise max_bytes if you trust the file"
+            raise ModelFileError(f"{size:,} bytes, more than the limit of {max_bytes:,}", where=str(path), cure=cure)
         header = read_header(stream, size, str(path), form)
         _check_version(header)
         arrays = _read_arrays(stream, header.entries(), header)
@@ -95,26 +95,26 @@ def read_sealed(path: Path, form: Form, max_bytes: int) -> Content:
 def _storable(name: str, value: Any) -> np.ndarray:
     dtype = getattr(value, "dtype", None) or np.asarray(value).dtype
     if getattr(dtype, "name", "") not in DTYPE_NAMES:
-        raise UsageError(f"an array of the type {dtype} cannot be stored", where=name)
+        raise UsageError(f"arrays of type {dtype} cannot be stored", where=name)
     return np.asarray(value)
 
 
 def _check_version(header: Header) -> None:
-    """Refuse what a later version wrote, before anything is said about rules that it may have changed."""
+    """Refuse files of a later version before checking rules that it may have changed."""
     version, known = header.metadata.get("version", ""), header.form.version
     if header.is_ours and re.fullmatch("[0-9]{1,9}", version) and int(version) > known:
-        message = f"the file has format {int(version)}, this version reads up to {known}"
+        message = f"the file has format {int(version)}, but this version only reads up to {known}"
         raise NewerFormatError(message, where=header.where, cure="use a newer version of retrograd")
 
 
 def _blanked(header: Header) -> bytes:
-    """Return the bytes of the header of a complete file as they were when its checksum was taken."""
+    """Return the bytes of a complete file's header as they were when the checksum was computed."""
     if not header.is_ours:
-        what = header.metadata.get("format", "")
-        whose = f"a {what}" if what.startswith("retrograd") else "a safetensors file of another program"
-        raise ModelFileError(f"not a retrograd {header.form.noun}: {whose}", where=header.where)
+        name = header.metadata.get("format", "")
+        kind = f"a {name}" if name.startswith("retrograd") else "a safetensors file of another program"
+        raise ModelFileError(f"not a retrograd {header.form.noun}: {kind}", where=header.where)
     if header.metadata.get("version") != str(header.form.version) or set(header.form.texts) - set(header.metadata):
-        raise ModelFileError("damaged: its metadata are not complete", where=header.where)
+        raise ModelFileError("damaged: incomplete metadata", where=header.where)
     checksum = header.metadata.get("checksum", "")
     seal = _seal(checksum) if re.fullmatch("[0-9a-f]{64}", checksum) else b""
     if not seal or header.raw.count(seal) != 1:
@@ -123,12 +123,12 @@ def _blanked(header: Header) -> bytes:
 
 
 def _seal(checksum: str) -> bytes:
-    """Return the place of the checksum in a header. Quotes inside a JSON text are escaped, so there is but one."""
+    """Return the checksum entry of a header. Quotes inside JSON texts are escaped, so it occurs only once."""
     return f'"checksum":"{checksum}"'.encode()
 
 
 def _read_arrays(stream: io.BufferedReader, entries: list[Entry], header: Header) -> dict[str, np.ndarray]:
-    """Return the arrays, once the checksum over every byte of the file has proved right."""
+    """Read the arrays, and check the checksum over every byte of the file."""
     checksum = hashlib.sha256(_blanked(header))
     arrays = {}
     for entry in entries:
@@ -139,16 +139,16 @@ def _read_arrays(stream: io.BufferedReader, entries: list[Entry], header: Header
             raise ResourceError(message, where=header.where) from None
         raw = array.reshape(-1).view(np.uint8)
         if stream.readinto(raw.data) != entry.nbytes:
-            raise ModelFileError("truncated while it was read", where=header.where)
+            raise ModelFileError("truncated while being read", where=header.where)
         checksum.update(raw.data)
         arrays[entry.name] = array
     if checksum.hexdigest() != header.metadata["checksum"]:
-        cure = "use a copy that is whole, or train again"
-        raise ModelFileError("damaged: its content does not match its checksum", where=header.where, cure=cure)
+        cure = "use an intact copy, or train again"
+        raise ModelFileError("damaged: the contents do not match the checksum", where=header.where, cure=cure)
     for name, array in arrays.items():
         if array.dtype == np.bool_ and (array.view(np.uint8) > 1).any():
             where = f"{header.where}: tensor {show(name)}"
-            raise ModelFileError("it holds bytes that are no booleans", where=where)
+            raise ModelFileError("it contains bytes that are not booleans", where=where)
     return arrays
 
 

@@ -12,13 +12,13 @@ from retrograd.base.errors import UsageError
 
 MAX_DEPTH = 64
 MAX_DIGITS = 400
-MAX_VALUES = 2**20  # a value takes up to about 150 bytes of memory
+MAX_VALUES = 2**20  # each value takes up to about 150 bytes of memory
 
 
 def write_json(value: Any) -> str:
-    """Return JSON on one line; tuples become lists, NaN and infinities the texts "nan", "inf" and "-inf".
+    """Return JSON on one line; tuples become lists, NaN and infinities the strings "nan", "inf" and "-inf".
 
-    Raises:  UsageError when `parse_json` could not read it back: other types, keys that are no text, too deep, too many
+    Raises:  UsageError if `parse_json` could not read it back: other types, keys that are not strings, too deep or long
     """
     try:
         text = json.dumps(_plain(value), allow_nan=False, separators=(",", ":"))
@@ -30,9 +30,9 @@ def write_json(value: Any) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """Return the value of a JSON text that nobody vouches for.
+    """Parse untrusted JSON.
 
-    Raises:  ValueError saying which rule it breaks
+    Raises:  ValueError naming the rule that it breaks
     """
     if text.count("[") + text.count("{") + text.count(",") > MAX_VALUES:
         raise ValueError(f"more than {MAX_VALUES:,} values")
@@ -50,7 +50,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                raise TypeError(f"the key {key!r} is no text")
+                raise TypeError(f"the key {key!r} is not a string")
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
@@ -62,12 +62,12 @@ def _plain(value: Any) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
+        if key in values:
             raise ValueError(f"duplicate key {show(key)}")
-        found[key] = value
-    return found
+        values[key] = value
+    return values
 
 
 def _short(digits: str) -> int:
@@ -83,11 +83,11 @@ def _finite(digits: str) -> float:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _check_depth(value: Any) -> None:
-    """Go down level by level, all of a level at once."""
+    """Check the nesting depth level by level, without recursion."""
     level, depth = [value], 0
     while level:
         depth += 1

@@ -1,4 +1,4 @@
-"""The writer of a run: the only one to its folder, of a new run or of one that goes on."""
+"""The writer of a new or resumed run: the only process that may write to its folder."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ from retrograd.record.logs.log import EventLog, Mark
 from retrograd.record.run import RunFolder, is_run
 from retrograd.record.runs import next_number
 
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.05  # between checks for a request to stop
 
 Clock = Callable[[], datetime]
 
 
 class RunWriter(RunFolder):
-    """A run that is being written: the only one who may, until `finish`, `close` or the end of the process.
+    """A run that is being written, with exclusive access until `finish`, `close` or the end of the process.
 
-    Raises:  RunInUseError when another process writes to the folder; ResourceError when the disk refuses
+    Raises:  RunInUseError if another process writes to the folder; ResourceError if writing fails
     """
 
     def __init__(self, path: Path, clock: Clock = now, *, goes_on: bool = False) -> None:
-        """Take a folder that exists; a run in it `goes_on`, or is set aside until the model of the new one is saved."""
+        """Open an existing folder; a run in it `goes_on`, or is set aside until the model of the new run is saved."""
         super().__init__(path)
         self._config = b""
-        self._unwritten: list[Event] = []  # what a disk refused, to be written once it takes it
-        self.has_begun = goes_on  # whether anything was recorded that would be missed
+        self._unwritten: list[Event] = []  # events that could not be written yet
+        self.has_begun = goes_on  # whether anything worth keeping was recorded
         self._clock = clock
-        self._looked = 0.0  # seconds of a clock without a beginning, when a wish was looked for
+        self._looked = 0.0  # monotonic time of the last check for a request to stop; infinity: there is one
         self._lock = Lock(self.path)
         try:
             remove_temporary(self.path)
             remove_temporary(self.path / CHECKPOINTS)
             settle(self.path)
-            (self.path / STOP).unlink(missing_ok=True)  # a wish of the past
+            (self.path / STOP).unlink(missing_ok=True)  # a stale request
             if goes_on:
                 self._config = self.config_text().encode()
             elif is_run(self.path):
                 set_aside(self.path)
             self._log = EventLog(self.path / EVENTS)
-        except BaseException as error:  # an interrupt as well
+        except BaseException as error:  # including interrupts
             self._lock.release()
             if isinstance(error, OSError):
                 raise refusal(error, self.path) from None
@@ -64,7 +64,7 @@ class RunWriter(RunFolder):
 
     @classmethod
     def create(cls, root: Path, name: str, *, clock: Clock = now) -> RunWriter:
-        """Make the folder `<root>/<time>-<name>` and return its writer."""
+        """Create the folder `<root>/<time>-<name>` and return its writer."""
         root = Path(root)
         make_folder(root)
         stem = f"{clock():%Y%m%d-%H%M%S}-{folder_name(name)}"
@@ -85,9 +85,9 @@ class RunWriter(RunFolder):
 
     @classmethod
     def at(cls, path: Path, *, overwrite: bool = False, clock: Clock = now) -> RunWriter:
-        """Return the writer of a folder of the user's choice; `overwrite` replaces a run that is there.
+        """Return the writer of a folder chosen by the user; `overwrite` replaces an existing run.
 
-        Raises:  UsageError when it holds a run (without `overwrite`) or other files: nothing in it has changed then
+        Raises:  UsageError if it contains a run (without `overwrite`) or other files, which stay unchanged
         """
         path = Path(path)
         make_folder(path)
@@ -102,21 +102,21 @@ class RunWriter(RunFolder):
 
     @classmethod
     def resume(cls, path: Path, *, clock: Clock = now) -> RunWriter:
-        """Return the writer of a run that goes on; nothing of it has changed yet.
+        """Return the writer of a run to be resumed, which is still unchanged.
 
-        Raises:  UsageError telling what is missing; RunInUseError
+        Raises:  UsageError naming what is missing; RunInUseError
         """
         return cls(RunFolder.open(path).path, clock, goes_on=True)
 
     def write_config(self, text: str) -> None:
-        """Write the filled configuration."""
+        """Write the configuration with all defaults."""
         self._config = text.encode()
         write_file(self.path / CONFIG, self._config)
 
     def record(self, event: Event) -> None:
-        """Append an event, stamped with the time; it is in the file when this returns.
+        """Append an event with its time; it is in the file when this returns.
 
-        Raises:  ResourceError when the disk is full; the file ends with the event before then
+        Raises:  ResourceError if the disk is full; the file then ends with the previous event
         """
         if isinstance(event, Started) and not event.number:
             event = replace(event, number=next_number(self.path.parent))
@@ -125,7 +125,7 @@ class RunWriter(RunFolder):
         self._log.append(line)
 
     def keep(self, event: Event) -> None:
-        """Append an event of training; where the disk refuses, say so once, go on, and write it with a later one."""
+        """Append an event of training; if writing fails, warn once, continue, and write it along with a later event."""
         self._unwritten.append(event if event.time else replace(event, time=self._clock()))
         self.has_begun = self.has_begun or isinstance(event, Epoch)
         try:
@@ -140,16 +140,16 @@ class RunWriter(RunFolder):
             del self._unwritten[0]
 
     def saved(self) -> None:
-        """Forget the run that this one replaces: a model of this one is on disk."""
+        """Delete the run that this one replaces, now that a model of this one is on disk."""
         forget(self.path)
 
     @property
     def is_there(self) -> bool:
-        """Whether the folder is still the one that was taken: nobody deleted, moved or replaced it."""
+        """Whether the folder is still the one that was opened: not deleted, moved or replaced."""
         return self._lock.is_in(self.path)
 
     def finish(self, stopped: Stopped) -> None:
-        """Record why and how the run ended, make it last, and let others write."""
+        """Record how and why the run ended, flush everything to disk, and release the folder."""
         self._write_rest()
         self.record(stopped)
         try:
@@ -160,24 +160,24 @@ class RunWriter(RunFolder):
         finally:
             self.close()
 
-    # ------------------------------------------------------------------------------------------- the place, to go on
+    # --------------------------------------------------------------------------------------------------- for resuming
 
     def mark(self) -> Mark:
         """Return the end of the events so far.
 
-        Raises:  ResourceError when the disk has refused some of them
+        Raises:  ResourceError if some of them cannot be written
         """
         self._write_rest()
         return self._log.mark()
 
     def holds(self, mark: Mark) -> bool:
-        """Return whether the events begin as they were when the mark was made."""
+        """Return whether the events up to the mark are unchanged."""
         return self._log.holds(mark)
 
     def write_checkpoint(self, checkpoint: Checkpoint, keep: int) -> None:
-        """Write a checkpoint, once the events before it would outlast a power cut; delete all but the newest.
+        """Write a checkpoint, after flushing the events before it to disk; delete all but the newest `keep`.
 
-        Raises:  ResourceError when the folder was deleted or moved, or the disk refuses
+        Raises:  ResourceError if the folder was deleted or moved, or writing fails
         """
         if not self.is_there:
             raise ResourceError("the run folder was deleted or moved during training", where=str(self.path))
@@ -186,22 +186,22 @@ class RunWriter(RunFolder):
         self.has_begun = True
 
     def cut(self, size: int) -> None:
-        """Take back what was recorded after so many bytes, and what was made of it at the end.
+        """Remove the events after the first `size` bytes, and the files derived from them at the end of training.
 
-        Raises:  ResourceError when the disk refuses
+        Raises:  ResourceError if writing fails
         """
         self._log.cut(size)
         for name in MADE_AT_THE_END:
             (self.path / name).unlink(missing_ok=True)
 
     def copy_to(self, other: RunWriter) -> None:
-        """Write what was recorded so far into the folder of another run; this one's files may be gone."""
+        """Write everything recorded so far to the folder of another run; the files of this one may be gone."""
         other.write_config(self._config.decode())
         other._log.append(self._log.content())
         other._unwritten, other.has_begun = list(self._unwritten), self.has_begun
 
     def discard(self) -> None:
-        """Remove the run and put back the one that it was to replace; without one, remove an empty folder."""
+        """Delete the run, and restore the one that it was to replace; if there is none, remove the empty folder."""
         try:
             if self.is_there:
                 for name in FILES:
@@ -216,7 +216,7 @@ class RunWriter(RunFolder):
             self.close()
 
     def is_asked_to_stop(self) -> bool:
-        """Return whether somebody has asked the run to stop (see `ask_to_stop`); it is looked for now and then."""
+        """Return whether the run was asked to stop (see `ask_to_stop`); checked only every LOOK_SECONDS."""
         now = time.monotonic()
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now if not os.path.lexists(self.path / STOP) else math.inf
@@ -224,11 +224,11 @@ class RunWriter(RunFolder):
 
     @property
     def replaces(self) -> bool:
-        """Whether an earlier run is set aside, which comes back unless this one gets a model."""
+        """Whether a previous run is set aside, to be restored unless this one saves a model."""
         return has_aside(self.path)
 
     def close(self) -> None:
-        """Let others write; a run without a recorded end counts as interrupted."""
+        """Release the folder; a run without a recorded end counts as interrupted."""
         if not self._log.is_closed:
             with contextlib.suppress(OSError):
                 (self.path / STOP).unlink(missing_ok=True)
@@ -243,12 +243,12 @@ class RunWriter(RunFolder):
 
 
 def _holds_run(path: Path) -> bool:
-    """Whether a folder holds a run, or one that was set aside. Other people's files are nobody's to mix with."""
+    """Return whether a folder contains a run, perhaps one set aside. A folder with other files is refused."""
     try:
         names = {entry.name for entry in path.iterdir()} - {LOCK, STOP, *(part.name for part in temporary(path))}
     except OSError as error:
         raise refusal(error, path) from None
-    own = names & {CONFIG, EVENTS, MODEL} or {name for name in names if name.startswith(MARK)}
-    if names and not own:
-        raise UsageError("not empty, and not a run", where=str(path), cure="give a new folder")
+    run_files = names & {CONFIG, EVENTS, MODEL} or {name for name in names if name.startswith(MARK)}
+    if names and not run_files:
+        raise UsageError("not empty, and not a run", where=str(path), cure="name a new folder")
     return is_run(path)

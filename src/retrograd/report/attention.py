@@ -1,4 +1,4 @@
-"""Attention weights as a heat map for each head."""
+"""Attention weights, as one heat map per head."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ NOTHING = Markup("")
 
 
 def attention_section(story: Story) -> Markup:
-    """Return the maps of one row."""
+    """Return the attention maps of one row."""
     attention = story.attention
     blocks = [block for maps in attention.maps for block in _node(maps)] if attention else []
     if attention is None or not blocks:
         return NOTHING
-    words = (
-        f"For the first of the {WORDS.get(attention.part, attention.part)} rows: a row for each query, from the top, "
-        "and a column for each key. Lighter cells have larger weights; each row adds up to 1."
+    caption = (
+        f"The first {WORDS.get(attention.part, attention.part)} row. Each map has one row per query, from top to "
+        "bottom, and one column per key. Lighter cells have larger weights; each row sums to 1."
     )
-    return element("section", element("h2", "Attention"), element("p", words, class_="soft"), *blocks)
+    return element("section", element("h2", "Attention"), element("p", caption, class_="soft"), *blocks)
 
 
 def _node(maps: HeadMaps) -> Iterator[Markup]:
-    """Yield a node's heads; data that do not fit their shape are skipped."""
+    """Yield the maps of a node's heads; data that do not match their shape are skipped."""
     images = [image for i, head in enumerate(maps.heads, 1) if (image := _image(maps, head, i))]
     if images:
-        yield element("h3", element("code", maps.node), f" up to {number(maps.largest, 3)}")
+        yield element("h3", element("code", maps.node), f", largest weight {number(maps.largest, 3)}")
         yield element("div", *images, class_="heads")
 
 

@@ -1,4 +1,4 @@
-"""The evidence for a finding in the report: each measured quantity, its threshold, and the distance between them."""
+"""The evidence for a finding in the report: each measured quantity, its threshold, and a bar to compare them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ HEIGHT = 100
 
 
 def evidence_table(finding: Finding) -> Markup:
-    """Return a finding's evidence as numbers, a bar to the value and a mark at the threshold; empty without any."""
+    """Return a finding's evidence: numbers, and a bar to the value with a mark at the threshold; empty without any."""
     rows = [
         [evidence.quantity, number(evidence.value), number(evidence.threshold), bar(evidence)]
         for evidence in finding.evidence
     ]
-    head = ["evidence", "value", "threshold", "compared"]
-    return table(f"evidence of {finding.name}", head, rows) if rows else Markup("")
+    head = ["evidence", "value", "threshold", "comparison"]
+    return table(f"evidence for {finding.name}", head, rows) if rows else Markup("")
 
 
 def bar(evidence: Evidence) -> Markup:
-    """Return a bar from 0 (from the end of a logarithmic axis) to the value, and a mark at the threshold."""
+    """Return a bar from 0 (or from the end of a logarithmic axis) to the value, with a mark at the threshold."""
     if evidence.threshold is None or not math.isfinite(evidence.value):
         return Markup("")
     scale = scale_for([evidence.value, evidence.threshold], may_be_logarithmic=True)

@@ -14,13 +14,13 @@ from retrograd.report.residuals import residuals_figures
 from retrograd.report.story import WORDS, Story
 
 NOTHING = Markup("")
-LONG = 4  # characters of a class's name, beyond which it is set vertically over its column
+LONG = 4  # characters; longer class names are set vertically above their columns
 SHOWN_CELL = 40  # characters
-QUANTILE_WORDS = ("lowest", "5 %", "quarter", "median", "three quarters", "95 %", "highest")
+QUANTILE_WORDS = ("lowest", "5 %", "25 %", "median", "75 %", "95 %", "highest")
 
 
 def judged_section(story: Story) -> Markup:
-    """Return the section on the predictions for a part."""
+    """Return the section on the predictions for one part of the data."""
     judged = story.judged
     if judged is None:
         return NOTHING
@@ -40,15 +40,15 @@ def judged_section(story: Story) -> Markup:
 
 def _sentences(judged: Judged) -> list[str]:
     why = {
-        "valid": "There is no test part; the validation rows chose the best epoch.",
-        "train": "There is neither a test nor a validation part: the network was trained on these rows.",
+        "valid": "There is no test part; the best epoch was chosen on these validation rows.",
+        "train": "There is no test or validation part: the network was trained on these rows.",
     }
     sentences = [why[judged.part]] if judged.part in why else []
     if judged.right is not None:
-        whole = "in every label " if judged.labels else ""
-        sentences.append(f"{judged.right:,} of {judged.count:,} {judged.unit} are right {whole}".rstrip() + ".")
+        in_full = " in every label" if judged.labels else ""
+        sentences.append(f"{judged.right:,} of {judged.count:,} {judged.unit} are right{in_full}.")
     if judged.nonfinite:
-        sentences.append(f"For {judged.nonfinite:,} the output is not finite; they appear among the worst rows only.")
+        sentences.append(f"{judged.nonfinite:,} have non-finite outputs and appear only among the worst rows.")
     return sentences
 
 
@@ -56,7 +56,7 @@ def _sentences(judged: Judged) -> list[str]:
 
 
 def _matrix(judged: Judged) -> Markup:
-    """Return the confusion matrix: a row for each true class, a column for each predicted one."""
+    """Return the confusion matrix: one row per true class, one column per predicted class."""
     if not judged.counts or len(judged.counts) != len(judged.classes):
         return NOTHING
     upright = any(len(name) > LONG for name in judged.classes)
@@ -76,7 +76,7 @@ def _matrix(judged: Judged) -> Markup:
     ]
     head = element("tr", corner, *names, element("th", "all", scope="col"))
     inner = element("table", element("thead", head), element("tbody", *body), class_="matrix")
-    words = f"Each cell: {judged.unit}, and the share of the row's class; green is right."
+    words = f"Each cell shows the number of {judged.unit} and their share of the true class; green is right."
     scroll = element("div", inner, class_="scroll", tabindex=0, role="region", aria_label="confusion matrix")
     return joined([scroll, element("p", words, class_="soft")])
 
@@ -92,20 +92,20 @@ def _cell(count: int, total: int, is_right: bool) -> Markup:
 
 
 def _percent(share: float) -> str:
-    """Return a share in whole percent, or as less than one; only a complete share is 100 %."""
+    """Format a share in whole percent, or as `<1 %`; only a complete share is 100 %."""
     percent = min(round(100 * share), 99 if share < 1 else 100)
     return f"{percent} %" if percent else "<1 %"
 
 
 def _pairs(judged: Judged) -> Markup:
-    """Return the most frequent confusions: a sentence beside a matrix, or a table in its place."""
+    """Return the most frequent confusions: a sentence below the matrix, or a table if there is no matrix."""
     if not judged.pairs:
         return NOTHING
     if judged.counts:
         first = judged.pairs[0]
         times = "once" if first.count == 1 else f"{first.count:,} times"
-        return element("p", "Most confused: ", element("bdi", first.truth), " taken for ", element("bdi", first.answer),
-                       f", {times}.")  # fmt: skip
+        truth, answer = element("bdi", first.truth), element("bdi", first.answer)
+        return element("p", "Most confused: ", truth, " predicted as ", answer, f", {times}.")
     rows = [[pair.truth, pair.answer, f"{pair.count:,}", _percent(pair.share)] for pair in judged.pairs]
     words = f"The most confused of {judged.class_count:,} classes"
     words += f": {len(rows)} of {judged.pair_count:,} pairs." if judged.pair_count > len(rows) else "."
@@ -114,22 +114,22 @@ def _pairs(judged: Judged) -> Markup:
 
 
 def _labels(labels: Sequence[LabelCounts]) -> Markup:
-    """Return each label's two-by-two confusion as a row."""
+    """Return the confusion counts of each label as a row."""
     if not labels:
         return NOTHING
-    head = ["label", "hits", "misses", "false alarms", "correct rejections"]
+    head = ["label", "true positives", "false negatives", "false positives", "true negatives"]
     rows = [
         [label.name, *(f"{count:,}" for count in (label.hits, label.misses, label.false_alarms, label.rejections))]
         for label in labels
     ]
-    return table("each label's confusion", head, rows)
+    return table("confusion counts by label", head, rows)
 
 
 # --------------------------------------------------------------------------------------------------------- quantities
 
 
 def _quantities(judged: Judged) -> Markup:
-    """Return predictions against true values, and the quantiles of the residuals."""
+    """Return the plots of predictions against true values, and the quantiles of the residuals."""
     if not judged.residuals:
         return NOTHING
     head = ["prediction - true value", *QUANTILE_WORDS[: len(QUANTILES)]]
@@ -151,35 +151,38 @@ def _worst(judged: Judged) -> Markup:
     """Return the rows with the largest losses."""
     if not judged.worst:
         return NOTHING
-    pictured = any(row.picture for row in judged.worst)
-    sure = any(row.probability is not None for row in judged.worst)
+    has_pictures = any(row.picture for row in judged.worst)
+    has_probabilities = any(row.probability is not None for row in judged.worst)
     names = list(dict.fromkeys(name for row in judged.worst for name in row.cells or {}))
     head = [
-        *(element("th", name, scope="col") for name in ("where", *(["picture"] if pictured else []))),
+        *(element("th", name, scope="col") for name in ("row", *(["picture"] if has_pictures else []))),
         *(element("th", name, scope="col", class_="name") for name in ("true", "predicted")),
-        *(element("th", name, scope="col") for name in (*(["probability"] if sure else []), "loss", *names)),
+        *(
+            element("th", name, scope="col")
+            for name in (*(["probability"] if has_probabilities else []), "loss", *names)
+        ),
     ]
-    body = [element("tr", *_worst_row(row, pictured, sure, names)) for row in judged.worst]
+    body = [element("tr", *_worst_row(row, has_pictures, has_probabilities, names)) for row in judged.worst]
     inner = element("table", element("thead", element("tr", *head)), element("tbody", *body))
     scroll = element("div", inner, class_="scroll", tabindex=0, role="region", aria_label="the worst rows")
     count = "The worst row" if len(body) == 1 else f"The {len(body)} worst rows"
     return joined([element("h3", f"{count} by loss ({judged.measure})"), scroll])
 
 
-def _worst_row(row: WorstRow, pictured: bool, sure: bool, names: Sequence[str]) -> Iterator[Markup]:
+def _worst_row(row: WorstRow, has_pictures: bool, has_probabilities: bool, names: Sequence[str]) -> Iterator[Markup]:
     yield element("th", element("bdi", row.place), scope="row")
-    if pictured:
+    if has_pictures:
         yield element("td", _picture(row.picture))
     for name in (row.truth, row.answer):
         yield element("td", element("bdi", name), class_="name")
-    for figure in (*([number(row.probability, 3)] if sure else []), number(row.loss, 4)):
+    for figure in (*([number(row.probability, 3)] if has_probabilities else []), number(row.loss, 4)):
         yield element("td", figure)
     for cell in ((row.cells or {}).get(name, "") for name in names):
         yield element("td", cell if len(cell) <= SHOWN_CELL else element("span", cell, class_="long"))
 
 
 def _picture(picture: Picture | None) -> Markup:
-    """Return a row's picture; data that do not fit their size are skipped."""
+    """Return the picture of a row; data that do not match their size are skipped."""
     if picture is None:
         return NOTHING
     try:

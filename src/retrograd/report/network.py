@@ -1,4 +1,4 @@
-"""The table of a run's network: its nodes in order, their settings, output shapes and parameters."""
+"""The table of a run's network: its nodes in order, with settings, output shapes and parameters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_SETTINGS = 60  # characters
 
 
 class Row(NamedTuple):
-    """One node: its path, its layer in words, its inputs, its output's shape, its parameters' shapes by name."""
+    """One node: its path, its layer in words, its inputs, its output shape, and its parameter shapes by name."""
 
     path: str
     layer: str
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 def rows(story: Story) -> list[Row]:
-    """Return the nodes in order; if a layer is unknown here, only those with parameters."""
+    """Return the nodes in order; if a layer is not registered here, only the nodes with parameters."""
     params: dict[str, dict[str, tuple[int, ...]]] = {}
     for path, shape in story.shapes().items():
         node, _, name = path.rpartition("/")
@@ -56,16 +56,16 @@ def network_section(story: Story, nodes: list[Row]) -> Markup:
     cells = [[node.path, node.layer, node.output, _shapes(node.params), _count(node.params)] for node in nodes]
     plural = "node" if len(nodes) == 1 else "nodes"
     count = _total(story.shapes())
-    words = f"{len(nodes):,} {plural} in the order of the forward pass, {count:,} parameters. Shapes without the batch."
+    caption = f"{len(nodes):,} {plural} in forward order, {count:,} parameters. Shapes omit the batch axis."
     if len(nodes) > MOST_NODES:
-        words += f" The first {MOST_NODES} are shown."
+        caption += f" The first {MOST_NODES} are shown."
     head = ["node", "layer", "output", "parameters", "count"]
     shown = table("nodes of the network", head, cells[:MOST_NODES])
-    return element("section", element("h2", "Network"), element("p", words, class_="soft"), shown)
+    return element("section", element("h2", "Network"), element("p", caption, class_="soft"), shown)
 
 
 def parameter_count(story: Story) -> int | None:
-    """Return the number of trained parameters, or None without a model."""
+    """Return the number of parameters; None without a model."""
     return _total(story.shapes()) if story.header else None
 
 
@@ -78,7 +78,7 @@ def _columns(facts: Mapping[str, Any]) -> dict[str, Spec]:
 
 
 def _layer(layer: Any) -> str:
-    """Return a layer in words: its kind, and its settings that differ from the defaults."""
+    """Describe a layer: its kind, and the settings that differ from their defaults."""
     kind = str(getattr(layer, "kind", type(layer).__name__))
     try:
         settings = {key: value for key, value in dump(layer, filled=False).items() if value is not None}

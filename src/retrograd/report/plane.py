@@ -1,4 +1,4 @@
-"""The decision boundary of two inputs: a small picture of the plane for each of several epochs."""
+"""The decision boundary of a network with two inputs: a small image of the plane at each of several epochs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from retrograd.report.story import Story
 NOTHING = Markup("")
 # light to dark in equal steps of lightness, so that the order is visible in grey
 RAMP: tuple[Colour, ...] = ((255, 238, 190), (246, 190, 120), (196, 140, 140), (110, 100, 160), (34, 52, 120))
-PALE = 0.55  # of the colour that remains where a class has the probability one half
+PALE = 0.55  # colour strength of a class at the lowest probability with which it can win
 MOST_SIDE, MOST_SAMPLES = 256, 12
 SHAPES = (
     "m-20 0a20 20 0 1 0 40 0a20 20 0 1 0 -40 0",
@@ -29,7 +29,7 @@ NAMES = ("circle", "diamond", "triangle", "square")
 
 
 def plane_section(story: Story) -> Markup:
-    """Return the pictures of the plane over the epochs."""
+    """Return the images of the plane at several epochs."""
     plane = story.plane
     if plane is None or not _fits(plane):
         return NOTHING
@@ -38,18 +38,18 @@ def plane_section(story: Story) -> Markup:
     figures = [_figure(plane, sample, scales, points) for sample in plane.samples[:MOST_SAMPLES]]
     across, up = (element("bdi", name) for name in plane.columns)
     shown = "all" if len(plane.points) == plane.rows else f"{len(plane.points):,} of the"
-    words = f" (up); {shown} {plane.rows:,} training rows. Epoch 0 is before training."
+    words = f" (vertical); {shown} {plane.rows:,} training rows. Epoch 0 is before training."
     return element(
         "section",
         element("h2", "Decision boundary" if plane.classes else "Output over the plane"),
-        element("p", "The network's answer over ", across, " (across) and ", up, words, class_="soft"),
+        element("p", "The network's output over ", across, " (horizontal) and ", up, words, class_="soft"),
         _legend(plane),
         element("div", *figures, class_="planes"),
     )
 
 
 def _fits(plane: Plane) -> bool:
-    """Return whether the numbers of a file form pictures."""
+    """Return whether the numbers in a file form valid images."""
     ends = (*plane.low, *plane.high, *plane.values)
     if not 1 <= plane.side <= MOST_SIDE or not all(map(math.isfinite, ends)):
         return False
@@ -97,29 +97,29 @@ def class_colour(number: int, count: int) -> Colour:
 
 
 def _pale(colour: Colour, share: float, count: int) -> Colour:
-    """Return a class's colour, paler for a smaller probability."""
+    """Return the colour of a class, paler for a smaller probability."""
     least = 1 / max(2, count)
-    sure = PALE + (1 - PALE) * max(0.0, min(1.0, (share - least) / (1 - least)))
-    red, green, blue = (round(255 + (part - 255) * sure) for part in colour)
+    strength = PALE + (1 - PALE) * max(0.0, min(1.0, (share - least) / (1 - least)))
+    red, green, blue = (round(255 + (part - 255) * strength) for part in colour)
     return red, green, blue
 
 
 def _edges(sides: Sequence[int], side: int) -> Markup:
-    """Return the lines between neighbouring cells whose answers differ."""
-    at = [round(PLACES * i / side) for i in range(side + 1)]
+    """Return the lines between neighbouring cells with different classes."""
+    place = [round(PLACES * i / side) for i in range(side + 1)]
     edges = []
     for row in range(side):
         for column in range(side):
-            here = sides[row * side + column]
-            if column + 1 < side and sides[row * side + column + 1] != here:
-                edges.append(f"M{at[column + 1]} {at[row]}V{at[row + 1]}")
-            if row + 1 < side and sides[(row + 1) * side + column] != here:
-                edges.append(f"M{at[column]} {at[row + 1]}H{at[column + 1]}")
+            cell = sides[row * side + column]
+            if column + 1 < side and sides[row * side + column + 1] != cell:
+                edges.append(f"M{place[column + 1]} {place[row]}V{place[row + 1]}")
+            if row + 1 < side and sides[(row + 1) * side + column] != cell:
+                edges.append(f"M{place[column]} {place[row + 1]}H{place[column + 1]}")
     return Markup("".join(edges))
 
 
 def _points(plane: Plane, scales: Sequence[Scale]) -> list[Markup]:
-    """Return the training rows: a shape for each class, or dots in the colour of their target."""
+    """Return the training rows: one shape per class, or dots in the colour of their target."""
     groups: dict[int, list[Point]] = {}
     low, high = plane.values
     for point in plane.points:
@@ -138,7 +138,7 @@ def _marks(members: Sequence[Point], number: int, plane: Plane, scales: Sequence
 
 
 def _style(colour: Colour) -> str:
-    """Return a colour with an outline that contrasts with it, and so with its class's region of the plane."""
+    """Return a fill with a contrasting outline, visible within the region of its own class."""
     return f"fill:{_css(colour)};stroke:{'#000' if sum(colour) > 380 else '#fff'}"
 
 
@@ -159,8 +159,8 @@ def _legend(plane: Plane) -> Markup:
     """Return the legend of colours and shapes."""
     if plane.classes:
         items = [_key(i, name, plane) for i, name in enumerate(plane.classes)]
-        words = "the paler, the less sure" if len(plane.classes) > 2 else "in between: the probability"
-        return element("p", *items, element("span", words), class_="legend")
+        remark = "paler is less certain" if len(plane.classes) > 2 else "colours between show the probability"
+        return element("p", *items, element("span", remark), class_="legend")
     ramp = true_picture(64, 1, 3, bytes(part for i in range(64) for part in between(RAMP, i / 63)))
     low, high = (number(value, 3) for value in plane.values)
     bar = void("img", src=ramp, alt="", class_="ramp")
@@ -177,7 +177,7 @@ def _key(number: int, name: str, plane: Plane) -> Markup:
 
 
 def _bytes(text: str, plane: Plane) -> bytes | None:
-    """Return the cells of a sample; None if they do not fit the side."""
+    """Decode the cells of a sample; None if they are not side x side."""
     try:
         cells = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -1,4 +1,4 @@
-"""The section of a run's report on repairs: those tried, the gain of each, and the accepted one."""
+"""The section of a report on repairs: those tried, the gain of each, and the accepted one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ MOST_DIFFERENCE = 6_000  # characters
 
 
 def repairs_section(story: Story) -> Markup:
-    """Return the trials of a repair: the original configuration, then the bundles of remedies, the best first."""
+    """Return the trials of a repair: the original configuration, then the sets of remedies, best first."""
     repair = story.repaired
     if repair is None:
         return Markup("")
-    origin = [element("p", "This run was made with the repaired configuration.", class_="soft")]
+    origin = [element("p", "This run used the repaired configuration.", class_="soft")]
     helped = [element("li", element("b", remedy.name), f": {remedy.why}") for remedy in repair.remedies]
     lines = element("pre", *_lines(repair.difference), tabindex=0)
-    change = element("details", element("summary", "The change of the configuration"), lines)
+    change = element("details", element("summary", "Changes to the configuration"), lines)
     return element(
         "section",
         element("h2", "Repairs tried"),
@@ -36,11 +36,13 @@ def _trials(repair: Repaired) -> list[Markup]:
         return []
     order = sorted(repair.tried, key=lambda t: (not t.accepted, not t.scores, -(_score(t))))
     shown = [*([repair.start] if repair.start else []), *order[:MOST_TRIED]]
-    left = len(order) - MOST_TRIED
-    more = f" {left} more are in repair.json." if left > 0 else ""
-    words = f"{len(repair.tried)} bundles in {repair.updates:,} updates; ± is a standard error over the seeds.{more}"
+    hidden = len(order) - MOST_TRIED
+    more = f" {hidden} more are in repair.json." if hidden > 0 else ""
+    caption = (
+        f"{len(repair.tried)} sets of remedies in {repair.updates:,} updates; ± is the standard error over seeds.{more}"
+    )
     head = ["remedies", "held-out score", "±", "gain", "seeds", ""]
-    return [element("p", words, class_="soft"),
+    return [element("p", caption, class_="soft"),
             table("repairs tried", head, [_row(trial, trial is repair.start) for trial in shown])]  # fmt: skip
 
 
@@ -49,7 +51,7 @@ def _row(tried: Tried, is_start: bool) -> list[str]:
     if tried.refusal:
         return [name, "-", "-", "-", "-", "cannot be trained"]
     if not tried.scores:
-        return [name, number(_score(tried), 4), "-", "-", str(len(tried.glances)), "a short look only"]
+        return [name, number(_score(tried), 4), "-", "-", str(len(tried.glances)), "short trial only"]
     spread = number(tried.spread, 2) if len(tried.scores) > 1 else "-"
     gain = "-" if tried.gain is None else f"{'+' if tried.gain > 0 else ''}{number(tried.gain, 3)}"
     verdict: str = element("b", "accepted") if tried.accepted else ""
@@ -63,6 +65,6 @@ def _score(tried: Tried) -> float:
 
 
 def _lines(difference: str) -> list[str]:
-    """Return a diff line by line: each line is short enough to be shown whole."""
+    """Split a diff into lines, each short enough not to be truncated."""
     lines = [f"{line}\n" for line in difference[:MOST_DIFFERENCE].splitlines()]
     return lines if len(difference) <= MOST_DIFFERENCE else [*lines, "... the rest is in repair.json"]

@@ -1,4 +1,4 @@
-"""The report of a run: a self-contained page made from the run's folder alone."""
+"""The report of a run: a self-contained page made only from the run folder."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ HERE = Path(__file__).parent
 
 
 def write_report(run: RunFolder, path: Path | None = None) -> Path:
-    """Write the report of a run, by default into its folder; return its path.
+    """Write the report of a run, by default to its folder; return the path.
 
-    Raises:  UsageError, DataError for a folder that cannot be read; ResourceError if it cannot be written
+    Raises:  UsageError or DataError if the run cannot be read; ResourceError if the report cannot be written
     """
     path = run.path / REPORT if path is None else path
     write_file(path, report(read_story(run)).encode())
@@ -42,7 +42,7 @@ def write_report(run: RunFolder, path: Path | None = None) -> Path:
 
 
 def report(story: Story) -> str:
-    """Return the page."""
+    """Return the report as an HTML page."""
     nodes = rows(story)
     curves, charts = curves_section(story)
     health, strips = health_section(story, [node.path for node in nodes])
@@ -70,7 +70,7 @@ def report(story: Story) -> str:
         element("p", role="status", class_="unseen", id="said"),
         element(
             "footer",
-            "Made from the files in the run's folder: config.yaml, events.jsonl, model.safetensors, *.json.",
+            "Generated from the files in the run folder: config.yaml, events.jsonl, model.safetensors, *.json.",
         ),
         embedded(data),
         element("script", Markup((HERE / "page.js").read_text(encoding="utf-8"))),

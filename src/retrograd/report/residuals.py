@@ -1,4 +1,4 @@
-"""Predictions drawn against true values: a dot for each row, or shaded cells for many rows."""
+"""Plots of predictions against true values: one dot per row, or shaded cells for many rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from retrograd.report.scale import PLACES, Scale, labels, scale_for
 
 
 def residuals_figures(targets: Sequence[Residuals]) -> list[Markup]:
-    """Return a drawing for each target."""
+    """Return one plot per target."""
     return [_figure(target) for target in targets if target.points or target.counts]
 
 
@@ -39,11 +39,11 @@ def _figure(residuals: Residuals) -> Markup:
     )
     ys = element("div", *labels(scale, "top", ticks), class_="ys")
     xs = element("div", *labels(scale, "left", ticks), class_="xs")
-    words = "predicted (up) against true (across)" + ("; the lighter, the more rows" if residuals.counts else "")
+    axes = "predicted (vertical) against true (horizontal)" + ("; lighter: more rows" if residuals.counts else "")
     return element(
         "figure",
         element(
-            "figcaption", element("b", element("bdi", residuals.target), class_="own"), element("span", f" {words}")
+            "figcaption", element("b", element("bdi", residuals.target), class_="own"), element("span", f" {axes}")
         ),
         element("div", ys, element("div", _cells(residuals), svg, class_="area"), xs, class_="plot square"),
         class_="chart",
@@ -51,12 +51,12 @@ def _figure(residuals: Residuals) -> Markup:
 
 
 def _exact(low: float, high: float) -> Scale | None:
-    """Return a scale without margins: cells fill the drawing to its edges."""
+    """Return a scale without margins, for cells that fill the plot to its edges."""
     return Scale(low, high) if math.isfinite(low) and math.isfinite(high) and low < high else None
 
 
 def _cells(residuals: Residuals) -> Markup:
-    """Return many rows as a picture: lighter cells contain more rows."""
+    """Return many rows as an image: lighter cells contain more rows."""
     if not residuals.counts or not residuals.counts[0]:
         return Markup("")
     most = max(map(max, residuals.counts))

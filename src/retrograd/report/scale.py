@@ -1,4 +1,4 @@
-"""An axis: maps numbers to positions, linearly or logarithmically, with labels at round numbers."""
+"""An axis, which maps numbers to positions, linearly or logarithmically, and has labels at round numbers."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from retrograd.present.markup import Markup, element
 from retrograd.present.numbers import number
 
-LOGARITHMIC_FROM = 30.0  # times between the smallest and the largest number
+LOGARITHMIC_FROM = 30.0  # ratio of the largest to the smallest number
 MOST_TICKS = 6
 MOST_DIGITS = 12
 STEPS = (1, 2, 5, 10)
-LARGEST = 1e300  # larger numbers are drawn here: their sums would not be finite
-PLACES = 1000  # from one end of an axis to the other
+LARGEST = 1e300  # larger numbers are drawn here, since their sums would not be finite
+PLACES = 1000  # positions along an axis
 
 
 @dataclass(frozen=True)
 class Scale:
-    """An axis from `low` to `high`; if it is logarithmic, these are logarithms to base 10."""
+    """An axis from `low` to `high`; for a logarithmic axis, these are base-10 logarithms."""
 
     low: float
     high: float
@@ -27,8 +27,8 @@ class Scale:
 
     def place(self, value: float) -> int:
         """Return the position of a finite number, from 0 to 1000."""
-        at = math.log10(value) if self.logarithmic else _bounded(value)
-        return round(PLACES * ((at - self.low) / (self.high - self.low)))
+        x = math.log10(value) if self.logarithmic else _bounded(value)
+        return round(PLACES * ((x - self.low) / (self.high - self.low)))
 
     def ticks(self) -> list[float]:
         """Return a few round numbers on the axis."""
@@ -42,9 +42,9 @@ class Scale:
 def scale_for(
     values: Iterable[float], may_be_logarithmic: bool = False, most: float = math.inf, least_share: float = 0.0
 ) -> Scale | None:
-    """Return an axis that covers all finite numbers, or None without any; it ends at `most` at the latest.
+    """Return an axis that covers all finite numbers, with no margin beyond `most`; None if there are none.
 
-    It spans at least a share of its largest number: smaller changes are drawn flat, and labels stay short.
+    It spans at least `least_share` of its largest number: smaller changes look flat, and labels stay short.
     """
     finite = [_bounded(value) for value in values if math.isfinite(value)]
     if not finite:
@@ -58,7 +58,7 @@ def scale_for(
 
 
 def labels(scale: Scale, side: str, ticks: Sequence[float]) -> Iterator[Markup]:
-    """Yield the numbers beside an axis, with enough digits to distinguish them; `side` is left or top."""
+    """Yield the labels of an axis, with enough digits to tell them apart; `side` is left or top."""
     enough = (d for d in range(3, MOST_DIGITS) if len({number(tick, d) for tick in ticks}) == len(ticks))
     digits = next(enough, MOST_DIGITS)
     for tick in ticks:
@@ -71,7 +71,7 @@ def _bounded(value: float) -> float:
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
-    """Return the ends with a margin, so that no curve touches the frame."""
+    """Widen a range by a margin, so that no curve touches the frame."""
     margin = 0.04 * (high - low) or abs(high) / 2 or 1.0
     return low - margin, high + margin
 

@@ -1,4 +1,4 @@
-"""Sections of a run's report in words and tables: its end, findings, scores, data, settings."""
+"""The textual sections of a report: how the run ended, findings, scores, data, settings."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from retrograd.record.events import Epoch
 from retrograd.report.evidence import evidence_table
 from retrograd.report.story import Story, parts
 
-MOST_ITEMS = 60  # of a list
-MOST_CELLS = 5_000  # of the table of epochs
+MOST_ITEMS = 60  # in a list
+MOST_CELLS = 5_000  # in the table of epochs
 MOST_CONFIG = 30_000  # characters
 BAD_ENDS = ("non-finite", "diverged")
 FAILED = ("ill", "hopeless", "refused")  # verdicts of a diagnosis
-TELLING = ("accuracy", "r2", "loss")  # metrics, the most informative first
+TELLING = ("accuracy", "r2", "loss")  # metrics, most informative first
 NOTHING = Markup("")
 
 
@@ -25,7 +25,7 @@ NOTHING = Markup("")
 
 
 def header(story: Story, parameters: int | None) -> Markup:
-    """Return the top of the page: the run's name, when and what it trained, and its figures."""
+    """Return the top of the page: the name of the run, its task and date, and its key figures."""
     start, stop = story.started, story.stopped
     name = start.name if start else story.folder
     facts = [start.task] if start and start.task else []
@@ -45,7 +45,7 @@ def header(story: Story, parameters: int | None) -> Markup:
 
 
 def _verdict(story: Story) -> tuple[str, str] | None:
-    """Return a failed run's verdict in a word and a sentence: by its diagnosis, or by the score of a constant."""
+    """Return the verdict on a failed run as a word and a sentence, from its diagnosis or the score of a constant."""
     examined = story.examined
     if examined is not None:
         return (examined.verdict, examined.sentence) if examined.verdict in FAILED else None
@@ -57,19 +57,19 @@ def _verdict(story: Story) -> tuple[str, str] | None:
 
 
 def _figures(story: Story, parameters: int | None) -> Iterator[tuple[str, str, str]]:
-    """Yield name, number and remark for each of the run's key figures."""
+    """Yield name, value and remark of each key figure."""
     stop, epochs = story.stopped, story.epochs
     part = next(parts(story.scores), None)
     if part is not None:
         metrics = story.scores[part]
         metric = next((name for name in TELLING if name in metrics), next(iter(metrics), None))
         if metric is not None:
-            yield f"{part} {metric}", aligned([metrics[metric]])[0], "of the best weights" if stop else "measured last"
+            yield f"{part} {metric}", aligned([metrics[metric]])[0], "with the best weights" if stop else "latest"
     if story.chance is not None:
         yield "chance level", aligned([story.chance.level])[0], story.chance.answer
     count = f"{stop.epoch if stop else len(epochs):,}"
     if stop:
-        yield "kept", "first weights" if stop.best_epoch is None else f"epoch {stop.best_epoch:,}", f"of {count}"
+        yield "kept", "initial weights" if stop.best_epoch is None else f"epoch {stop.best_epoch:,}", f"of {count}"
     else:
         yield "epochs", count, "so far"
     steps = stop.step if stop else epochs[-1].step if epochs else 0
@@ -86,7 +86,7 @@ def _tile(name: str, number: str, more: str) -> Markup:
 def _ending(story: Story) -> str:
     stop = story.stopped
     if stop is None:
-        return "the run is in progress or was interrupted; this page shows what it has recorded so far."
+        return "the run is in progress or was interrupted; this page shows what has been recorded so far."
     return f"{stop.reason} ({stop.sentence})" if stop.sentence else stop.reason
 
 
@@ -102,7 +102,7 @@ def guard_section(story: Story) -> Markup:
             "li",
             element("b", f"Step {event.step:,}: "),
             f"{event.reason}. ",
-            element("span", f"Done: {event.action}.", class_="line"),
+            element("span", f"Action: {event.action}.", class_="line"),
             *([element("span", "To make it permanent: ", element("code", event.permanent), class_="line")]
               if event.permanent else []),
         )
@@ -112,7 +112,7 @@ def guard_section(story: Story) -> Markup:
 
 
 def findings_section(story: Story) -> Markup:
-    """Return the findings of a diagnosis, the likeliest cause first."""
+    """Return the findings of a diagnosis, most likely cause first."""
     if story.examined is None:
         return NOTHING
     findings = story.examined.findings
@@ -156,23 +156,23 @@ def _more(count: int, where: str = "events.jsonl") -> list[Markup]:
 
 
 def scores_section(story: Story) -> Markup:
-    """Return the metrics by part of the data."""
+    """Return the metrics for each part of the data."""
     scores = story.scores
     names = list(dict.fromkeys(name for metrics in scores.values() for name in metrics))
     if not names:
         return NOTHING
     rows = [[name.replace("_", " "), *aligned([metrics.get(name) for metrics in scores.values()])] for name in names]
-    which = "Of the best weights." if story.stopped else "Measured last."
+    caption = "With the best weights." if story.stopped else "Latest measurements."
     return element(
         "section",
         element("h2", "Scores"),
-        element("p", which, class_="soft"),
+        element("p", caption, class_="soft"),
         table("scores by part of the data", ["", *scores], rows),
     )
 
 
 def training_section(story: Story) -> Markup:
-    """Return the data and the conditions of the training."""
+    """Return the section on the data and the environment of training."""
     start = story.started
     notes = element("ul", *(element("li", text) for text in story.notes[:MOST_ITEMS]), *_more(len(story.notes)))
     facts: list[tuple[str, str]] = [("notes", notes)] if story.notes else []
@@ -184,13 +184,13 @@ def training_section(story: Story) -> Markup:
     if story.stopped:
         facts += [("weights, SHA-256", element("code", story.stopped.weights))]
     if story.problem:
-        facts += [("not read", story.problem)]
+        facts += [("unreadable", story.problem)]
     rows = [element("div", element("dt", name), element("dd", text)) for name, text in facts if text]
-    return element("section", element("h2", "Data and conditions"), element("dl", *rows, class_="facts"))
+    return element("section", element("h2", "Data and environment"), element("dl", *rows, class_="facts"))
 
 
 def config_section(story: Story) -> Markup:
-    """Return the configuration, with every default filled in."""
+    """Return the configuration with all defaults."""
     text = story.config
     cut = whole(text[:MOST_CONFIG])
     more = [element("p", "The rest is in config.yaml.", class_="soft")] if len(text) > MOST_CONFIG else []
@@ -199,7 +199,7 @@ def config_section(story: Story) -> Markup:
 
 
 def epochs_section(story: Story) -> Markup:
-    """Return the table of epochs; very many are thinned out, except the first, the best and the last."""
+    """Return the table of epochs; if there are very many, only some, with the first, the best and the last."""
     epochs = story.epochs
     if not epochs:
         return NOTHING
@@ -209,10 +209,10 @@ def epochs_section(story: Story) -> Markup:
     every = math.ceil(len(epochs) * len(head) / MOST_CELLS)
     best = story.stopped.best_epoch if story.stopped else None
     shown = [e for i, e in enumerate(epochs) if i % every == 0 or e.epoch == best or e is epochs[-1]]
-    words = "every epoch" if every == 1 else f"every {every} epochs of {len(epochs):,}; events.jsonl has all"
-    words += "" if best is None else f"; the best is epoch {best}"
+    caption = "all epochs" if every == 1 else f"one in {every} of {len(epochs):,} epochs; events.jsonl has all"
+    caption += "" if best is None else f"; the best is epoch {best}"
     rows = [_epoch_row(epoch, measured) for epoch in shown]
-    title = element("summary", element("b", "Epochs"), element("span", f" {words}", class_="soft"))
+    title = element("summary", element("b", "Epochs"), element("span", f" {caption}", class_="soft"))
     return element("details", title, table("epochs", head, rows), class_="block")
 
 

@@ -29,13 +29,13 @@ WORDS = {"test": "test", "valid": "validation", "train": "training"}  # of the p
 
 @dataclass(frozen=True)
 class Story:
-    """A run up to its current state: its events by kind, its configuration, its tensors' shapes."""
+    """The current state of a run: its events, its configuration, the shapes of its tensors, and its results."""
 
     folder: str
     config: str
     events: tuple[Event, ...]
-    header: Header | None  # of the model; None without a readable one
-    problem: str = ""  # why the model, or what was found out later, could not be read
+    header: Header | None  # of the model; None if it cannot be read
+    problem: str = ""  # why the model or a result could not be read
     examined: Examined | None = None
     repaired: Repaired | None = None
     judged: Judged | None = None
@@ -48,22 +48,22 @@ class Story:
 
     @functools.cached_property
     def started(self) -> Started | None:
-        """The event at the run's beginning."""
+        """The start event of the run."""
         return next(iter(self.of(Started)), None)
 
     @functools.cached_property
     def stopped(self) -> Stopped | None:
-        """The event at the run's end, if it has ended."""
+        """The event that ended the run, if it has ended."""
         return next(reversed(self.of(Stopped)), None)
 
     @functools.cached_property
     def epochs(self) -> list[Epoch]:
-        """The epochs; a repeated epoch counts once, in its last form."""
+        """The epochs; of a repeated epoch, only the last event."""
         return list({event.epoch: event for event in self.of(Epoch)}.values())
 
     @functools.cached_property
     def health(self) -> list[Health]:
-        """The readings."""
+        """The readings of layer health."""
         return self.of(Health)
 
     @functools.cached_property
@@ -90,7 +90,7 @@ class Story:
 
     @functools.cached_property
     def facts(self) -> Mapping[str, Any]:
-        """The metadata of training in the model file."""
+        """The facts about training in the model file."""
         return _mapping(self.header, "facts")
 
     @functools.cached_property
@@ -100,7 +100,7 @@ class Story:
 
     @functools.cached_property
     def chance(self) -> Chance | None:
-        """The score of the best constant answer on the judged rows; None if it is unknown."""
+        """The score compared with the best constant prediction on the same rows; None if unknown."""
         return None if self.judged is None else chance_of(self.judged, self.scores)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -114,14 +114,14 @@ class Story:
         after = bisect.bisect_left([end for end, _ in ends], step)
         if after >= len(ends):
             return float(ends[-1][1])
-        (before, first), (end, last) = ends[max(after - 1, 0)], ends[after]
-        return last if end == before else first + (last - first) * (step - before) / (end - before)
+        (begin, first), (end, last) = ends[max(after - 1, 0)], ends[after]
+        return last if end == begin else first + (last - first) * (step - begin) / (end - begin)
 
 
 def read_story(run: RunFolder) -> Story:
-    """Return the contents of a run folder.
+    """Read the contents of a run folder.
 
-    Raises:  UsageError, DataError if configuration or events cannot be read; other files may be missing
+    Raises:  UsageError or DataError if configuration or events cannot be read; other files may be missing
     """
     header, problems = None, []
     try:
@@ -129,11 +129,11 @@ def read_story(run: RunFolder) -> Story:
             size = stream.seek(0, 2)
             stream.seek(0)
             header = read_header(stream, size, run.model_path.name)
-            header.entries()  # its shapes are trusted only after this check
+            header.entries()  # shapes are trusted only after this check
     except RetrogradError as error:
         header = None
         problems.append(f"{run.model_path.name}: {error.problems[0].message}")
-    parts_read: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     readers: dict[str, Callable[[], Any]] = {
         "examined": lambda: read_examined(run.path),
         "repaired": lambda: read_repaired(run.path / REPAIR),
@@ -143,11 +143,11 @@ def read_story(run: RunFolder) -> Story:
     }
     for name, read in readers.items():
         try:
-            parts_read[name] = read()
+            results[name] = read()
         except RetrogradError as error:
             problems.append(str(error))
     events = tuple(run.events())
-    return Story(run.path.resolve().name, run.config_text(), events, header, "; ".join(problems), **parts_read)
+    return Story(run.path.resolve().name, run.config_text(), events, header, "; ".join(problems), **results)
 
 
 def _mapping(header: Header | None, key: str) -> Mapping[str, Any]:

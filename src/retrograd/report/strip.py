@@ -1,4 +1,4 @@
-"""The health strip: a row for each layer, a cell for each reading, coloured by its value."""
+"""The health strips: one row per layer, one cell per reading, coloured by its value."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from retrograd.record.events import Health
 from retrograd.report.image import LOGARITHMIC, MISSING, SHADES, SHARE, SPECIAL, picture, shade
 from retrograd.report.story import Story, natural
 
-# quantities in order of importance: the title, and whether it is a share (else the logarithm sets the colour)
+# quantities in order of importance: title, and whether it is a share (otherwise the logarithm sets the colour)
 QUANTITIES = {
     "gradient_rms": ("Gradients, root mean square", False),
     "dead": ("Dead units, share", True),
     "saturated": ("Saturated units, share", True),
-    "output_nonfinite": ("Outputs that are not finite", False),
-    "gradient_nonfinite": ("Gradients that are not finite", False),
+    "output_nonfinite": ("Non-finite outputs", False),
+    "gradient_nonfinite": ("Non-finite gradients", False),
     "delta_rms": ("Deltas (dLoss/dy), root mean square", False),
-    "backward_gain": ("Backward gain, deltas before a layer to those after it", False),
+    "backward_gain": ("Backward gain: deltas before a layer / deltas after it", False),
     "output_rms": ("Outputs, root mean square", False),
     "update_ratio": ("Update, relative to the parameter", False),
     "parameter_rms": ("Parameters, root mean square", False),
 }
 BAD_COUNTS = ("output_nonfinite", "gradient_nonfinite")  # 0 is the only good value
-# recorded only for readers of the events
+# recorded only for those who read the events
 UNDRAWN = ("_largest", "_zeros", "delta_nonfinite", "parameter_nonfinite", "gradient_norm")
-ALARMING_SHARE = 0.5  # from which a strip of shares is initially open
-MOST_NUMBERS = 7_000  # in all strips; more readings than fit share cells
+ALARMING_SHARE = 0.5  # a strip with a share this large is initially open
+MOST_NUMBERS = 7_000  # in all strips; with more, several readings share a cell
 MOST_ROWS, LEAST_ROWS, ALL_ROWS = 120, 12, 240
 MOST_CELLS, LEAST_CELLS = 120, 8
 LEAST_DECADES = 3
@@ -38,11 +38,11 @@ LEAST_DECADES = 3
 
 @dataclass(frozen=True)
 class Strip:
-    """One quantity: its rows' paths, the steps of its cells, and a value or None for each [row][cell]."""
+    """One quantity: the paths of its rows, the steps of its cells, and a value or None for each [row][cell]."""
 
     quantity: str
     paths: tuple[str, ...]
-    steps: tuple[tuple[int, int], ...]  # of each cell, the first and the last reading
+    steps: tuple[tuple[int, int], ...]  # of the first and last reading of each cell
     values: tuple[tuple[float | None, ...], ...]
     left_out: int  # number of paths not shown
 
@@ -79,22 +79,22 @@ def health_section(story: Story, nodes: Sequence[str]) -> tuple[Markup, list[Any
     shown = strips(story.health, nodes)
     if not shown:
         return Markup(""), []
-    drawn = [_drawn(i, strip, is_open=i == 0 or strip.is_alarming) for i, strip in enumerate(shown)]
+    drawings = [_drawing(i, strip, is_open=i == 0 or strip.is_alarming) for i, strip in enumerate(shown)]
     count = len(story.health)
-    merged = count > len(shown[0].steps)
-    words = f"A row for each layer or parameter; time runs to the right, {count:,} readings."
-    words += " A cell represents neighbouring readings and shows the largest of them." if merged else ""
+    is_merged = count > len(shown[0].steps)
+    caption = f"One row per layer or parameter; time runs to the right, {count:,} readings."
+    caption += " Each cell shows the largest of several consecutive readings." if is_merged else ""
     section = element(
         "section",
         element("h2", "Health"),
-        element("p", words, class_="soft"),
-        *(markup for markup, _ in drawn),
+        element("p", caption, class_="soft"),
+        *(markup for markup, _ in drawings),
     )
-    return section, [data for _, data in drawn]
+    return section, [data for _, data in drawings]
 
 
 def strips(health: Sequence[Health], nodes: Sequence[str]) -> list[Strip]:
-    """Return a strip for each recorded quantity, the most important first."""
+    """Return one strip per recorded quantity, most important first."""
     paths: dict[str, dict[str, None]] = {}
     for event in health:
         for quantity, by_path in event.readings.items():
@@ -125,7 +125,7 @@ def strips(health: Sequence[Health], nodes: Sequence[str]) -> list[Strip]:
 
 
 def _sorted(paths: dict[str, None], order: dict[str, int]) -> list[str]:
-    """Return paths in the order of their nodes, parameters beside their node; by name if a node is unknown."""
+    """Sort paths in the order of their nodes, parameters after their node; by name if a node is unknown."""
     places = {path: order.get(path, order.get(path.rpartition("/")[0], -1)) for path in paths}
     if -1 in places.values():
         return sorted(paths, key=natural)
@@ -133,7 +133,7 @@ def _sorted(paths: dict[str, None], order: dict[str, int]) -> list[str]:
 
 
 def _chosen_rows(health: Sequence[Health], quantity: str, paths: list[str], most: int) -> list[str]:
-    """Return a limited number of paths: those with values that are not finite, and others evenly among the rest."""
+    """Return at most `most` paths: those with non-finite values, and an even selection of the others."""
     if len(paths) <= most:
         return paths
     broken = {p for e in health for p, v in e.readings.get(quantity, {}).items() if not math.isfinite(v)}
@@ -145,7 +145,7 @@ def _chosen_rows(health: Sequence[Health], quantity: str, paths: list[str], most
 
 
 def _largest(group: Sequence[Health], quantity: str, path: str) -> float | None:
-    """Return the largest of several readings; a value that is not finite takes precedence."""
+    """Return the largest of several readings; a non-finite value takes precedence."""
     values = [value for e in group if (value := e.readings.get(quantity, {}).get(path)) is not None]
     return next((value for value in values if not math.isfinite(value)), max(values, default=None))
 
@@ -153,14 +153,14 @@ def _largest(group: Sequence[Health], quantity: str, path: str) -> float | None:
 # ------------------------------------------------------------------------------------------------------------ drawing
 
 
-def _drawn(index: int, strip: Strip, is_open: bool) -> tuple[Markup, Any]:
+def _drawing(index: int, strip: Strip, is_open: bool) -> tuple[Markup, Any]:
     low, high = _ends(strip)
     ramp = SHARE if strip.is_share or strip.quantity in BAD_COUNTS else LOGARITHMIC
     coloured = [[_colour(strip, value, low, high) for value in row] for row in strip.values]
     image = void("img", src=picture(coloured, ramp), alt=_summary(strip), draggable="false")
     cells = element(
         "div", image, element("i", class_="here"), class_="cells", data_strip=index, tabindex=0, role="group",
-        aria_label=f"{strip.title}; arrow keys walk through the cells",
+        aria_label=f"{strip.title}; use the arrow keys to move through the cells",
     )  # fmt: skip
     count = len(strip.paths)
     body = [
@@ -202,7 +202,7 @@ def _drawn(index: int, strip: Strip, is_open: bool) -> tuple[Markup, Any]:
 
 
 def _ends(strip: Strip) -> tuple[float, float]:
-    """Return the numbers at the ends of the colour scale; logarithms if those set the colour."""
+    """Return the values at the ends of the colour scale; logarithms if these set the colour."""
     if strip.is_share:
         return 0.0, 1.0
     if strip.quantity in BAD_COUNTS:
@@ -250,23 +250,23 @@ def _legend(strip: Strip, ramp: Any, low: float, high: float) -> Markup:
 
 
 def _summary(strip: Strip) -> str:
-    """Return the strip in a sentence: its extremes and where they are."""
+    """Summarise a strip in a sentence: its extremes, and where they are."""
     finite = [item for item in strip.known() if math.isfinite(item[0])]
     broken = [item for item in strip.known() if not math.isfinite(item[0])]
-    words = []
+    parts = []
     if finite:
         low, high = min(finite), max(finite)
         if low[0] == high[0]:
-            words.append(f"{number(low[0], 3)} everywhere")
+            parts.append(f"{number(low[0], 3)} everywhere")
         elif strip.is_share or strip.quantity in BAD_COUNTS:
-            words.append(f"highest {number(high[0], 3)} ({high[1]}, step {high[2]:,})")
+            parts.append(f"highest {number(high[0], 3)} ({high[1]}, step {high[2]:,})")
         else:
-            words.append(f"from {number(low[0], 3)} ({low[1]}, step {low[2]:,}) to {number(high[0], 3)} ({high[1]}, "
+            parts.append(f"from {number(low[0], 3)} ({low[1]}, step {low[2]:,}) to {number(high[0], 3)} ({high[1]}, "
                          f"step {high[2]:,})")  # fmt: skip
     if broken:
         first = min(broken, key=lambda item: item[2])
-        words.append(f"not finite first in {first[1]} at step {first[2]:,}")
-    return "; ".join(words)
+        parts.append(f"first non-finite in {first[1]} at step {first[2]:,}")
+    return "; ".join(parts)
 
 
 def _last(row: Sequence[float | None]) -> float | None:

@@ -1,4 +1,4 @@
-"""The importance of each setting: the share of the scores' variance that its values explain."""
+"""The importance of each setting: the share of the variance of scores that its values explain."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ FEWEST = 8  # minimum number of trials for a meaningful share
 
 
 def importance(study: Study) -> list[tuple[str, float]]:
-    """Return each setting with its correlation ratio, the largest first; empty for too few trials.
+    """Return each setting with its correlation ratio, largest first; empty if there are too few trials.
 
-        share = variance of the groups' mean ranks / variance of all ranks
+        share = variance of the mean ranks of groups / variance of all ranks
 
-    Ranks, because a single terrible score would hide everything else. A setting without effect still gets
-    about (groups - 1) / (trials - 1).
+    Ranks are used because a single terrible score would hide everything else. A setting without effect still gets about
+    (groups - 1) / (trials - 1).
     """
     if len(study.tried) < FEWEST:
         return []
@@ -29,9 +29,9 @@ def importance(study: Study) -> list[tuple[str, float]]:
     return sorted(shares, key=lambda pair: -pair[1])
 
 
-def _explained(values: list[object], of: Range, ranks: np.ndarray) -> float:
-    if of.kind == "choice":
-        groups = np.array([of.values.index(value) for value in values])
+def _explained(values: list[object], span: Range, ranks: np.ndarray) -> float:
+    if span.kind == "choice":
+        groups = np.array([span.values.index(value) for value in values])
     else:
         order = np.argsort(np.argsort(np.array(values, float), kind="stable"))
         groups = order * GROUPS // len(order)

@@ -1,4 +1,4 @@
-"""A study on disk: an append-only journal, and a lock for each trial. No database, no server."""
+"""A study on disk: an append-only journal, and a lock per trial. No database, no server."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from retrograd.record.files import make_folder, refusal
 from retrograd.record.strict_json import write_json
 
 JOURNAL, SETTINGS, TRIALS, LOCKS = "study.jsonl", "study.json", "trials", "locks"
-ATTEMPTS = 2  # attempts at a trial whose process dies: the second may find more free memory
+ATTEMPTS = 2  # at a trial whose process dies: the second may find more free memory
 
 
 @dataclass
 class State:
     """The contents of the journal."""
 
-    costs: dict[str, float] = field(default_factory=dict)  # of finished trials by key
-    ended: dict[str, dict[str, Any]] = field(default_factory=dict)  # their events
-    begun: dict[str, int] = field(default_factory=dict)  # attempts that did not end
+    costs: dict[str, float] = field(default_factory=dict)  # of finished trials, by key
+    ended: dict[str, dict[str, Any]] = field(default_factory=dict)  # events of finished trials, by key
+    begun: dict[str, int] = field(default_factory=dict)  # attempts without the interrupted ones, by key
     is_closed: bool = False  # the budget is used up: no new trials, only confirmation of the winner
     retried: list[str] = field(default_factory=list)
 
 
 class Journal:
-    """The events of a study, a JSON object per line; several processes may append.
+    """The events of a study, one JSON object per line; several processes may append.
 
-    An unfinished line of a killed process is ignored, and the next writer begins a new one.
+    An incomplete line from a killed process is ignored, and the next writer starts a new line.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / JOURNAL
 
     def append(self, **event: Any) -> None:
-        """Append one event, whole, and flush it to disk.
+        """Append one complete event and flush it to disk.
 
-        Raises:  ResourceError when the disk refuses
+        Raises:  ResourceError if writing fails
         """
         line = f"{write_json(event)}\n".encode()
         try:
@@ -71,7 +71,7 @@ class Journal:
 
     @contextlib.contextmanager
     def claimed(self, key: str) -> Iterator[bool]:
-        """Yield whether this process holds the trial's lock, until the body or the process ends."""
+        """Yield whether this process has the lock of a trial, which it keeps until the body or the process ends."""
         make_folder(self.folder / LOCKS)
         descriptor = os.open(self.folder / LOCKS / key, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -86,9 +86,9 @@ class Journal:
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """Return the settings with which a study began.
+    """Return the settings with which a study was started.
 
-    Raises:  DataError when the file is missing or damaged
+    Raises:  DataError if the file is missing or damaged
     """
     try:
         settings: dict[str, Any] = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))

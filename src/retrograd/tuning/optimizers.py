@@ -27,11 +27,11 @@ COMPARED: dict[str, Any] = {
 }
 SWEPT: int = 16
 SEEDS: int = 3
-HALF = 0.5  # the part of the way from the first loss to the lowest loss of all that an optimizer must pass
+HALF = 0.5  # share of the decrease from the first loss to the lowest loss of all optimizers
 
 
 class Compared(NamedTuple):
-    """One optimizer at its best rate: lowest losses by seed, the epoch at which it was halfway, its loss by epoch."""
+    """One optimizer at its best rate: lowest loss per seed, the epoch at which it was halfway, and loss by epoch."""
 
     name: str
     rate: float
@@ -47,21 +47,21 @@ class Compared(NamedTuple):
 
     @property
     def spread(self) -> float:
-        """Their standard deviation over the seeds."""
+        """The standard deviation of the lowest losses over the seeds."""
         return stdev(self.losses) if len(self.losses) > 1 and math.isfinite(self.mean) else 0.0
 
 
 class Comparison(NamedTuple):
-    """The optimizers, the best first, and a sentence."""
+    """The optimizers, best first, and a conclusion."""
 
     rows: tuple[Compared, ...]
     sentence: str
 
     def plain(self) -> dict[str, Any]:
-        """Return the comparison as plain types, for JSON."""
-        keep = ("name", "rate", "losses", "half_way", "curve")
+        """Return the comparison as JSON values."""
+        names = ("name", "rate", "losses", "half_way", "curve")
         rows = [
-            {name: getattr(row, name) for name in keep} | {"swept": row.sweep.plain()["tried"]} for row in self.rows
+            {name: getattr(row, name) for name in names} | {"swept": row.sweep.plain()["tried"]} for row in self.rows
         ]
         return {"sentence": self.sentence, "optimizers": rows}
 
@@ -73,7 +73,7 @@ def compare(
     seeds: int = SEEDS,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Comparison:
-    """Train the same network with each optimizer at its own swept rate, from the same weights, over some seeds."""
+    """Train the same network from the same weights with each optimizer, at its own best rate, for several seeds."""
     rows = []
     for name in names:
         progress(name)
@@ -95,7 +95,7 @@ def compare(
 
 
 def half_way(curve: Sequence[float], low: float) -> int | None:
-    """Return the epoch at which a curve is halfway down from its first value to the lowest of all."""
+    """Return the first epoch at which a curve is halfway down from its first value to the lowest of all curves."""
     if not curve:
         return None
     goal = low + HALF * (curve[0] - low)
@@ -103,13 +103,13 @@ def half_way(curve: Sequence[float], low: float) -> int | None:
 
 
 def sentence(rows: Sequence[Compared]) -> str:
-    """Return the conclusion: the best optimizer, and those as good within the seeds' spread."""
+    """Return the conclusion: the best optimizer, and those that are as good within the spread over seeds."""
     best, *others = rows
     noise = {row.name: 2 * math.sqrt((best.spread**2 + row.spread**2) / max(len(row.losses), 1)) for row in others}
     as_good = [row.name for row in others if row.mean - best.mean <= noise[row.name]]
-    words = f"{best.name} at {best.rate:g} has the lowest loss, {best.mean:.4g}"
+    winner = f"{best.name} at {best.rate:g} has the lowest loss, {best.mean:.4g}"
     return (
-        f"{words}; within the seeds' spread of it: {', '.join(as_good)}"
+        f"{winner}; equally good within the spread over seeds: {', '.join(as_good)}"
         if as_good
-        else f"{words}, beyond the seeds' spread"
+        else f"{winner}, a difference larger than the spread over seeds"
     )

@@ -1,4 +1,4 @@
-"""Pages of a study, a sweep of rates and a comparison: one file each, without scripts."""
+"""The pages of a study, a sweep of rates and a comparison: one file each, without scripts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from retrograd.tuning.rate import Sweep
 from retrograd.tuning.study import Study, Tried
 
 MOST_ROWS = 30
-SHOWN_SHARE = 0.9  # of the scores, the better ones, are drawn: a few terrible scores would flatten all others
-COLOURS = ("forward", "backward", "s1", "loss", "update", "s0")  # of the theme
+SHOWN_SHARE = 0.9  # best share of the scores drawn: a few terrible scores would flatten all others
+COLOURS = ("forward", "backward", "s1", "loss", "update", "s0")  # names in the theme
 STYLE = """
 main { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 th, td { padding: .22rem 1.2rem .22rem 0; white-space: nowrap }
@@ -46,10 +46,10 @@ thead th { color: var(--soft); border-bottom: 1px solid var(--line) }
 
 
 def study_page(study: Study) -> str:
-    """Return the page of a study: the verdict, the trials, and a picture of each setting's effect."""
+    """Return the page of a study: the verdict, the trials, and a plot of the effect of each setting."""
     name = study.folder.name
     sentence = study.verdict.sentence if study.verdict else "no trial was finished"
-    notes = [element("li", words) for words in (*study.notes, *study.failed[:MOST_ROWS])]
+    notes = [element("li", note) for note in (*study.notes, *study.failed[:MOST_ROWS])]
     body = element(
         "main",
         element("h1", f"Study {name}"),
@@ -62,7 +62,7 @@ def study_page(study: Study) -> str:
         _rungs(study),
         _importance(study),
     )
-    return page(f"{name}: what was tried", STYLE, body)
+    return page(f"{name}: tuning study", STYLE, body)
 
 
 def rate_page(name: str, sweep: Sweep) -> str:
@@ -71,7 +71,7 @@ def rate_page(name: str, sweep: Sweep) -> str:
     rows = [[number(trial.rate, 3), number(trial.loss, 4), str(trial.epochs)] for trial in sweep.tried]
     body = element(
         "main",
-        element("h1", f"Learning rates of {name}, {sweep.optimizer}"),
+        element("h1", f"Learning rates for {name}, {sweep.optimizer}"),
         element("p", sweep.why),
         scatter(points, True, "lowest loss by learning rate"),
         table("rates", ["learning rate", "lowest loss", "epochs"], rows),
@@ -91,11 +91,11 @@ def comparison_page(name: str, comparison: Comparison) -> str:
     return page(f"{name}: optimizers", STYLE, body)
 
 
-HEAD = ("optimizer", "rate", "lowest loss", "±", "half-way in epoch")
+HEAD = ("optimizer", "rate", "lowest loss", "±", "halfway in epoch")
 
 
 def comparison_rows(comparison: Comparison) -> list[tuple[str, ...]]:
-    """Return the cells of a comparison's table."""
+    """Return the cells of the table of a comparison."""
     return [
         (row.name, number(row.rate, 3), number(row.mean, 4), number(row.spread, 2),
          "-" if row.half_way is None else str(row.half_way))
@@ -107,9 +107,9 @@ def scatter(
     points: Sequence[tuple[float, float, bool]], is_logarithmic: bool, what: str, is_falling: bool = True,
     names: Sequence[str] = (),
 ) -> Markup:  # fmt: skip
-    """Return a drawing of points (position, score, whether it is the best), without those that have no finite score.
+    """Return a plot of points (position, score, whether it is the best), without those with a non-finite score.
 
-    `what` is the score's name; `is_falling` if a lower score is better. Positions may have `names`: 0 the first, ...
+    `what` names the score; `is_falling` means that lower is better. `names` label the positions 0, 1, ...
     """
     finite = [point for point in points if math.isfinite(point[1])]
     across = scale_for([*(point[0] for point in points), *range(len(names))], is_logarithmic)
@@ -125,9 +125,9 @@ def scatter(
 
 
 def figure(inner: Markup, across: Scale, up: Scale, what: str, names: Sequence[str] = ()) -> Markup:
-    """Return a drawing with a heading, and numbers or names beside its axes."""
+    """Return a plot with a heading, and numbers or names along its axes."""
     ticks = list(enumerate(names)) if names else [(tick, number(tick, 3)) for tick in across.ticks()]
-    below = [element("span", words, style=f"left:{across.place(tick) / 10:g}%") for tick, words in ticks]
+    below = [element("span", label, style=f"left:{across.place(tick) / 10:g}%") for tick, label in ticks]
     drawing = element(
         "div",
         element("div", *labels(up, "top", up.ticks()), class_="left"),
@@ -139,7 +139,7 @@ def figure(inner: Markup, across: Scale, up: Scale, what: str, names: Sequence[s
 
 
 def _curves(curves: Sequence[tuple[str, Sequence[float]]]) -> Markup:
-    """Draw losses by epoch, each in its colour of the legend."""
+    """Draw losses by epoch, each in its colour, with a legend."""
     up = scale_for([loss for _, curve in curves for loss in curve], True)
     across = scale_for([1, max([2, *(len(curve) for _, curve in curves)])])
     if up is None or across is None:
@@ -162,11 +162,11 @@ def _winner(study: Study) -> Markup:
 
 def _tried(study: Study) -> Markup:
     rows = [tried_row(trial) for trial in study.tried[:MOST_ROWS]]
-    return joined([element("h2", "What was tried"), table("trials", tried_head(study), rows)])
+    return joined([element("h2", "Trials"), table("trials", tried_head(study), rows)])
 
 
 def tried_head(study: Study) -> list[str]:
-    """Return the heading of the table of trials: settings by the last parts of their paths."""
+    """Return the headings of the table of trials; settings appear as the last part of their path."""
     return ["", *(short(path) for path, _ in study.search.ranges), "epochs", study.search.options.metric]
 
 
@@ -202,14 +202,14 @@ def _parallel(study: Study) -> Markup:
     for i in reversed(range(len(study.tried))):
         points = []
         for j, (places, scale) in enumerate(axes):
-            at = scale.place(places[i]) if scale and _is_on(scale, places[i]) else PLACES * is_falling
-            points.append(f"{round(PLACES * j / (len(axes) - 1))},{PLACES - at}")
+            height = scale.place(places[i]) if scale and _is_on(scale, places[i]) else PLACES * is_falling
+            points.append(f"{round(PLACES * j / (len(axes) - 1))},{PLACES - height}")
         lines.append(element("polyline", points=" ".join(points), class_="best" if i == 0 else None))
     drawing = element(
         "svg", *lines, viewBox=f"0 0 {PLACES} {PLACES}", preserveAspectRatio="none", class_="lines", role="img"
     )
-    words = [*(short(path) for path, _ in study.search.ranges), study.search.options.metric]
-    names = [element("span", word) for word in words]
+    titles = [*(short(path) for path, _ in study.search.ranges), study.search.options.metric]
+    names = [element("span", title) for title in titles]
     return joined([
         element("h2", "All settings together"),
         element("div", drawing, class_="figure"),
@@ -241,11 +241,11 @@ def _importance(study: Study) -> Markup:
     if not shares:
         return Markup("")
     rows = [[path, f"{share:.0%}"] for path, share in shares]
-    words = "The share of the scores' variance that groups of a setting's values explain alone, by ranks."
+    caption = "The share of the variance of ranked scores that each setting explains alone."
     return joined(
         [
             element("h2", "Importance"),
-            element("p", words, class_="soft"),
+            element("p", caption, class_="soft"),
             table("importance", ["setting", "share"], rows),
         ]
     )

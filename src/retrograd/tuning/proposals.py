@@ -1,7 +1,7 @@
-"""The next trials: for each method a pure function of the search's seed and of the finished trials.
+"""The next trials: for each method, a pure function of the seed of the search and the finished trials.
 
-No process distributes work. Every process asks the same function what may begin now, so a study that was killed or
-that several processes share consists of the same trials.
+No process distributes work: each of them calls the same function to find out which trials can start. A study therefore
+consists of the same trials whether it was interrupted or shared by several processes.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from retrograd.base.errors import UsageError
 from retrograd.present.numbers import number
 from retrograd.training.config.search import Search
 
-TRIALS = 27  # default number of trials; of halving, for each bracket that a time budget has room for
-MOST_TRIALS = 10_000  # of a search that only its time budget ends
+TRIALS = 27  # default number of trials; for halving with a time budget, per bracket
+MOST_TRIALS = 10_000  # in a search that only its time budget ends
 SHRINK = 3  # one in three settings is promoted to the next rung, with three times the epochs
-PORTION = 8  # settings that TPE proposes at once, and that may run in parallel
+PORTION = 8  # settings that TPE proposes at a time, and that can run in parallel
 MOST_OF_GRID = 10_000
 TPE_CURE = "pip install 'retrograd[tune]', or choose the method halving, random or grid"
 
 
 class Proposal(NamedTuple):
-    """One trial: the settings' number, the rung, the seed, and the number of epochs."""
+    """One trial: the number of the settings, the rung, the seed, the number of epochs, and the values."""
 
     number: int
     rung: int
-    seed: int  # 0 for the configuration's seed, 1 for the next, ...
+    seed: int  # 0 for the seed of the configuration, 1 for the next, ...
     epochs: int
     values: tuple[tuple[str, Any], ...]
 
@@ -47,23 +47,23 @@ class Proposal(NamedTuple):
 
 
 def short(path: str) -> str:
-    """Return the last part of a path that is a name."""
+    """Return the last part of a path that is not a number."""
     return next((part for part in reversed(path.split(".")) if not part.isdigit()), path)
 
 
 def shown(value: Any) -> str:
-    """Return the value of a setting; fractions have three digits."""
+    """Format the value of a setting; floats have three digits."""
     return number(value, 3) if isinstance(value, float) else str(value)
 
 
-Costs = Mapping[str, float]  # of finished trials by key, smaller is better; infinite for one that failed
+Costs = Mapping[str, float]  # of finished trials by key; smaller is better, infinite means failed
 Values = tuple[tuple[str, Any], ...]
 
 
 def proposals(search: Search, epochs: int, costs: Costs, timed: bool = False) -> tuple[list[Proposal], bool]:
-    """Return the trials that may begin now, and whether the search is over.
+    """Return the trials that can start now, and whether the search is over.
 
-    With a time budget and no number of trials (`timed`), halving and random go on to new settings.
+    With a time budget and no number of trials (`timed`), halving and random continue with new settings.
     """
     if search.options.method == "halving":
         return halving(search, epochs, costs, timed)
@@ -75,9 +75,9 @@ def proposals(search: Search, epochs: int, costs: Costs, timed: bool = False) ->
 
 
 def grid(search: Search) -> list[Values]:
-    """Return all combinations of the ranges' points.
+    """Return all combinations of the points of the ranges.
 
-    Raises:  UsageError for an excessive number of points
+    Raises:  UsageError if there are too many
     """
     points = [values.points() for _, values in search.ranges]
     count = math.prod(map(len, points))
@@ -86,13 +86,13 @@ def grid(search: Search) -> list[Values]:
             f"the grid has {count:,} points", where="search", cure="use halving or random, or fewer values"
         )
     names = [path for path, _ in search.ranges]
-    every = [tuple(zip(names, values, strict=True)) for values in itertools.product(*points)]
-    return every[: search.options.trials]
+    combinations = [tuple(zip(names, values, strict=True)) for values in itertools.product(*points)]
+    return combinations[: search.options.trials]
 
 
 @functools.lru_cache(MOST_TRIALS)
 def draw(search: Search, number: int) -> Values:
-    """Return the random settings with a number, which depend on the search's seed and this number alone."""
+    """Return the random settings with this number, which depend only on the number and the seed of the search."""
     rng = np.random.default_rng(np.random.SeedSequence([search.options.seed, number]))
     return tuple(
         (path, values.at(float(share)))
@@ -101,7 +101,7 @@ def draw(search: Search, number: int) -> Values:
 
 
 def rungs(epochs: int, trials: int) -> list[tuple[int, int]]:
-    """Return the number of settings and the total epochs of each rung; the last rung trains to the end."""
+    """Return the number of settings and total epochs of each rung; the last rung trains for all epochs."""
     count = min(int(math.log(trials, SHRINK) + 1e-9), int(math.log(epochs, SHRINK) + 1e-9))
     return [
         (max(1, math.ceil(trials / SHRINK**i)), epochs if i == count else max(1, round(epochs / SHRINK ** (count - i))))
@@ -112,10 +112,10 @@ def rungs(epochs: int, trials: int) -> list[tuple[int, int]]:
 def halving(search: Search, epochs: int, costs: Costs, timed: bool = False) -> tuple[list[Proposal], bool]:
     """Successive halving: all settings for a few epochs, the best third of them three times as long, and so on.
 
-    One bracket of settings follows another while a time budget lasts.
+    With a time budget, one bracket of settings follows another until it is used up.
 
-    See:  Jamieson & Talwalkar 2016, arXiv:1502.07943. A rung begins when the previous one is complete, so that
-          promotion does not depend on which process was faster.
+    See:  Jamieson & Talwalkar 2016, arXiv:1502.07943. A rung starts when the previous one is complete, so that
+          promotion does not depend on which process is faster.
     """
     steps = rungs(epochs, search.options.trials or TRIALS)
     size = steps[0][0]
@@ -123,16 +123,16 @@ def halving(search: Search, epochs: int, costs: Costs, timed: bool = False) -> t
         numbers: Sequence[int] = range(first, first + size)
         drawn = {number: draw(search, number) for number in numbers}
         for rung, (count, length) in enumerate(steps):
-            if rung:  # the best first, so that a rung cut short by the budget has tried them
+            if rung:  # best first, so that they are tried even if the budget cuts the rung short
                 numbers = best(search, numbers, rung - 1, costs)[:count]
-            open_now, is_over = _unfinished(_rung(search, drawn, numbers, rung, length), costs)
+            waiting, is_over = _unfinished(_rung(search, drawn, numbers, rung, length), costs)
             if not is_over:
-                return open_now, False
+                return waiting, False
     return [], True
 
 
 def best(search: Search, numbers: Sequence[int], rung: int, costs: Costs) -> list[int]:
-    """Return settings by the mean cost of a rung, the best first, without those that failed; ties by number."""
+    """Return the settings by mean cost in a rung, best first, without failed ones; ties are resolved by number."""
     means = {number: mean_cost(number, rung, search.options.seeds, costs) for number in numbers}
     return sorted(
         (number for number in numbers if math.isfinite(means[number])), key=lambda number: (means[number], number)
@@ -140,15 +140,15 @@ def best(search: Search, numbers: Sequence[int], rung: int, costs: Costs) -> lis
 
 
 def mean_cost(number: int, rung: int, seeds: int, costs: Costs) -> float:
-    """Return the mean cost of settings over their seeds in one rung; infinite where one failed or is missing."""
+    """Return the mean cost of settings over their seeds in one rung; infinite if one failed or is missing."""
     by_seed = [costs.get(f"{number:04d}-{rung}-{seed}", math.inf) for seed in range(seeds)]
     return math.fsum(by_seed) / seeds if all(map(math.isfinite, by_seed)) else math.inf
 
 
 def by_tpe(search: Search, epochs: int, costs: Costs) -> tuple[list[Proposal], bool]:
-    """Tree-structured Parzen estimator (Bergstra et al. 2011), by Optuna's ask and tell, in batches.
+    """Tree-structured Parzen estimator (Bergstra et al. 2011), through Optuna's ask and tell, in batches.
 
-    A batch is asked for when all earlier trials are finished, and reported in the order of their numbers.
+    A batch is requested once all earlier trials are finished; their costs are reported in the order of their numbers.
     """
     total = search.options.trials or TRIALS
     drawn: list[Values] = []
@@ -159,14 +159,14 @@ def by_tpe(search: Search, epochs: int, costs: Costs) -> tuple[list[Proposal], b
         )
         first = len(drawn)
         drawn += portion
-        open_now, is_over = _unfinished(_rung(search, drawn, range(first, len(drawn)), 0, epochs), costs)
+        waiting, is_over = _unfinished(_rung(search, drawn, range(first, len(drawn)), 0, epochs), costs)
         if not is_over:
-            return open_now, False
+            return waiting, False
     return [], True
 
 
 def tpe_asker(search: Search) -> Callable[[int, Sequence[float]], list[Values]]:
-    """Return a function that asks for a number of settings, given the costs of all settings returned before."""
+    """Return a function that proposes a number of settings, given the costs of all earlier proposals."""
     try:
         import optuna
     except ImportError:
@@ -215,11 +215,11 @@ def _short(value: Any) -> Any:
 def _rung(
     search: Search, drawn: Sequence[Values] | Mapping[int, Values], numbers: Sequence[int], rung: int, epochs: int
 ) -> Iterator[Proposal]:
-    for place in numbers:
+    for i in numbers:
         for seed in range(search.options.seeds):
-            yield Proposal(place, rung, seed, epochs, drawn[place])
+            yield Proposal(i, rung, seed, epochs, drawn[i])
 
 
-def _unfinished(every: Iterator[Proposal], costs: Costs) -> tuple[list[Proposal], bool]:
-    left = [proposal for proposal in every if proposal.key not in costs]
-    return left, not left
+def _unfinished(all_trials: Iterator[Proposal], costs: Costs) -> tuple[list[Proposal], bool]:
+    unfinished = [proposal for proposal in all_trials if proposal.key not in costs]
+    return unfinished, not unfinished

@@ -1,4 +1,4 @@
-"""The learning rate: many rates for a few epochs, the best six for a quarter of the run, the best two to its end."""
+"""The search for a learning rate: many for a few epochs, the best six for a quarter of the run, the best two in full."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from retrograd.tuning.trial import without_test
 from retrograd.update.optimizer import optimizers
 
 RATES = 32
-RANGE = {"sgd": (1e-4, 10.0), "adagrad": (1e-4, 10.0), "adadelta": (1e-3, 100.0)}  # plain gradients take larger steps
+RANGE = {"sgd": (1e-4, 10.0), "adagrad": (1e-4, 10.0), "adadelta": (1e-3, 100.0)}  # plain gradients allow larger steps
 USUAL = (1e-5, 1.0)
-NEAR = 1.05  # times the lowest loss: up to here, a rate is as good
-# Shares of the epochs, and how many rates reach them. On 900 linear networks these missed the best rate as seldom as
-# halving by thirds, which costs 5.7 runs; six or more rates for a quarter count more than a long first round.
+NEAR = 1.05  # a rate is equally good up to this multiple of the lowest loss
+# Shares of the epochs, and the number of rates trained for them. On 900 linear networks these missed the best rate as
+# rarely as halving by thirds, which costs 5.7 runs; six or more rates for a quarter matter more than a long first round.
 ROUNDS = ((1 / 24, None), (1 / 4, 6), (1, 2))
 
 
 class Tried(NamedTuple):
-    """A rate: its lowest loss in the last rung that it reached, after how many epochs."""
+    """A rate: its lowest loss in the last rung that it reached, and the epochs of that rung."""
 
     rate: float
-    loss: float  # infinite where training diverged
+    loss: float  # infinite if training diverged
     epochs: int
 
 
 class Sweep(NamedTuple):
-    """Rates in ascending order, the chosen rate and the reason; the epochs of the whole run."""
+    """Rates in ascending order, the chosen rate and the reason, and the epochs of its full run."""
 
     optimizer: str
     tried: tuple[Tried, ...]
@@ -44,7 +44,7 @@ class Sweep(NamedTuple):
     updates: int  # of all trials together
 
     def plain(self) -> dict[str, Any]:
-        """Return the sweep as plain types, for JSON."""
+        """Return the sweep as JSON values."""
         return {
             "optimizer": self.optimizer,
             "learning_rate": self.best,
@@ -55,10 +55,10 @@ class Sweep(NamedTuple):
 
 
 def sweep(config: RunConfig, dataset: Dataset, count: int = RATES) -> Sweep:
-    """Return the learning rate that trains best among `count` rates in the optimizer's usual range.
+    """Find the learning rate that trains best among `count` rates in the usual range of the optimizer.
 
-    A rung's rates train from the same weights in one compiled program. The test part is not used, and the guard
-    only stops runs: a rate lowered by it would be another rate.
+    All rates train from the same weights with one compiled program. The test part is not used, and the guard only stops
+    runs: if it reduced a rate, that would be another rate.
     """
     name = optimizers.name_of(type(config.optimizer))
     low, high = RANGE.get(name, USUAL)
@@ -66,50 +66,50 @@ def sweep(config: RunConfig, dataset: Dataset, count: int = RATES) -> Sweep:
     dataset = without_test(dataset)
     tried: dict[float, Tried] = {}
     histories: dict[float, tuple[Epoch, ...]] = {}
-    updates, left = 0, rates
+    updates, remaining = 0, rates
     steps = rounds(config.training.epochs, count)
-    for rung, (many, epochs) in enumerate(steps):
-        left = sorted(left if rung == 0 else sorted(left, key=lambda rate: tried[rate].loss)[:many])
-        for rate in left:
+    for rung, (number, epochs) in enumerate(steps):
+        remaining = sorted(remaining if rung == 0 else sorted(remaining, key=lambda rate: tried[rate].loss)[:number])
+        for rate in remaining:
             histories[rate], steps_taken = trial(config, dataset, rate, epochs)
             updates += steps_taken
             losses = [watched(epoch) for epoch in histories[rate]]
             tried[rate] = Tried(rate, min(losses, default=math.inf), epochs)
-    best = min(left, key=lambda rate: tried[rate].loss)
-    every = tuple(tried[rate] for rate in rates)
-    return Sweep(name, every, best, reason(every, best, steps), histories[best], updates)
+    best = min(remaining, key=lambda rate: tried[rate].loss)
+    all_tried = tuple(tried[rate] for rate in rates)
+    return Sweep(name, all_tried, best, reason(all_tried, best, steps), histories[best], updates)
 
 
 def rounds(epochs: int, count: int) -> list[tuple[int, int]]:
-    """Return the number of rates of each round, and its epochs: less than five whole runs where there are 24 epochs."""
+    """Return the number of rates and epochs of each round: together less than five full runs, given 24 epochs."""
     lengths: dict[int, int] = {}
     for share, most in ROUNDS:
         lengths.setdefault(max(1, int(share * epochs)), min(most or count, count))
-    return [(many, length) for length, many in lengths.items()]
+    return [(number, length) for length, number in lengths.items()]
 
 
 def trial(config: RunConfig, dataset: Dataset, rate: float, epochs: int) -> tuple[tuple[Epoch, ...], int]:
-    """Return the epochs of one training with a rate, none if it diverged, and its number of updates."""
+    """Train with one rate; return the epochs (none if training diverged) and the number of updates."""
     training = dataclasses.replace(config.training, epochs=epochs, guard="stop", goal=None, convergence=None)
-    changed = with_rate(dataclasses.replace(config, training=training, search=None), rate)
-    outcome = trained_in_memory(prepare(changed, dataset))
+    variant = with_rate(dataclasses.replace(config, training=training, search=None), rate)
+    outcome = trained_in_memory(prepare(variant, dataset))
     is_sound = outcome.error is None and outcome.stop.reason != "diverged"
     return outcome.history if is_sound else (), outcome.history[-1].step if outcome.history else 0
 
 
 def reason(tried: Sequence[Tried], best: float, steps: Sequence[tuple[int, int]]) -> str:
-    """Return in words why a rate was chosen, and how the others compare."""
-    whole = steps[-1][1]
-    (many, length), *later = steps
-    first = {rate.rate: rate for rate in tried}[best]
-    words = [f"{best:g} has the lowest loss, {first.loss:.4g}, after {whole} epoch{'s' * (whole != 1)}"]
-    near = [t.rate for t in tried if t.rate != best and t.epochs == whole and t.loss <= NEAR * first.loss]
-    words += [f"as good within 5 %: {', '.join(f'{rate:g}' for rate in near)}"] if near else []
-    broken = [trial.rate for trial in tried if math.isinf(trial.loss)]
-    words += [f"from {min(broken):g} on training diverges"] if broken and min(broken) > best else []
-    words += ["every rate diverges: check the data and the network first"] if len(broken) == len(tried) else []
+    """Explain why a rate was chosen, and how the others compare."""
+    epochs = steps[-1][1]
+    (number, length), *later = steps
+    winner = {rate.rate: rate for rate in tried}[best]
+    parts = [f"{best:g} has the lowest loss, {winner.loss:.4g}, after {epochs} epoch{'s' * (epochs != 1)}"]
+    near = [t.rate for t in tried if t.rate != best and t.epochs == epochs and t.loss <= NEAR * winner.loss]
+    parts += [f"equally good within 5 %: {', '.join(f'{rate:g}' for rate in near)}"] if near else []
+    diverged = [trial.rate for trial in tried if math.isinf(trial.loss)]
+    parts += [f"training diverges from {min(diverged):g} on"] if diverged and min(diverged) > best else []
+    parts += ["every rate diverges: check the data and the network first"] if len(diverged) == len(tried) else []
     if best in (tried[0].rate, tried[-1].rate):
-        words.append("it lies at an end of the range tried: the best rate may lie beyond")
-    kept = [f"the best {many} for {length}" for many, length in later]
-    words.append(", ".join([f"{many} rates were trained for {length} epoch{'s' * (length != 1)}", *kept]))
-    return "; ".join(words)
+        parts.append("it is at an end of the range tried: the best rate may be outside")
+    further = [f"the best {count} for {more}" for count, more in later]
+    parts.append(", ".join([f"{number} rates were trained for {length} epoch{'s' * (length != 1)}", *further]))
+    return "; ".join(parts)

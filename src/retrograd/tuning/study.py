@@ -26,15 +26,15 @@ from retrograd.tuning.proposals import Proposal, Values, mean_cost, proposals, s
 from retrograd.tuning.trial import Bench, Outcome, changed_config
 from retrograd.tuning.workers import end_with, helpers
 
-CONFIRM = 3  # fresh seeds, which played no part in the choice
-FRESH = 1000  # the first of them, counted from the configuration's seed
+CONFIRM = 3  # number of fresh seeds, which were not used for the choice
+FRESH = 1000  # the first fresh seed, relative to the seed of the configuration
 CONFIRMING, ORIGINAL = 99, 9999  # the rung of confirming trials, and the number of the original configuration
-SEARCH_SHARE = 0.75  # of a time budget; the rest confirms the winner
-WAIT = 0.05  # seconds, while other processes finish what the next rung needs
+SEARCH_SHARE = 0.75  # of a time budget; the rest is for confirming the winner
+WAIT = 0.05  # seconds between checks whether other processes have finished what the next rung needs
 
 
 class Tried(NamedTuple):
-    """Settings tried, with the mean score over their seeds in the last rung that they reached."""
+    """The settings of a trial, with their mean score over the seeds in the last rung that they reached."""
 
     number: int
     values: Values
@@ -48,26 +48,26 @@ class Verdict(NamedTuple):
     """The winner and the original configuration, on the same fresh seeds."""
 
     winner: Tried
-    before: tuple[float, ...]  # scores
-    after: tuple[float, ...]
+    before: tuple[float, ...]  # scores of the original configuration
+    after: tuple[float, ...]  # scores of the winner
     is_better: bool
     sentence: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """A study and its result; `config` has the winner's settings if they are better, else the original ones."""
+    """A study and its result; `config` has the settings of the winner if they are better, else the original ones."""
 
     folder: Path
     search: Search
-    tried: tuple[Tried, ...]  # the best first
+    tried: tuple[Tried, ...]  # best first
     failed: tuple[str, ...]  # sentences
     verdict: Verdict | None
     config: RunConfig
     notes: tuple[str, ...]
 
     def plain(self) -> dict[str, Any]:
-        """Return the study as plain types, for JSON."""
+        """Return the study as JSON values."""
         verdict = self.verdict
         return {
             "folder": str(self.folder),
@@ -83,7 +83,7 @@ class Study:
 
 
 def _in_words(proposal: Proposal, outcome: Outcome, metric: str) -> str:
-    """Return a trial's settings and result in a line."""
+    """Return the settings and result of a trial on one line."""
     settings = ", ".join(f"{short(path)} {shown(value)}" for path, value in proposal.values)
     name = f"trial {proposal.number}: {settings}"
     if proposal.rung == CONFIRMING:
@@ -93,7 +93,7 @@ def _in_words(proposal: Proposal, outcome: Outcome, metric: str) -> str:
 
 
 class Course:
-    """The work on a study in one of possibly several processes: in each, the same function of the journal."""
+    """The work on a study in one of possibly several processes; all of them decide by the same journal."""
 
     def __init__(
         self, folder: Path, config: RunConfig, dataset: Dataset | None, deadlines: tuple[float, float]
@@ -101,7 +101,7 @@ class Course:
         assert config.search is not None
         self.search, self.config, self.journal = config.search, config, Journal(folder)
         self.bench = Bench(config, dataset, self.search.options.metric, folder / TRIALS)
-        self.deadlines = deadlines  # of the search and of the whole study, by time.time(); infinite without a budget
+        self.deadlines = deadlines  # of the search and of the whole study, in time.time(); infinite without a budget
 
     def work(self, progress: Callable[[str], None] = lambda line: None) -> None:
         """Run trials until nothing remains to do."""
@@ -117,7 +117,7 @@ class Course:
                 time.sleep(WAIT)
 
     def _run(self, proposal: Proposal, progress: Callable[[str], None]) -> bool:
-        """Run a trial unless another process does or has done so; return whether it was run."""
+        """Run a trial unless another process does or did; return False if it has to be waited for."""
         key = proposal.key
         with self.journal.claimed(key) as is_ours:
             if not is_ours:
@@ -153,7 +153,7 @@ def _facts(proposal: Proposal) -> dict[str, Any]:
 
 
 def due(search: Search, config: RunConfig, state: State, timed: bool = False) -> list[Proposal]:
-    """Return the trials that may begin now; none when the study is over."""
+    """Return the trials that can start now; none if the study is over."""
     waiting, is_over = proposals(search, config.training.epochs, state.costs, timed)
     if not (is_over or state.is_closed):
         return waiting
@@ -162,12 +162,12 @@ def due(search: Search, config: RunConfig, state: State, timed: bool = False) ->
         return []
     seeds, epochs = range(FRESH, FRESH + CONFIRM), config.training.epochs
     pairs = ((ORIGINAL, ()), (winner.number, winner.values))
-    every = (Proposal(number, CONFIRMING, seed, epochs, values) for seed in seeds for number, values in pairs)
-    return [proposal for proposal in every if proposal.key not in state.costs]
+    confirming = (Proposal(number, CONFIRMING, seed, epochs, values) for seed in seeds for number, values in pairs)
+    return [proposal for proposal in confirming if proposal.key not in state.costs]
 
 
 def ranked(search: Search, state: State) -> list[Tried]:
-    """Return the settings whose seeds are all finished in their last rung, the furthest rung first, then the best."""
+    """Return the settings with all seeds finished in their last rung, by rung (highest first), then by cost."""
     latest: dict[int, dict[str, Any]] = {}
     for event in state.ended.values():
         number, rung = event["number"], event["rung"]
@@ -195,13 +195,13 @@ def run_study(
     layers: Sequence[Path] = (),
     progress: Callable[[str], None] = lambda line: None,
 ) -> Study:
-    """Run a study in a folder, alone or with further processes, and return its result.
+    """Run a study in a folder, in one or more processes, and return its result.
 
-    Raises:  UsageError for an existing study (without `resumes`), for a missing one, and for unknown settings
+    Raises:  UsageError for an existing study (without `resumes`), a missing one (with it), or unknown settings
     """
     search = checked(config, dataset, jobs)
-    whole = math.inf if seconds is None else time.time() + seconds
-    deadlines = (whole if seconds is None else whole - (1 - SEARCH_SHARE) * seconds, whole)
+    end = math.inf if seconds is None else time.time() + seconds
+    deadlines = (end if seconds is None else end - (1 - SEARCH_SHARE) * seconds, end)
     course = Course(folder, config, dataset, deadlines)
     course.bench.check_metric()
     begin(folder, config, resumes, layers)
@@ -211,49 +211,49 @@ def run_study(
 
 
 def checked(config: RunConfig, dataset: Dataset | None, jobs: int) -> Search:
-    """Return the search of a configuration, after testing a value of each setting and the first trials.
+    """Return the search of a configuration, after checking values of each setting and the first trials.
 
     Raises:  UsageError, ConfigError
     """
     if config.search is None:
-        cure = "add one, as in search: {optimizer.adam.learning_rate: {log: [1.0e-5, 1]}}, or use --rate"
+        cure = "add one, such as search: {optimizer.adam.learning_rate: {log: [1.0e-5, 1]}}, or use --rate"
         raise UsageError("the configuration has no section `search`", where="search", cure=cure)
     for path, values in config.search.ranges:
         for value in values.points(2):
             changed_config(config, {path: value})
     proposals(config.search, config.training.epochs, {})  # refuses a grid that is too large, and TPE without Optuna
     if jobs > 1 and (dataset is not None or config.data is None):
-        cure = "leave `dataset` out and name a file or a built-in under `data`, or use jobs=1"
-        raise UsageError("a data set cannot be handed to further processes", where="jobs", cure=cure)
+        cure = "omit `dataset` and name a file or a built-in data set under `data`, or use jobs=1"
+        raise UsageError("a data set cannot be passed to other processes", where="jobs", cure=cure)
     if dataset is not None and config.search.reads_data:
-        cure = "leave `dataset` out, so that each trial reads its own, or leave the ranges of data.* out"
-        raise UsageError("the data set is read already: a range of data.* changes nothing", where="search", cure=cure)
+        cure = "omit `dataset`, so that each trial reads its own data, or omit the ranges of data.*"
+        raise UsageError("the data are already loaded: ranges of data.* have no effect", where="search", cure=cure)
     return config.search
 
 
 def begin(folder: Path, config: RunConfig, resumes: bool, layers: Sequence[Path]) -> None:
-    """Record the settings with which a study begins, or compare them with an existing study."""
+    """Record the settings of a new study, or compare them with those of an existing study."""
     settings = {"config": plain_config(portable(config)), "layers": [str(Path(path).resolve()) for path in layers]}
-    there = (folder / SETTINGS).exists()
-    if there and not resumes:
+    exists = (folder / SETTINGS).exists()
+    if exists and not resumes:
         raise UsageError(
             "already contains a study", where=str(folder), cure="continue it with --resume, or move it away"
         )
-    if resumes and not there:
-        raise UsageError("there is no study to resume", where=str(folder), cure="leave --resume out")
-    if not there:
+    if resumes and not exists:
+        raise UsageError("there is no study to resume", where=str(folder), cure="omit --resume")
+    if not exists:
         make_folder(folder)
         write_file(folder / SETTINGS, write_json(settings).encode())
         return
     if read_settings(folder)["config"] != json.loads(write_json(settings["config"])):
-        cure = "resume with the configuration of the study, or begin another one"
-        raise UsageError("the study was begun with other settings", where=str(folder), cure=cure)
+        cure = "resume with the configuration of the study, or start another one"
+        raise UsageError("the study was started with other settings", where=str(folder), cure=cure)
     if Journal(folder).read().is_closed:
         Journal(folder).append(event="opened")
 
 
 def work_in(arguments: Sequence[str]) -> None:
-    """Work on the study in a folder, as a further process, until nothing remains to do or the parent ends."""
+    """Work on the study in a folder, as an additional process, until nothing remains to do or the parent ends."""
     parent, folder, *times = arguments
     end_with(int(parent))
     settings = read_settings(Path(folder))
@@ -263,11 +263,11 @@ def work_in(arguments: Sequence[str]) -> None:
         Course(Path(folder), config_of(Document(settings["config"])), None, (float(times[0]), float(times[1]))).work()
 
 
-# ------------------------------------------------------------------------------------------------------ what it came to
+# -------------------------------------------------------------------------------------------------------------- results
 
 
 def outcome(folder: Path, config: RunConfig, search: Search) -> Study:
-    """Return what the journal of a study says."""
+    """Return the result of a study according to its journal."""
     state = Journal(folder).read()
     tried = tuple(ranked(search, state))
     failed = tuple(
@@ -275,7 +275,7 @@ def outcome(folder: Path, config: RunConfig, search: Search) -> Study:
         for key, event in state.ended.items()
         if not math.isfinite(state.costs[key])
     )
-    notes = [f"trial {key} was tried again: its process had died" for key in dict.fromkeys(state.retried)]
+    notes = [f"trial {key} was restarted because its process had died" for key in dict.fromkeys(state.retried)]
     is_short = state.is_closed and not proposals(search, config.training.epochs, state.costs)[1]
     notes += ["the budget ended the search early"] if is_short else []
     verdict = judged(search, state, tried)
@@ -310,9 +310,9 @@ def judged(search: Search, state: State, tried: Sequence[Tried]) -> Verdict | No
     sentence = f"{metric} {shown[0]} originally, {shown[1]} with the winner on {count} fresh seed{'s' * (count > 1)}: "
     sentence += f"better by {gain:.3g}" if gain > 0 else f"worse by {-gain:.3g}" if gain else "the same"
     if count == 1:
-        sentence += ", which may be chance with one seed; give the search a larger budget"
+        sentence += ", which may be chance with one seed; use a larger budget"
     elif gain:
-        sentence += f", {'beyond' if abs(gain) > noise else 'within'} the seeds' spread ({noise:.3g})"
+        sentence += f", {'beyond' if abs(gain) > noise else 'within'} the spread over seeds ({noise:.3g})"
     return Verdict(winner, before, after, is_better, sentence)
 
 

@@ -35,13 +35,13 @@ class Outcome(NamedTuple):
     score: float | None
     words: str
     epochs: int = 0
-    is_cut: bool = False  # by the study's time limit: the trial is incomplete
+    is_cut: bool = False  # whether the study's time limit ended the trial before it was complete
 
 
 def changed_config(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-    """Return the configuration with settings changed by their paths, and without its search.
+    """Return the configuration with some settings changed, given by path, and without its search.
 
-    Raises:  ConfigError, UsageError for a path or value that does not fit
+    Raises:  ConfigError or UsageError for an invalid path or value
     """
     plain = plain_config(dataclasses.replace(config, search=None))
     for path, value in values.items():
@@ -50,19 +50,19 @@ def changed_config(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
 
 
 def trial_config(config: RunConfig, proposal: Proposal) -> RunConfig:
-    """Return the configuration of a trial: its epochs, its seed, and checkpoints to continue from."""
-    changed = changed_config(config, dict(proposal.values))
+    """Return the configuration of a trial, with its epochs and seed, and with checkpoints to continue from."""
+    variant = changed_config(config, dict(proposal.values))
     training = dataclasses.replace(
-        changed.training,
+        variant.training,
         epochs=proposal.epochs,
-        seed=(changed.training.seed + proposal.seed) % SEED_LIMIT,
+        seed=(variant.training.seed + proposal.seed) % SEED_LIMIT,
         checkpoint=Checkpoint(seconds=0.0, keep=1),
     )
-    return dataclasses.replace(changed, training=training, name=f"trial-{proposal.folder}")
+    return dataclasses.replace(variant, training=training, name=f"trial-{proposal.folder}")
 
 
 def limited(prepared: Prepared, seconds: float | None) -> Prepared:
-    """Return the run with a time limit, unless its own is shorter."""
+    """Return the run with a time limit, unless its own limit is shorter."""
     config = prepared.config
     limits = [limit for limit in (config.training.time_limit, seconds) if limit is not None]
     training = dataclasses.replace(config.training, time_limit=min(limits, default=None))
@@ -70,12 +70,14 @@ def limited(prepared: Prepared, seconds: float | None) -> Prepared:
 
 
 def loaded(config: RunConfig) -> Dataset:
-    """Return the data that a configuration names, read in its precision.
+    """Load the data of a configuration, in its precision.
 
-    Raises:  ConfigError where it names none
+    Raises:  ConfigError if it names none
     """
     if config.data is None:
-        raise ConfigError("missing", where="data", cure="name a built-in (`data: xor`) or a file, or give `dataset`")
+        raise ConfigError(
+            "missing", where="data", cure="name a built-in data set (`data: xor`) or a file, or pass `dataset`"
+        )
     with reading_in(config.training.precision):
         return load(config.data)
 
@@ -87,7 +89,7 @@ def without_test(dataset: Dataset) -> Dataset:
 
 
 class Bench:
-    """Runs the trials of one configuration; data are read once, compiled programs are shared by the process."""
+    """Runs the trials of one configuration; data are loaded once, compiled programs are shared within the process."""
 
     def __init__(self, config: RunConfig, dataset: Dataset | None, metric: str, folder: Path) -> None:
         self.config, self.metric, self.folder = config, metric, folder
@@ -95,9 +97,9 @@ class Bench:
         self._dataset = loaded(config) if dataset is None and not reads_data else dataset
 
     def check_metric(self) -> None:
-        """Score the initial weights, to verify before any training that trials report the metric.
+        """Score the initial weights, to verify before training that trials will report the metric.
 
-        Raises:  ConfigError if they do not; what `prepare` raises
+        Raises:  ConfigError if they will not; the errors of `prepare`
         """
         if self.metric == "loss":  # always measured
             return
@@ -109,9 +111,9 @@ class Bench:
             score_of(scores, self.metric)
 
     def run(self, proposal: Proposal, seconds: float | None = None) -> Outcome:
-        """Run a trial to its end, continuing from its folder if a part of it has run.
+        """Run a trial to its end, continuing from its folder if part of it has already run.
 
-        Raises:  KeyboardInterrupt, SystemExit after saving the state; ResourceError if the disk refuses
+        Raises:  KeyboardInterrupt, SystemExit after saving the state; ResourceError if writing fails
         """
         try:
             config = trial_config(self.config, proposal)
@@ -128,21 +130,21 @@ class Bench:
         return Outcome(score if falls(self.metric) else -score, score, run.stop.sentence, epochs, is_cut)
 
     def _trained(self, prepared: Prepared, folder: Path, seconds: float | None) -> Run:
-        """Train for at most `seconds` more, from where a lower rung or an interrupt ended; where that fails,
-        train from scratch.
+        """Train for at most `seconds` more, continuing after a lower rung or an interrupt; if that is impossible, train
+        from scratch.
         """
         if (folder / EVENTS).exists():
             try:
-                begun = RunFolder.open(folder)
-                limit = None if seconds is None else begun.summary().seconds + seconds  # earlier parts count
-                return resume_prepared(begun, limited(prepared, limit), extends=True)
-            except (UsageError, ConfigError):  # it ended by itself, or its schedule has another length
+                earlier = RunFolder.open(folder)
+                limit = None if seconds is None else earlier.summary().seconds + seconds  # earlier parts count
+                return resume_prepared(earlier, limited(prepared, limit), extends=True)
+            except (UsageError, ConfigError):  # it stopped by itself, or its schedule has another length
                 pass
         return train_prepared(limited(prepared, seconds), folder=folder, overwrite=True)
 
 
 def score_of(scores: Mapping[str, Mapping[str, float]], metric: str) -> float:
-    """Return the score that compares trials: on the validation part if there is one, else on the training part.
+    """Return the score by which trials are compared: on the validation part if there is one, else the training part.
 
     Raises:  ConfigError for a metric that was not measured
     """

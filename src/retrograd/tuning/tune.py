@@ -36,12 +36,12 @@ def tune(
     layers: Sequence[Path] = (),
     progress: Callable[[str], None] = lambda line: None,
 ) -> Study:
-    """Try the settings named in the configuration's section `search`, and return the study.
+    """Try the settings in the section `search` of a configuration, and return the study.
 
-    `budget` is a number of trials, or a time: "90s", "10m", "1h". Trials are run folders in `folder` (by default
-    `tune-NAME` below `root`), each in one of `jobs` processes; the journal beside them is append-only, so a study
-    that was killed continues with `resume=True` and runs the same trials. The winner is compared with the
-    original configuration on fresh seeds. The test part is never used.
+    `budget` is a number of trials or a time: "90s", "10m", "1h". Trials are run folders in `folder` (by default
+    `tune-NAME` in `root`), each in one of `jobs` processes; their journal is append-only, so a study that was killed
+    continues with `resume=True` and runs the same trials. The winner is compared with the original configuration on
+    fresh seeds. The test part is never used.
 
         study = rg.tune("house.yaml", budget="10m", jobs=2)
         rg.train(study.config)
@@ -70,9 +70,9 @@ def tune_rate(
     count: int = RATES,
     root: str | Path = "runs",
 ) -> Sweep:
-    """Return the learning rate that trains best on this data, and why: the best of `count` rates train ever longer.
+    """Find the learning rate that trains best on this data, and say why: the best of `count` rates train ever longer.
 
-    Its curve is written to `rate-NAME/report.html` below `root`.
+    The curve is written to `rate-NAME/report.html` in `root`.
     """
     config = as_config(config)
     if count < 2:
@@ -93,7 +93,7 @@ def compare_optimizers(
 ) -> Comparison:
     """Train the same network with SGD, momentum, RMSprop, Adagrad, Adam and AdamW, each at its best rate.
 
-    The table and its picture are written to `optimizers-NAME/report.html` below `root`.
+    The table and a plot are written to `optimizers-NAME/report.html` in `root`.
     """
     config = as_config(config)
     unknown = [name for name in names if name not in COMPARED]
@@ -105,7 +105,7 @@ def compare_optimizers(
 
 
 def allowance(budget: str | float | int | None) -> tuple[int | None, float | None]:
-    """Return the trials and the seconds of a budget: 30, "30", "90s", "10m", "1h".
+    """Parse a budget into trials or seconds: 30, "30", "90s", "10m", "1h".
 
     Raises:  UsageError for anything else
     """
@@ -118,7 +118,7 @@ def allowance(budget: str | float | int | None) -> tuple[int | None, float | Non
     except ValueError:
         number = math.nan
     if not (math.isfinite(number) and number > 0) or (factor is None and number != int(number)):
-        raise UsageError(f"expected trials (30) or a time (90s, 10m, 1h), found '{budget}'", where="budget")
+        raise UsageError(f"expected a number of trials (30) or a time (90s, 10m, 1h), found '{budget}'", where="budget")
     return (int(number), None) if factor is None else (None, factor * number)
 
 

@@ -1,4 +1,4 @@
-"""Further processes that work on a study and end with the first one."""
+"""Additional processes that work on a study and end with the first one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ LOOK = 0.5  # seconds between two checks that the parent is alive
 
 @contextlib.contextmanager
 def helpers(count: int, *arguments: str) -> Iterator[None]:
-    """Let further processes call `work_in` with this process's number and further arguments while the body runs.
+    """While the body runs, let `count` processes call `work_in` with the id of this process and these arguments.
 
-    Each has its own session: Ctrl-C in a terminal reaches this process alone, which then asks them once to end.
-    Asked twice, they would not save their state.
+    Each has its own session: Ctrl-C in a terminal reaches only this process, which then asks them once to end. If asked
+    twice, they would not save their state.
     """
     command = [sys.executable, "-c", WORKER, str(os.getpid()), *arguments]
     processes = [subprocess.Popen(command, start_new_session=True) for _ in range(count)]
@@ -37,7 +37,7 @@ def helpers(count: int, *arguments: str) -> Iterator[None]:
 
 
 def end_with(parent: int) -> None:
-    """Let SIGTERM raise SystemExit in this process, and send it that signal once its parent has died."""
+    """Make SIGTERM raise SystemExit in this process, and send it that signal when its parent has died."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""From gradients to new parameters: clipping, penalties, optimizers, schedules, the step. All register on import."""
+"""From gradients to new parameters: clipping, penalties, optimizers, schedules, the step. Importing registers all."""
 
 from retrograd.update import adam, muon, optimizers, penalties, plateau, resilient, schedules
 

@@ -1,4 +1,4 @@
-"""Adam and its relatives: directions made from moving averages of the gradient and of its size."""
+"""Adam and its relatives: directions from moving averages of the gradient and of its square."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from retrograd.update.optimizers import BETA1, EPS
 
 @dataclass(frozen=True)
 class TwoMoments(Optimizer):
-    """What Adam and its relatives share: moving averages of the gradient and of its size."""
+    """The base of Adam and its relatives: moving averages of the gradient and of its square."""
 
     learning_rate: LearningRate = 0.001
     beta1: Annotated[Fraction, BETA1] = 0.9
     beta2: Annotated[
         Fraction,
         Words(
-            "how much of the average of squares remains at each step",
-            more="steadier size of steps",
-            less="follows changes of the gradient's size",
+            "decay rate of the moving average of squared gradients",
+            more="steadier step size",
+            less="adapts faster to changes in gradient size",
             why="0.999: about the last 1000 gradients",
         ),
     ] = 0.999
@@ -42,29 +42,29 @@ ADAM_LATEX = MOMENTS_LATEX + r"d = \frac{m / (1-\beta_1^t)}{\sqrt{v / (1-\beta_2
 @optimizers.register("adam", example={"learning_rate": 0.001})
 @dataclass(frozen=True)
 class Adam(TwoMoments):
-    """Divide a moving average of the gradient by the root of one of its square, both corrected for their start at 0.
+    """Divide the moving average of the gradient by the root of that of its square, both with bias correction.
 
-    amsgrad: by the largest root so far.
-    bias_correction: false leaves both corrections out, d = m / (sqrt(v) + eps), as short texts write Adam; the first
-    steps are then some three times as long.
+    amsgrad: divide by the largest root so far.
+    bias_correction: false omits both corrections, d = m / (sqrt(v) + eps), as short descriptions of Adam do; the first
+    steps are then about three times as long.
 
-    See:  Kingma & Ba 2015, arXiv:1412.6980; Reddi et al. 2018, arXiv:1904.09237 (amsgrad). eps stands outside the
-          root as in PyTorch; Keras, scikit-learn and ONNX add it before the correction of v. amsgrad takes the
-          maximum before that correction, as PyTorch and Keras do; optax after it. weight_decay acts through the
-          gradient; `adamw` decouples it.
+    See:  Kingma & Ba 2015, arXiv:1412.6980; Reddi et al. 2018, arXiv:1904.09237 (amsgrad). eps is outside the root as
+          in PyTorch; Keras, scikit-learn and ONNX add it before the correction of v. amsgrad takes the maximum before
+          that correction, as PyTorch and Keras do; optax after it. weight_decay acts through the gradient; `adamw`
+          decouples it.
     """
 
     formula = ADAM
     latex = ADAM_LATEX
 
-    amsgrad: Annotated[bool, Words("whether the gradient is divided by the largest average of squares so far")] = False
+    amsgrad: Annotated[bool, Words("whether to divide by the largest average of squares so far")] = False
     bias_correction: Annotated[
-        bool, Words("whether both averages are corrected for their start at 0", why="true, as in the paper")
+        bool, Words("whether to correct both averages for starting at 0", why="true, as in the paper")
     ] = True
 
     @property
     def equation(self) -> str:
-        """The formula with the settings as they are."""
+        """The formula with the current settings."""
         root, largest = ("w", "w = max(w, v); ") if self.amsgrad else ("v", "")
         mean, size = ("m / (1 - beta1^t)", f"{root} / (1 - beta2^t)") if self.bias_correction else ("m", root)
         direction = f"d = {f'({mean})' if self.bias_correction else mean} / (sqrt({size}) + eps)"
@@ -81,10 +81,10 @@ class Adam(TwoMoments):
 @optimizers.register("adamw", example={"learning_rate": 0.001, "weight_decay_on": "weights"})
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with the decay of weights decoupled from the gradient: each step shrinks p by learning_rate weight_decay p.
+    """Adam with weight decay decoupled from the gradient: each step shrinks p by learning_rate weight_decay p.
 
     See:  Loshchilov & Hutter 2019, arXiv:1711.05101. The default decay is PyTorch's 0.01; optax has 0.0001, Keras
-          0.004. The paper scales the decay by the schedule alone, PyTorch and here by the learning rate.
+          0.004. The paper scales the decay only by the schedule; PyTorch and this optimizer by the learning rate.
     """
 
     formula = ADAM + " + weight_decay p"
@@ -97,7 +97,7 @@ class AdamW(Adam):
 @optimizers.register("adamax", example={"learning_rate": 0.002})
 @dataclass(frozen=True)
 class Adamax(TwoMoments):
-    """Adam with the largest gradient of late in place of the root of the mean square.
+    """Adam with the largest recent gradient instead of the root of the mean square.
 
     See:  Kingma & Ba 2015, arXiv:1412.6980, section 7.1. eps is added to |g|, as in PyTorch and optax.
     """
@@ -118,9 +118,9 @@ class Adamax(TwoMoments):
 @optimizers.register("nadam", example={"learning_rate": 0.002})
 @dataclass(frozen=True)
 class NAdam(TwoMoments):
-    """Adam with Nesterov's momentum: the average of the gradient looks one step ahead.
+    """Adam with Nesterov momentum: the average of the gradient looks one step ahead.
 
-    See:  Dozat 2016, in PyTorch's form, where beta1 grows from half to all of its value. Keras's schedule has
+    See:  Dozat 2016, in PyTorch's form, where beta1 grows from half to its full value. Keras's schedule has
           `momentum_decay: 1`; optax's beta1 is constant.
     """
 
@@ -138,10 +138,10 @@ class NAdam(TwoMoments):
     momentum_decay: Annotated[
         NonNegativeFloat,
         Words(
-            "how fast beta1 grows from half to all of its value",
-            more="sooner full momentum",
-            less="later full momentum",
-            why="0.004, as in PyTorch: half of the way in some 4,000 steps",
+            "how fast beta1 grows from half to its full value",
+            more="full momentum sooner",
+            less="full momentum later",
+            why="0.004, as in PyTorch: halfway after about 4,000 steps",
         ),
     ] = 0.004
 
@@ -153,7 +153,7 @@ class NAdam(TwoMoments):
 @optimizers.register("radam", example={"learning_rate": 0.001})
 @dataclass(frozen=True)
 class RAdam(TwoMoments):
-    """Adam that divides by v only once enough steps have been averaged to trust it: a warmup without a setting.
+    """Adam that divides by v only after enough steps for v to be reliable: a warmup without a setting.
 
     See:  Liu et al. 2020, arXiv:1908.03265. eps is added after the correction of v, as in optax; PyTorch before.
     """
@@ -177,10 +177,10 @@ class RAdam(TwoMoments):
 @optimizers.register("lamb", example={"learning_rate": 0.001, "weight_decay": 0.01})
 @dataclass(frozen=True)
 class LAMB(TwoMoments):
-    """Adam with steps as long as each tensor is: for batches of thousands of rows.
+    """Adam with each direction scaled to the norm of its tensor: for batches of thousands of rows.
 
-    See:  You et al. 2020, arXiv:1904.00962: the length of p is taken as it is, eps is 1e-6. The decay is part of the
-          direction whose length is matched. A tensor of zeros, or a direction of zeros, is not scaled.
+    See:  You et al. 2020, arXiv:1904.00962; the norm of p is not clipped, eps is 1e-6. The decay is part of the
+          direction that is scaled. Tensors or directions of zeros are not scaled.
     """
 
     formula = MOMENTS + ("d = (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps) + weight_decay p; d = d |p| / |d|")
@@ -195,5 +195,5 @@ class LAMB(TwoMoments):
 
     @override
     def stages(self, total_steps: int | None) -> dict[str, optax.GradientTransformation]:
-        made = super().stages(total_steps)
-        return made | {"decoupled_decay": optax.chain(made["decoupled_decay"], optax.scale_by_trust_ratio())}
+        stages = super().stages(total_steps)
+        return stages | {"decoupled_decay": optax.chain(stages["decoupled_decay"], optax.scale_by_trust_ratio())}

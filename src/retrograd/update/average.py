@@ -1,4 +1,4 @@
-"""Weights averaged over the steps of training, beside those that are trained."""
+"""Weights averaged over the steps of training, kept alongside the trained weights."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from retrograd.base.schema import Settings
 
 @dataclass(frozen=True)
 class Averaging(Settings):
-    """Average the weights, and running statistics with them, after each step that counts:
+    """Average the weights, and the running statistics with them, after each step from epoch `after` on:
 
         ema:   a <- decay a + (1 - decay) p
-        mean:  a <- a + (p - a) / n, where n is the number of steps that have counted
+        mean:  a <- a + (p - a) / n, where n is the number of steps averaged
 
-    The first that counts is taken as it is. What trains, stops and is kept as the best does not look at the average;
-    the model file holds it beside the weights, and its scores stand beside theirs: `run.model.averaged()`.
+    The average starts as the weights of the first such step. Training, stopping and the choice of the best epoch ignore
+    it; the model file stores it alongside the weights, as are its scores: `run.model.averaged()`.
 
     See:  Polyak & Juditsky 1992; Izmailov et al. 2018, arXiv:1803.05407 (stochastic weight averaging: `mean`, with a
           large rate to the end). The numbers of PyTorch's AveragedModel with use_buffers, updated after each step.
@@ -30,15 +30,15 @@ class Averaging(Settings):
 
     decay: Annotated[
         Fraction,
-        Words("share of the average that remains at each step", more="longer memory", less="nearer to the last weights",
-              why="the last thousand steps"),
+        Words("decay rate of the average per step", more="longer memory", less="closer to the last weights",
+              why="about the last thousand steps"),
     ] = 0.999  # fmt: skip
-    kind: Annotated[
-        Literal["ema", "mean"], Words("`ema`: the newest weights count most; `mean`: all that count do alike")
-    ] = "ema"
+    kind: Annotated[Literal["ema", "mean"], Words("`ema`: recent weights count more; `mean`: all count equally")] = (
+        "ema"
+    )
     after: Annotated[
         NonNegativeInt,
-        Words("epochs before the first step that counts", why="0; a mean is for the end of training"),
+        Words("number of epochs before averaging starts", why="0; a mean is for the end of training"),
     ] = 0
 
     def rule(self, steps: int) -> Average:
@@ -50,16 +50,16 @@ class Averaging(Settings):
 
 
 class Average(NamedTuple):
-    """How an average goes on at each step, and at which step (from 0) it begins."""
+    """The rule by which an average is updated, and the step (from 0) at which it starts."""
 
     kind: str
     decay: float
     first: int
 
     def __call__(self, average: Any, new: Any, step: Array) -> Any:
-        """Return the average after a step, counted from 0, that has left new weights; what is no real number is new."""
-        counted = jnp.maximum(step + 1 - self.first, 1)
-        share = 1 / counted if self.kind == "mean" else jnp.where(counted == 1, 1.0, 1.0 - self.decay)
+        """Update the average with the weights after a step, counted from 0; arrays that are not real are replaced."""
+        count = jnp.maximum(step + 1 - self.first, 1)
+        share = 1 / count if self.kind == "mean" else jnp.where(count == 1, 1.0, 1.0 - self.decay)
 
         def one(a: Array, p: Array) -> Array:
             return a + share.astype(a.dtype) * (p - a) if jnp.issubdtype(p.dtype, jnp.inexact) else p

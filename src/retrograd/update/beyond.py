@@ -1,4 +1,4 @@
-"""What an optimizer may add around its direction: a second pass from a worse place, and slow weights behind."""
+"""Extensions of any optimizer: a second pass from a nearby worse point (SAM), and slow weights (lookahead)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from retrograd.base.quantities import PositiveInt
 from retrograd.base.schema import Settings
 from retrograd.network.layer import Params
 
-LEAST_NORM = 1e-12  # of a gradient whose direction is asked for
-Share = Annotated[float, Field(gt=0, le=1), Expect("a number above 0, at most 1")]
+LEAST_NORM = 1e-12  # avoids a division by 0 for a gradient of zeros
+Share = Annotated[float, Field(gt=0, le=1), Expect("a number in (0, 1]")]
 
 
 @dataclass(frozen=True)
 class Lookahead(Settings):
-    """Every few steps go a share of the way that the fast weights went, and let these begin there again:
+    """Every few steps, move slow weights part of the way to the fast weights, and restart the fast ones from there:
 
         s <- s + share (p - s), p <- s
 
@@ -31,23 +31,23 @@ class Lookahead(Settings):
     """
 
     steps: Annotated[
-        PositiveInt, Words("steps of the fast weights between two of the slow ones", more="explores further")
+        PositiveInt, Words("steps of the fast weights per step of the slow weights", more="explores further")
     ] = 5
     share: Annotated[
-        Share, Words("share of the way that the slow weights go", more="nearer to the optimizer alone", less="steadier")
+        Share, Words("how far the slow weights move, as a share", more="closer to the plain optimizer", less="steadier")
     ] = 0.5
 
     def __call__(self, params: Any, slow: Any, step: Array) -> tuple[Any, Any]:
         """Return fast and slow weights after a step, counted from 0."""
-        meets = (step + 1) % self.steps == 0
-        slow = jax.tree.map(lambda s, p: jnp.where(meets, s + self.share * (p - s), s), slow, params)
-        return jax.tree.map(lambda p, s: jnp.where(meets, s, p), params, slow), slow
+        syncs = (step + 1) % self.steps == 0
+        slow = jax.tree.map(lambda s, p: jnp.where(syncs, s + self.share * (p - s), s), slow, params)
+        return jax.tree.map(lambda p, s: jnp.where(syncs, s, p), params, slow), slow
 
 
 def raised(params: Mapping[str, Params], grads: Mapping[str, Params], radius: float) -> dict[str, Params]:
-    """Return the trained parameters at the place nearby where the loss is largest, to first order: p + radius g / |g|.
+    """Return the trained parameters at the nearby point with the largest loss, to first order: p + radius g / |g|.
 
-    See:  Foret et al. 2021, arXiv:2010.01412 (sharpness-aware minimisation): the gradient there is what the step takes.
+    See:  Foret et al. 2021, arXiv:2010.01412 (sharpness-aware minimisation): the step uses the gradient at that point.
     """
     factor = radius / (optax.tree.norm(grads) + LEAST_NORM)
     return {

@@ -1,4 +1,4 @@
-"""Clipping: gradients that are too large are cut or scaled down before anything else uses them."""
+"""Clipping: gradients that are too large are limited or scaled down before anything else uses them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from jax import Array
 
 
 def clip(value: float | None, norm: float | None, global_norm: float | None) -> optax.GradientTransformation:
-    """Return the transformation that clips each number, then each tensor's norm, then the norm of all together.
+    """Return the transformation that clips each entry, then the norm of each tensor, then the norm of all together.
 
         value:        g <- min(max(g, -value), value)
         norm:         g <- g norm / ‖g‖            for each tensor with ‖g‖ > norm
-        global_norm:  g <- g global_norm / ‖all‖   for all tensors, when ‖all‖ > global_norm
+        global_norm:  g <- g global_norm / ‖all‖   for all tensors, if ‖all‖ > global_norm
 
-    What is None is left out. NaN stays NaN. The state is empty whatever is chosen, so that a run can go on with
-    another choice.
+    None means no clipping of that kind. NaN stays NaN. The state is always empty, so that a run can continue with other
+    limits.
 
     See:  Pascanu et al. 2013, arXiv:1211.5063. PyTorch's clip_grad_norm_ is the global one and adds 1e-6 to the norm.
     """
@@ -37,5 +37,5 @@ def clip(value: float | None, norm: float | None, global_norm: float | None) -> 
 
 
 def scale_down(g: Array, norm: Array, limit: float) -> Array:
-    """Return g limit / norm when the norm is above the limit, else g."""
+    """Return g limit / norm if the norm is above the limit, else g."""
     return g * (limit / jnp.maximum(norm, limit)).astype(g.dtype)

@@ -23,8 +23,8 @@ def scale_by_deviation(decay: float, eps: float) -> optax.GradientTransformation
         mean     <- decay mean + (1 - decay) g
         update    = g / (sqrt(variance) + eps)
 
-    The variance is that of optax and PyTorch, E[g²] - E[g]², in a form that cannot turn negative: the difference
-    does, in float32, when a gradient stays constant, and its root is NaN.
+    The variance is that of optax and PyTorch, E[g²] - E[g]², in a form that cannot become negative: in float32 the
+    difference can, if a gradient is constant, and its root is then NaN.
 
     See:  West 1979, on updating mean and variance.
     """

@@ -1,4 +1,4 @@
-"""Groups of parameters, by the pattern of their paths, with a learning rate and a decay of their own."""
+"""Groups of parameters, selected by path patterns, with their own learning rate and weight decay."""
 
 from __future__ import annotations
 
@@ -22,45 +22,47 @@ from retrograd.update.selection import matches, select
 
 @dataclass(frozen=True)
 class Group(Settings):
-    """What is different for the parameters of one pattern."""
+    """The settings of the parameters that match one pattern."""
 
     rate: Annotated[
         NonNegativeFloat,
         Words(
-            "multiplies the learning rate of these parameters", more="they move faster", less="slower; 0: not at all"
+            "factor on the learning rate of these parameters", more="they learn faster", less="slower; 0: not at all"
         ),
     ] = 1.0
-    weight_decay: Annotated[NonNegativeFloat | None, Words("their weight decay", why="none: the optimizer's")] = None
+    weight_decay: Annotated[NonNegativeFloat | None, Words("their weight decay", why="none: as in the optimizer")] = (
+        None
+    )
     after: Annotated[
-        NonNegativeInt, Words("epochs before they begin to move: as frozen until then", why="0: from the start")
+        NonNegativeInt, Words("number of epochs for which they are frozen at first", why="0: trained from the start")
     ] = 0
     until: Annotated[
         PositiveInt | None,
-        Words("epochs after which they rest: as frozen from then on", why="none: to the end"),
+        Words("number of epochs after which they are frozen", why="none: trained to the end"),
     ] = None
 
     @override
     def rules(self) -> Iterator[Problem]:
         if self.until is not None and self.until <= self.after:
-            yield Problem("until", f"expected more than after, {self.after}; found {self.until}")
+            yield Problem("until", f"expected more than `after` ({self.after}), found {self.until}")
 
     @property
     def rests(self) -> bool:
-        """Whether there are epochs in which these parameters do not move."""
+        """Whether these parameters are frozen in some epochs."""
         return self.after > 0 or self.until is not None
 
     def moves(self, step: Array | int) -> Array | bool:
-        """Return whether they move at a step, counted from 0, where `after` and `until` are steps."""
-        begun = step >= self.after
-        return begun if self.until is None else begun & (step < self.until)
+        """Return whether they are trained at a step, counted from 0; `after` and `until` must be in steps."""
+        started = step >= self.after
+        return started if self.until is None else started & (step < self.until)
 
 
 def _parse(value: Any, path: str) -> tuple[tuple[str, Group], ...]:
-    if isinstance(value, tuple):  # read already
+    if isinstance(value, tuple):  # already parsed
         return value
     if not isinstance(value, Mapping):
         raise ConfigError(f"expected a mapping {{pattern: {{rate: ..., weight_decay: ...}}}}, found {show(value)}",
-                          where=path, cure="patterns of paths, as in `{embed/*: {rate: 0.1}}`")  # fmt: skip
+                          where=path, cure="use patterns of paths, as in `{embed/*: {rate: 0.1}}`")  # fmt: skip
     return tuple((str(pattern), parse(Group, item, f"{path}.{pattern}")) for pattern, item in value.items())
 
 
@@ -76,36 +78,36 @@ Groups = Annotated[
 
 
 def group_of(path: str, groups: tuple[tuple[str, Group], ...]) -> Group:
-    """Return the group of the first pattern that a parameter's path matches; one that changes nothing if none does."""
+    """Return the group of the first pattern that matches the path of a parameter; the default group if none does."""
     return next((group for pattern, group in groups if matches(path, (pattern,))), Group())
 
 
 def path_of(keys: tuple[Any, ...]) -> str:
-    """Return the path of a parameter, `node/name`, from the keys that lead to it in a tree."""
-    return "/".join(str(each.key) for each in keys)
+    """Return the path `node/name` of a parameter from its keys in a tree."""
+    return "/".join(str(key.key) for key in keys)
 
 
 def scale_groups(groups: tuple[tuple[str, Group], ...], where: str) -> optax.GradientTransformation:
-    """Return the transformation that multiplies each direction by the rate of its group, by 0 while that rests.
+    """Return the transformation that multiplies each direction by the rate of its group, or by 0 while it is frozen.
 
-    Clipping and averages see the gradients of a group that rests, so that its first step is one like any other.
+    Clipping and averages see the gradients of a frozen group, so that its first step is like any other.
 
-    Raises:  ConfigError, when the parameters are known, for a pattern that changes none of them
+    Raises:  ConfigError, once the parameters are known, for a pattern without effect
     """
     if not groups:
         return optax.identity()
 
-    rest = any(group.rests for _, group in groups)
+    some_rest = any(group.rests for _, group in groups)
 
     def init(params: Any) -> Any:
-        taken: set[tuple[str, str]] = set()
+        matched: set[tuple[str, str]] = set()
         for pattern, _ in groups:
-            chosen = {*select(params, [pattern], where, kind=" of those that are trained")}
-            if chosen <= taken:
-                raise ConfigError(f"'{pattern}' changes nothing: patterns before it match all that it matches",
-                                  where=where, cure="the first that fits counts: put narrow ones first")  # fmt: skip
-            taken |= chosen
-        return optax.ScaleByScheduleState(jnp.zeros((), jnp.int32)) if rest else optax.EmptyState()
+            selected = {*select(params, [pattern], where, kind=" among the trained ones")}
+            if selected <= matched:
+                raise ConfigError(f"'{pattern}' has no effect: earlier patterns match the same parameters",
+                                  where=where, cure="the first match counts, so put narrow patterns first")  # fmt: skip
+            matched |= selected
+        return optax.ScaleByScheduleState(jnp.zeros((), jnp.int32)) if some_rest else optax.EmptyState()
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         def scaled(keys: tuple[Any, ...], direction: Array) -> Array:
@@ -113,7 +115,7 @@ def scale_groups(groups: tuple[tuple[str, Group], ...], where: str) -> optax.Gra
             direction = direction * group.rate
             return jnp.where(group.moves(state.count), direction, 0) if group.rests else direction
 
-        after = optax.ScaleByScheduleState(optax.safe_increment(state.count)) if rest else state
-        return jax.tree_util.tree_map_with_path(scaled, updates), after
+        new_state = optax.ScaleByScheduleState(optax.safe_increment(state.count)) if some_rest else state
+        return jax.tree_util.tree_map_with_path(scaled, updates), new_state
 
     return optax.GradientTransformation(init, update)

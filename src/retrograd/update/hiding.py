@@ -1,4 +1,4 @@
-"""Hidden tokens drawn anew in every step of a masked language model."""
+"""Masked tokens, drawn anew in every training step of a masked language model."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from retrograd.propagation.objective import Objective
 
 @dataclass(frozen=True)
 class Hiding:
-    """Hide other tokens of a batch in place of those that its columns hide, so that no epoch sees the same ones.
+    """Mask other tokens of a batch than those masked in its columns, so that they differ in every epoch.
 
-    The columns `x` and `y` say what the text is: x where nothing is hidden, else y. They are what is evaluated, so
-    that a text is always measured alike. See: Liu et al. 2019 (RoBERTa), arXiv:1907.11692, section 4.1.
+    The columns `x` and `y` determine the text: x where nothing is masked, else y. Evaluation uses them as they are, so
+    a text is always evaluated in the same way. See: Liu et al. 2019 (RoBERTa), arXiv:1907.11692, section 4.1.
     """
 
     masking: Masking
@@ -31,7 +31,7 @@ class Hiding:
     def __call__(
         self, batch: Mapping[str, Any], key: Array, network: Network, objectives: Sequence[Objective]
     ) -> dict[str, Any]:
-        """Return the batch with tokens hidden by chance."""
+        """Return the batch with randomly masked tokens."""
         ids = self.masking.shown(batch["x"], batch["y"], jnp)
         draws = jax.random.uniform(fold_path(key, "hiding"), (3, *ids.shape), jnp.float32)
         x, y = self.masking.hide(ids, draws, jnp)
@@ -39,7 +39,7 @@ class Hiding:
 
 
 def hiding_of(preprocessing: Preprocessing) -> Hiding | None:
-    """Return what hides the tokens of each step; None for other tasks."""
+    """Return the masking of tokens in training steps; None for other tasks."""
     inputs = preprocessing.inputs
     masking = inputs.masking if isinstance(inputs, CorpusInputs) else None
     return None if masking is None else Hiding(masking)

@@ -1,4 +1,4 @@
-"""Directions from Adam's two moments that optax computes otherwise than PyTorch, or not at all."""
+"""Directions from Adam's two moments that optax computes differently from PyTorch, or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MEMORY = 0.96  # Dozat's base of the schedule of beta1
 
 
 class Moments(NamedTuple):
-    """Moving averages of each gradient and of its square, and how many went into them."""
+    """Moving averages of each gradient and of its square, and the number of steps averaged."""
 
     t: Array
     mu: Any
@@ -39,9 +39,9 @@ class NesterovMoments(NamedTuple):
 
 
 def scale_by_uncorrected_adam(beta1: float, beta2: float, eps: float) -> optax.GradientTransformation:
-    """Return Adam's direction without the corrections for averages that start at 0: m / (sqrt(v) + eps).
+    """Return Adam's direction without bias correction: m / (sqrt(v) + eps).
 
-    The first steps are (1 - beta1) / sqrt(1 - beta2) times as long as with them: 3.2 times for the usual betas.
+    The first steps are (1 - beta1) / sqrt(1 - beta2) times as long as with it: 3.2 times for the usual betas.
     """
 
     def init(params: Any) -> Moments:
@@ -75,14 +75,13 @@ def scale_by_amsgrad(
         def direction(m: Array, w: Array) -> Array:
             return ((m / first) / (jnp.sqrt(w / second) + eps)).astype(m.dtype)
 
-        after = LargestMoments(state.t + 1, mu, nu, largest)
-        return jax.tree.map(direction, mu, largest), after
+        return jax.tree.map(direction, mu, largest), LargestMoments(state.t + 1, mu, nu, largest)
 
     return optax.GradientTransformation(init, update)
 
 
 def scale_by_nadam(beta1: float, beta2: float, eps: float, momentum_decay: float) -> optax.GradientTransformation:
-    """Return Adam's direction with Nesterov's look ahead, and a beta1 that rises from half to all of its value.
+    """Return Adam's direction with Nesterov's lookahead, and a beta1 that rises from half to its full value.
 
         b_t = beta1 (1 - 0.96^(t momentum_decay) / 2);  B_t = b_1 ... b_t
         d   = ((1 - b_t) g / (1 - B_t) + b_(t+1) m / (1 - B_(t+1))) / (sqrt(v / (1 - beta2^t)) + eps)
@@ -99,13 +98,13 @@ def scale_by_nadam(beta1: float, beta2: float, eps: float, momentum_decay: float
     def update(grads: Any, state: NesterovMoments, params: Any = None) -> tuple[Any, NesterovMoments]:
         mu, nu = _averaged(grads, state, beta1, beta2)
         step = state.t + 1
-        now, ahead = weight(step), weight(step + 1)
-        product = (state.product * now).astype(state.product.dtype)
+        current, following = weight(step), weight(step + 1)
+        product = (state.product * current).astype(state.product.dtype)
         second = 1 - _power(beta2, step)
-        of_gradient, of_average = (1 - now) / (1 - product), ahead / (1 - product * ahead)
+        gradient_weight, average_weight = (1 - current) / (1 - product), following / (1 - product * following)
 
         def direction(g: Array, m: Array, v: Array) -> Array:
-            return ((of_gradient * g + of_average * m) / (jnp.sqrt(v / second) + eps)).astype(g.dtype)
+            return ((gradient_weight * g + average_weight * m) / (jnp.sqrt(v / second) + eps)).astype(g.dtype)
 
         return jax.tree.map(direction, grads, mu, nu), NesterovMoments(step, mu, nu, product)
 
@@ -125,5 +124,5 @@ def _power(beta: float, step: Array) -> Array:
 
 
 def _wide() -> Any:
-    """Return the widest type of floating-point numbers that is on."""
+    """Return the widest enabled floating-point type."""
     return jnp.result_type(float)

@@ -1,4 +1,4 @@
-"""Muon: momentum whose matrices are made orthogonal."""
+"""Muon: momentum with orthogonalised matrices."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from retrograd.update.optimizer import LearningRate, Optimizer, optimizers
 from retrograd.update.optimizers import BETA1, EPS
 
 QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan's: singular values from 0.001 to 1 end near 1 after five rounds
-MATCHED = 0.2  # the root mean square of Adam's updates
+MATCHED = 0.2  # root mean square of Adam's updates
 
 
 @optimizers.register("muon", example={"learning_rate": 0.001, "weight_decay_on": "weights"})
 @dataclass(frozen=True)
 class Muon(Optimizer):
-    """Make the momentum of each matrix orthogonal, so that it moves all directions alike; Adam for all else.
+    """Orthogonalise the momentum of each matrix, so that all directions move equally; use Adam for everything else.
 
-    Matrices are parameters of two axes; biases, scales and kernels of convolutions get Adam's direction. With
-    `adjust: match_rms_adamw` a matrix moves as far as under Adam, so one rate serves both; `original` multiplies by
+    Matrices are parameters with two axes; biases, scales and convolution kernels get Adam's direction. With
+    `adjust: match_rms_adamw` a matrix moves as far as with Adam, so one rate suits both; `original` multiplies by
     sqrt(max(1, units / features)), for rates near 0.02.
 
-    See:  Jordan et al. 2024; Liu et al. 2025, arXiv:2502.16982 (match_rms_adamw). PyTorch's Muon takes matrices alone,
-          computes in bfloat16 and adjusts as `original` unless told. The decay is decoupled.
+    See:  Jordan et al. 2024; Liu et al. 2025, arXiv:2502.16982 (match_rms_adamw). PyTorch's Muon only accepts matrices,
+          computes in bfloat16 and adjusts as `original` by default. The decay is decoupled.
     """
 
     formula = (
@@ -45,17 +45,15 @@ class Muon(Optimizer):
 
     learning_rate: LearningRate = 0.001
     momentum: Annotated[
-        Fraction, Words("how much of the momentum of a matrix remains", more="steadier", less="follows each gradient")
+        Fraction, Words("decay rate of the momentum of matrices", more="steadier", less="follows each gradient")
     ] = 0.95
     adjust: Annotated[
         Literal["match_rms_adamw", "original"],
-        Words("how far an orthogonal matrix moves", why="match_rms_adamw: one rate for matrices and all else"),
+        Words("scaling of the orthogonal step", why="match_rms_adamw: one rate for matrices and everything else"),
     ] = "match_rms_adamw"
-    rounds: Annotated[
-        PositiveInt, Words("rounds of the iteration that makes a matrix orthogonal", more="more exact", less="faster")
-    ] = 5
+    rounds: Annotated[PositiveInt, Words("iterations of the orthogonalisation", more="more exact", less="faster")] = 5
     beta1: Annotated[Fraction, BETA1] = 0.9
-    beta2: Annotated[Fraction, Words("how much of Adam's average of squares remains", more="steadier")] = 0.999
+    beta2: Annotated[Fraction, Words("decay rate of Adam's average of squared gradients", more="steadier")] = 0.999
     eps: Annotated[PositiveFloat, EPS] = 1e-8
     weight_decay: NonNegativeFloat = field(default=0.1, kw_only=True)
 
@@ -77,8 +75,8 @@ class Muon(Optimizer):
                 first, second = (1 - jnp.asarray(beta, g.dtype) ** step for beta in (self.beta1, self.beta2))
                 return (m / first) / (jnp.sqrt(v / second) + self.eps), m, v
 
-            made = jax.tree.map(one, grads, state.mu, state.nu)
-            directions, mu, nu = (jax.tree.map(lambda _, three, i=i: three[i], grads, made) for i in range(3))
+            triples = jax.tree.map(one, grads, state.mu, state.nu)
+            directions, mu, nu = (jax.tree.map(lambda _, triple, i=i: triple[i], grads, triples) for i in range(3))
             return directions, Moments(step, mu, nu)
 
         return optax.GradientTransformation(init, update)
@@ -89,7 +87,7 @@ class Muon(Optimizer):
 
 
 def orthogonal(g: Array, rounds: int) -> Array:
-    """Return the nearest orthogonal matrix, nearly: singular values are brought towards 1 by a polynomial."""
+    """Return roughly the nearest orthogonal matrix: a polynomial iteration moves all singular values towards 1."""
     a, b, c = QUINTIC
     x = g.T if g.shape[0] > g.shape[1] else g
     x = x / jnp.maximum(jnp.linalg.norm(x), 1e-7).astype(x.dtype)

@@ -1,4 +1,4 @@
-"""What an optimizer is: settings from which the chain of optax transformations of a run is built."""
+"""The base class of optimizers: settings from which a run's chain of optax transformations is built."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from retrograd.update.schedule import Schedule, schedules
 from retrograd.update.schedules import Constant
 from retrograd.update.selection import is_weight
 
-optimizers: Registry[Optimizer] = Registry("optimizer", own="one of your own needs --layers FILE.py")
+optimizers: Registry[Optimizer] = Registry("optimizer", own="load your own with --layers FILE.py")
 
 LearningRate = Annotated[float | Schedule, Registered(schedules, otherwise=PositiveFloat)]
 
 
 @dataclass(frozen=True)
 class Optimizer(Settings):
-    """How gradients g become changes of the parameters p, in this order:
+    """How gradients g update the parameters p, in this order:
 
-        g <- clip(g)                     clip_value, clip_norm (each tensor's), clip_global_norm (all together)
-        g <- g + weight_decay p          unless the optimizer is decoupled
-        d <- direction(g)                what a subclass states
-        d <- d + weight_decay p          where it is decoupled: adamw, lion
+        g <- clip(g)                     clip_value, clip_norm (per tensor), clip_global_norm (all together)
+        g <- g + weight_decay p          unless the decay is decoupled
+        d <- direction(g)                defined by the subclass
+        d <- d + weight_decay p          if the decay is decoupled: adamw, lion
         p <- p - learning_rate d
 
-    weight_decay_on: `all` parameters, as PyTorch does, or only `weights` (not biases and scales).
-    groups: other rates and decays for parameters whose path matches a pattern, and epochs in which they rest:
+    weight_decay_on: `all` parameters, as in PyTorch, or only `weights` (not biases and scales).
+    groups: other rates and decays, and epochs in which they are frozen, for parameters whose path matches a pattern:
     `{embed/*: {rate: 0.1, after: 5}}`.
-    accumulate: micro-batches that make up one step; the compiled step adds them up.
-    sharpness: g is that of a second pass, at p + sharpness g / |g| (SAM).
-    lookahead: every few steps slow weights go a share of the way of p, which begins there again.
+    accumulate: micro-batches per step, whose gradients the compiled step adds up.
+    sharpness: g comes from a second pass, at p + sharpness g / |g| (SAM).
+    lookahead: every few steps, slow weights move part of the way to p, which restarts from there.
     """
 
     formula: ClassVar[str] = "d = direction(g)"
@@ -60,81 +60,81 @@ class Optimizer(Settings):
     learning_rate: Annotated[
         LearningRate,
         Words(
-            "size of a step: a number, or a schedule",
-            more="faster; too large a rate diverges",
+            "step size: a number or a schedule",
+            more="faster, but may diverge",
             less="slower, finer; may seem not to learn",
-            why="the optimizer's usual one",
+            why="usual for this optimizer",
         ),
     ]
     _: KW_ONLY
     weight_decay: Annotated[
         NonNegativeFloat,
         Words(
-            "share of each parameter that a step of learning rate 1 takes away",
+            "fraction of each parameter removed per step, times the learning rate",
             more="smaller weights, less overfitting",
             less="larger weights",
-            why="the optimizer's usual one",
+            why="usual for this optimizer",
         ),
     ] = 0.0
-    weight_decay_on: Annotated[
-        Literal["all", "weights"], Words("which parameters decay", why="all, as PyTorch does")
-    ] = "all"
+    weight_decay_on: Annotated[Literal["all", "weights"], Words("which parameters decay", why="all, as in PyTorch")] = (
+        "all"
+    )
     clip_value: Annotated[
         PositiveFloat | None,
         Words(
-            "largest absolute value of a gradient's entry; larger ones are cut",
-            more="cuts less",
-            less="cuts more, changes the direction",
+            "largest absolute value of each gradient entry; larger ones are clipped",
+            more="clips less",
+            less="clips more, changes the direction",
         ),
     ] = None
     clip_norm: Annotated[
         PositiveFloat | None,
         Words(
-            "largest norm of each tensor's gradient; longer ones are shortened",
-            more="cuts less",
+            "largest norm of each tensor's gradient; larger ones are scaled down",
+            more="clips less",
             less="steadier, slower",
         ),
     ] = None
     clip_global_norm: Annotated[
         PositiveFloat | None,
         Words(
-            "largest norm of all gradients together; longer ones are shortened",
-            more="cuts less",
+            "largest norm of all gradients together; larger ones are scaled down",
+            more="clips less",
             less="steadier, slower",
         ),
     ] = None
     groups: Annotated[
         Groups,
         Words(
-            "rates and decays of their own for parameters by the pattern of their path, as {embed/*: {rate: 0.1}}",
-            why="none: all alike; the first pattern that fits counts",
+            "other rates and decays for parameters whose path matches a pattern, such as {embed/*: {rate: 0.1}}",
+            why="none: all parameters alike; the first matching pattern counts",
         ),
     ] = ()
     accumulate: Annotated[
         PositiveInt,
         Words(
-            "micro-batches that make up one step",
+            "number of micro-batches per step",
             more="less memory, slower",
             less="more memory",
-            why="1: the batch at once",
+            why="1: the whole batch at once",
         ),
     ] = 1
     sharpness: Annotated[
         PositiveFloat | None,
         Words(
-            "how far away the gradient is taken, in the direction in which the loss rises (SAM): two passes a step",
-            more="flatter minima; too much stops learning",
-            less="nearer to plain training",
-            why="none: one pass; 0.05 is a usual beginning",
+            "how far uphill from the weights the gradient is taken (SAM): two passes per step",
+            more="flatter minima; too much prevents learning",
+            less="closer to plain training",
+            why="none: one pass; 0.05 is a usual start",
         ),
     ] = None
     lookahead: Annotated[
         Lookahead | None,
-        Words("slow weights that follow these every few steps (lookahead)", why="none; 5 steps and half the way"),
+        Words("slow weights that follow every few steps (lookahead)", why="none; if set, 5 steps and half the way"),
     ] = None
 
     def timed(self, steps: int) -> Optimizer:
-        """Return the optimizer with the epochs of its groups in steps, where an epoch has this many."""
+        """Return the optimizer with the epochs of its groups converted to steps, given the steps per epoch."""
         if not any(group.rests for _, group in self.groups):
             return self
 
@@ -147,7 +147,7 @@ class Optimizer(Settings):
 
     @property
     def clips(self) -> bool:
-        """Whether any bound on the gradient is set."""
+        """Whether gradients are clipped in any way."""
         return not (self.clip_value is None and self.clip_norm is None and self.clip_global_norm is None)
 
     def direction(self) -> optax.GradientTransformation:
@@ -156,18 +156,18 @@ class Optimizer(Settings):
 
     @property
     def equation(self) -> str:
-        """The formula of the direction with the settings as they are."""
+        """The formula of the direction with the current settings."""
         return self.formula
 
     @property
     def schedule(self) -> Schedule:
-        """The schedule of the learning rate; a number is constant."""
+        """The schedule of the learning rate; a number means a constant schedule."""
         rate = self.learning_rate
         return rate if isinstance(rate, Schedule) else with_values(Constant(1.0), {"initial": rate})
 
     @property
     def first_rate(self) -> float:
-        """The learning rate; of a schedule, its first setting (initial or peak)."""
+        """The learning rate; for a schedule, its first setting (initial or peak)."""
         return next(iter(self.schedule.rates().values()))
 
     def rate(self, step: ArrayLike, total_steps: int | None = None) -> Array:
@@ -175,29 +175,30 @@ class Optimizer(Settings):
         return self._schedule(total_steps)(step)
 
     def build(self, total_steps: int | None) -> optax.GradientTransformation:
-        """Return the whole chain. The tree of its state depends on `direction` alone.
+        """Return the whole chain. The structure of its state depends only on `direction`.
 
-        So a run can go on with another schedule, clipping or decay.
-        Raises:  ConfigError when the schedule needs the run's length and the run has none.
+        A run can therefore continue with another schedule, clipping or decay.
+
+        Raises:  ConfigError if the schedule needs the length of the run and the run has none
         """
         chain = self.chain(total_steps)
-        if not all(type(each).__module__.startswith("retrograd.") for each in (self, self.schedule)):
+        if not all(type(part).__module__.startswith("retrograd.") for part in (self, self.schedule)):
             check_own(replace(self, groups=()).chain(total_steps), self._place)
         return chain
 
     def chain(self, total_steps: int | None) -> optax.GradientTransformation:
-        """Return the links of the chain as one transformation."""
+        """Return the stages of the chain as one transformation."""
         return optax.named_chain(*self.stages(total_steps).items())
 
     def stages(self, total_steps: int | None) -> dict[str, optax.GradientTransformation]:
-        """Return the links of the chain, in the order in which a gradient passes them."""
+        """Return the stages of the chain, in the order in which a gradient passes through them."""
         rate = self._schedule(total_steps)
-        decay, nothing = self._decay(), optax.identity()
+        decay, identity = self._decay(), optax.identity()
         return {
             "clip": clip(self.clip_value, self.clip_norm, self.clip_global_norm),
-            "decay": nothing if self.decoupled else decay,
+            "decay": identity if self.decoupled else decay,
             "direction": self._direction(),
-            "decoupled_decay": decay if self.decoupled else nothing,
+            "decoupled_decay": decay if self.decoupled else identity,
             "groups": scale_groups(self.groups, f"{self._place}.groups"),
             "rate": optax.scale_by_schedule(lambda step: -rate(step)),
         }
@@ -215,28 +216,28 @@ class Optimizer(Settings):
 
     def _direction(self) -> optax.GradientTransformation:
         with own_errors(self._place):
-            found = self.direction()
-        if not (callable(getattr(found, "init", None)) and callable(getattr(found, "update", None))):
-            expected = f"direction() must return an optax transformation, found {type(found).__name__}"
+            direction = self.direction()
+        if not (callable(getattr(direction, "init", None)) and callable(getattr(direction, "update", None))):
+            expected = f"direction() must return an optax transformation, found {type(direction).__name__}"
             raise ConfigError(expected, where=self._place)
-        return found
+        return direction
 
     def decay_of(self, path: str) -> float:
-        """Return a parameter's weight decay: its group's, or that of all (if `weight_decay_on` lets it decay)."""
-        special = group_of(path, self.groups).weight_decay
-        return self.weight_decay if special is None else special
+        """Return the weight decay of a parameter: that of its group, or else the general one, if it decays at all."""
+        group_decay = group_of(path, self.groups).weight_decay
+        return self.weight_decay if group_decay is None else group_decay
 
     def _decay(self) -> optax.GradientTransformation:
         everywhere = self.weight_decay_on == "all"
 
         def add(keys: Any, update: Array, parameter: Array) -> Array:
             path = path_of(keys)
-            named = group_of(path, self.groups).weight_decay is not None
-            chosen = named or everywhere or is_weight(keys[-1].key, parameter)
-            return update + self.decay_of(path) * parameter if chosen else update
+            in_group = group_of(path, self.groups).weight_decay is not None
+            decays = in_group or everywhere or is_weight(keys[-1].key, parameter)
+            return update + self.decay_of(path) * parameter if decays else update
 
         def decayed(updates: Any, params: Any) -> Any:
             return jax.tree_util.tree_map_with_path(add, updates, params)
 
-        decays = self.weight_decay or any(group.weight_decay for _, group in self.groups)
-        return optax.stateless(decayed) if decays else optax.identity()
+        any_decay = self.weight_decay or any(group.weight_decay for _, group in self.groups)
+        return optax.stateless(decayed) if any_decay else optax.identity()

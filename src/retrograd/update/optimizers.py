@@ -1,6 +1,6 @@
 """Optimizers by name; Adam and its relatives are in `adam.py`.
 
-The arithmetic is optax's; names and defaults are PyTorch's unless a docstring says otherwise.
+The arithmetic is that of optax; names and defaults are those of PyTorch, unless a docstring says otherwise.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from retrograd.update.schedule import Schedule
 from retrograd.update.schedules import InverseTime
 
 EPS = Words(
-    "added to the root that divides the gradient",
+    "added to the denominator",
     more="smaller steps where gradients are tiny",
     less="larger steps where gradients are tiny",
     why="as in PyTorch",
 )
 DECAY = Words(
-    "how much of the average of squares remains at each step",
+    "decay rate of the moving average of squared gradients",
     more="steadier",
-    less="follows faster",
+    less="adapts faster",
     why="as in PyTorch",
 )
 MOMENTUM = Words(
-    "share of the last step's velocity that the next step keeps",
+    "share of the velocity kept from the previous step",
     more="faster along steady directions, overshoots more",
     less="follows each gradient",
     why="0: none; 0.9 is usual",
 )
 BETA1 = Words(
-    "how much of the average of gradients remains at each step",
+    "decay rate of the moving average of gradients",
     more="steadier direction, slower to turn",
     less="follows each gradient",
     why="0.9: about the last 10 gradients",
@@ -51,12 +51,13 @@ BETA1 = Words(
 @optimizers.register("sgd", example={"learning_rate": 0.1, "momentum": 0.9, "nesterov": True})
 @dataclass(frozen=True)
 class SGD(Optimizer):
-    """Go down the gradient of each minibatch, with momentum if wanted.
+    """Descend along the gradient of each minibatch, optionally with momentum.
 
     nesterov: look ahead along the velocity: d = g + momentum v.
 
-    See:  Robbins & Monro 1951; Polyak 1964; Sutskever et al. 2013. Keras and scikit-learn keep the learning rate
-          inside the velocity, which differs once the rate changes. PyTorch's default rate is 0.001, Keras's 0.01.
+    See:  Robbins & Monro 1951; Polyak 1964; Sutskever et al. 2013. Keras and scikit-learn include the learning rate in
+          the velocity, which makes a difference if the rate changes. The default rate of PyTorch is 0.001, of Keras
+          0.01.
     """
 
     formula = "v = momentum v + g; d = v"
@@ -69,7 +70,7 @@ class SGD(Optimizer):
     @override
     def rules(self) -> Iterator[Problem]:
         if self.nesterov and not self.momentum:
-            yield Problem("nesterov", "needs momentum", "set momentum, to 0.9 say")
+            yield Problem("nesterov", "needs momentum", "set momentum, for example to 0.9")
 
     @override
     def direction(self) -> optax.GradientTransformation:
@@ -79,12 +80,12 @@ class SGD(Optimizer):
 @optimizers.register("asgd", example={"learning_rate": 0.1, "shrinking": 0.01})
 @dataclass(frozen=True)
 class ASGD(Optimizer):
-    """Go down the gradient with a rate that falls over time, for weights that are averaged: `training.average`.
+    """Descend along the gradient with a decreasing rate, to be used with averaged weights: `training.average`.
 
-    A learning rate that is a schedule is taken as it is, and `power` then concerns nothing.
+    If the learning rate is a schedule, it is used as it is, and `power` has no effect.
 
-    See:  Polyak & Juditsky 1992; in PyTorch's form, whose `lambd` is `shrinking` and `alpha` is `power`. What PyTorch
-          keeps as `ax` is `training: {average: {kind: mean}}`.
+    See:  Polyak & Juditsky 1992; in PyTorch's form, whose `lambd` is `shrinking` and `alpha` is `power`. PyTorch's `ax`
+          is `training: {average: {kind: mean}}`.
     """
 
     formula = "d = g + shrinking p, at the rate learning_rate / (1 + shrinking learning_rate t)^power"
@@ -92,11 +93,11 @@ class ASGD(Optimizer):
 
     learning_rate: LearningRate = 0.01
     shrinking: Annotated[
-        PositiveFloat, Words("share of the weights that a step takes away; the rate falls by it", more="sooner")
+        PositiveFloat, Words("L2 shrinkage of the weights, which also sets how fast the rate decreases", more="faster")
     ] = 1e-4
-    power: Annotated[PositiveFloat, Words("exponent of the rate's fall", more="falls faster", why="as in PyTorch")] = (
-        0.75
-    )
+    power: Annotated[
+        PositiveFloat, Words("exponent of the decrease of the rate", more="faster decrease", why="as in PyTorch")
+    ] = 0.75
 
     @property
     @override
@@ -129,7 +130,7 @@ class Adagrad(Optimizer):
     initial_accumulator: Annotated[
         NonNegativeFloat,
         Words(
-            "where the sum of squares begins",
+            "initial value of the sum of squares",
             more="smaller first steps",
             less="larger first steps",
             why="0, as in PyTorch",
@@ -147,11 +148,11 @@ class Adagrad(Optimizer):
 class RMSprop(Optimizer):
     """Divide each gradient by the root of a moving average of its square.
 
-    centered: by its standard deviation instead; a gradient that stays constant has none, and its steps grow.
-    momentum: of what results, before the learning rate.
+    centered: divide by the standard deviation instead; it tends to 0 for a constant gradient, whose steps then grow.
+    momentum: applied to the result, before the learning rate.
 
-    See:  Tieleman & Hinton 2012, lecture 6.5; Graves 2013, arXiv:1308.0850 (centered). As in PyTorch decay is 0.99
-          and eps is outside the root; optax and Keras have 0.9 and inside. optax applies the rate before momentum.
+    See:  Tieleman & Hinton 2012, lecture 6.5; Graves 2013, arXiv:1308.0850 (centered). As in PyTorch, decay is 0.99 and
+          eps is outside the root; in optax and Keras 0.9 and inside. optax applies the rate before momentum.
     """
 
     formula = "s = decay s + (1 - decay) g²; d = g / (sqrt(s) + eps)"
@@ -160,7 +161,9 @@ class RMSprop(Optimizer):
     learning_rate: LearningRate = 0.01
     decay: Annotated[Fraction, DECAY] = 0.99
     eps: Annotated[PositiveFloat, EPS] = 1e-8
-    centered: Annotated[bool, Words("whether gradients are divided by their deviation instead of their size")] = False
+    centered: Annotated[bool, Words("whether to divide by the standard deviation instead of the root mean square")] = (
+        False
+    )
     momentum: Annotated[Fraction, MOMENTUM] = 0.0
 
     @override
@@ -175,7 +178,7 @@ class RMSprop(Optimizer):
 @optimizers.register("adadelta", example={"learning_rate": 1.0})
 @dataclass(frozen=True)
 class Adadelta(Optimizer):
-    """Give each update the scale of the updates before it: the rate needs no tuning.
+    """Scale each update by the size of previous updates, so that the rate needs no tuning.
 
     See:  Zeiler 2012, arXiv:1212.5701. PyTorch and the paper have rate 1; Keras's 0.001 hardly moves.
     """
@@ -198,10 +201,10 @@ class Adadelta(Optimizer):
 @optimizers.register("lion", example={"learning_rate": 0.0001, "weight_decay": 0.1})
 @dataclass(frozen=True)
 class Lion(Optimizer):
-    """Step by the sign of the momentum: every number moves by the learning rate; one moment less to store than Adam.
+    """Step by the sign of the momentum: every entry moves by the learning rate. Stores one moment less than Adam.
 
-    See:  Chen et al. 2023, arXiv:2302.06675: a rate 3 to 10 times smaller than Adam's, a decay as many times larger.
-          The decay is decoupled. optax's default decay is 0.001.
+    See:  Chen et al. 2023, arXiv:2302.06675: use a rate 3 to 10 times smaller than for Adam, and a decay larger by the
+          same factor. The decay is decoupled. optax's default decay is 0.001.
     """
 
     formula = "d = sign(beta1 m + (1 - beta1) g) + weight_decay p; m = beta2 m + (1 - beta2) g"
@@ -212,9 +215,7 @@ class Lion(Optimizer):
     beta1: Annotated[Fraction, BETA1] = 0.9
     beta2: Annotated[
         Fraction,
-        Words(
-            "how much of the momentum remains at each step", more="steadier", less="follows faster", why="the paper's"
-        ),
+        Words("decay rate of the momentum", more="steadier", less="adapts faster", why="as in the paper"),
     ] = 0.99
 
     @override

@@ -1,4 +1,4 @@
-"""Penalties on the size of parameters, which add to the loss and to its gradient; both are written out."""
+"""Penalties on the size of parameters, added to the loss; value and gradient are both written out."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ penalties: Registry[Penalty] = Registry("penalty")
 
 Patterns = Annotated[
     str | tuple[str, ...],
-    AfterValidator(lambda given: (given,) if isinstance(given, str) else given),
+    AfterValidator(lambda value: (value,) if isinstance(value, str) else value),
     Expect("a list of patterns such as 'dense_*/weight'"),
 ]
 
 
 @dataclass(frozen=True)
 class Penalty(Settings):
-    """What the size of the parameters costs: `strength` times a sum over the parameters that are meant.
+    """A penalty on the size of parameters: `strength` times a sum over the selected parameters.
 
-    parameters: patterns of paths such as `dense_1/weight` or `*/bias`; left out, all weights and no bias or scale.
+    parameters: patterns of paths such as `dense_1/weight` or `*/bias`; by default all weights, but no biases or scales.
     """
 
     formula: ClassVar[str]
@@ -48,12 +48,12 @@ class Penalty(Settings):
         ),
     ]
     parameters: Annotated[
-        Patterns, Words("patterns of the names of the penalised parameters", why="all weights, no bias or scale")
+        Patterns, Words("path patterns of the penalised parameters", why="all weights, no biases or scales")
     ] = ()
 
     def value(self, w: Array) -> Array:
-        """Return what one parameter costs."""
-        raise unwritten(self, "value(self, w)", "which returns the cost of one parameter")
+        """Return the penalty for one parameter."""
+        raise unwritten(self, "value(self, w)", "which returns the penalty for one parameter")
 
     def gradient(self, w: Array) -> Array:
         """Return the derivative of `value`."""
@@ -63,11 +63,11 @@ class Penalty(Settings):
 @penalties.register("l2", example={"strength": 0.01})
 @dataclass(frozen=True)
 class L2(Penalty):
-    """Half the sum of squares (weight decay, for plain gradient descent; ridge).
+    """Half the sum of squares (for plain gradient descent, the same as weight decay; ridge).
 
         value = strength / 2 ‖w‖²
 
-    See:  Krogh & Hertz 1992. Keras and scikit-learn's ridge have no half: their strength counts double.
+    See:  Krogh & Hertz 1992. Keras and scikit-learn's ridge have no factor 1/2: their strength counts double.
     """
 
     formula = "value = strength / 2 ‖w‖²; gradient = strength w"
@@ -85,11 +85,11 @@ class L2(Penalty):
 @penalties.register("l1", example={"strength": 0.01, "parameters": ["dense_1/*"]})
 @dataclass(frozen=True)
 class L1(Penalty):
-    """The sum of absolute values, which drives single numbers towards 0 (lasso). With `l2` beside it: elastic net.
+    """The sum of absolute values, which drives individual entries towards 0 (lasso). With `l2`: elastic net.
 
         value = strength ‖w‖₁
 
-    See:  Tibshirani 1996. The gradient at 0 is 0, where jnp.abs has 1; numbers come near 0 and rarely reach it.
+    See:  Tibshirani 1996. The gradient at 0 is 0 (that of jnp.abs is 1); entries get close to 0 but rarely reach it.
     """
 
     formula = "value = strength ‖w‖₁; gradient = strength sign(w)"
@@ -104,14 +104,14 @@ class L1(Penalty):
         return self.strength * jnp.sign(w)
 
 
-def penalise(given: Sequence[Penalty], params: Mapping[str, Params]) -> tuple[Array | float, dict[str, Params]]:
-    """Return the sum of the penalties and its gradient, 0 for parameters that none is on.
+def penalise(terms: Sequence[Penalty], params: Mapping[str, Params]) -> tuple[Array | float, dict[str, Params]]:
+    """Return the sum of the penalties and its gradient, which is 0 for parameters without a penalty.
 
-    Raises:  ConfigError when a pattern matches no parameter.
+    Raises:  ConfigError if a pattern matches no parameter
     """
     value: Any = 0.0
-    grads = {node: jax.tree.map(jnp.zeros_like, own) for node, own in params.items()}
-    for i, penalty in enumerate(given):
+    grads = {node: jax.tree.map(jnp.zeros_like, node_params) for node, node_params in params.items()}
+    for i, penalty in enumerate(terms):
         where = f"penalties.{i}.{penalties.name_of(type(penalty))}.parameters"
         for node, name in select(params, penalty.parameters, where):
             w = params[node][name]

@@ -1,4 +1,4 @@
-"""The schedule that waits for a metric to stop improving: decided on the host, between steps."""
+"""The schedule that reduces the rate when a metric stops improving: decided on the host, between steps."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from retrograd.update.schedule import FALL, FIRST_RATE, Schedule, schedules
 
 
 class Plateau(NamedTuple):
-    """What is remembered between evaluations; plain numbers, so that a checkpoint can hold them.
+    """The state between evaluations; plain numbers, so that a checkpoint can store them.
 
-    factor: multiplies the learning rate. best: the best metric so far. bad: evaluations since without improvement.
-    wait: evaluations of the cooldown that are left.
+    factor: multiplies the learning rate. best: the best metric so far. bad: evaluations without improvement since then.
+    wait: remaining evaluations of the cooldown.
     """
 
     factor: float = 1.0
@@ -31,13 +31,13 @@ class Plateau(NamedTuple):
 @schedules.register("reduce_on_plateau", example={"initial": 0.1, "patience": 3, "minimum": 0.001})
 @dataclass(frozen=True)
 class ReduceOnPlateau(Schedule):
-    """Multiply the rate by `factor` when the metric has not improved in more than `patience` evaluations.
+    """Multiply the rate by `factor` if the metric has not improved in more than `patience` evaluations.
 
-    A metric improves when it is below best - threshold |best| (give the negative of one that should rise). After a
-    reduction, `cooldown` evaluations are not counted. The rate never falls below `minimum`.
+    A metric improves if it is below best - threshold |best| (negate a metric that should rise). After a reduction,
+    `cooldown` evaluations are ignored. The rate never falls below `minimum`.
 
     See:  PyTorch's ReduceLROnPlateau with a relative threshold, without its `eps`. Its best (1 - threshold) lets a
-          negative metric "improve" by getting worse; |best| does not. optax's reduces one evaluation earlier.
+          negative metric "improve" by getting worse; |best| does not. optax reduces one evaluation earlier.
     """
 
     formula = "rate = max(initial factor^reductions, minimum)"
@@ -48,38 +48,41 @@ class ReduceOnPlateau(Schedule):
     patience: Annotated[
         NonNegativeInt,
         Words(
-            "evaluations without progress before the rate falls",
+            "number of evaluations without improvement before the rate is reduced",
             more="waits longer",
-            less="falls sooner",
-            why="10, PyTorch's",
+            less="reduces sooner",
+            why="10, as in PyTorch",
         ),
     ] = 10
     threshold: Annotated[
         Fraction,
         Words(
-            "share by which the loss must fall to count as progress",
-            more="falls sooner",
-            less="counts smaller progress",
-            why="1e-4, PyTorch's",
+            "smallest relative decrease of the loss that counts as an improvement",
+            more="reduces sooner",
+            less="smaller improvements count",
+            why="1e-4, as in PyTorch",
         ),
     ] = 1e-4
     cooldown: Annotated[
         NonNegativeInt,
         Words(
-            "evaluations after a fall that do not count", more="rests longer", less="may fall again soon", why="0: none"
+            "number of evaluations ignored after a reduction",
+            more="waits longer",
+            less="may reduce again soon",
+            why="0: none",
         ),
     ] = 0
     minimum: Annotated[
         NonNegativeFloat,
-        Words("the smallest rate", more="stops falling sooner", less="may fall further", why="0: none"),
+        Words("lower bound of the rate", more="stops decreasing sooner", less="may decrease further", why="0: none"),
     ] = 0.0
 
     def rule(self, step: Array, length: int) -> Array:
-        """Return the initial rate: the reductions arrive from outside, as a factor."""
+        """Return the initial rate: the reductions are applied outside, as a factor."""
         return jnp.full(step.shape, in_array(self.initial))
 
     def observe(self, plateau: Plateau, metric: float) -> Plateau:
-        """Return what is remembered after an evaluation, lower metrics being better. NaN counts as no improvement."""
+        """Return the state after an evaluation; lower metrics are better, and NaN counts as no improvement."""
         factor, best, bad, wait = plateau
         if not isnan(metric) and (best is None or metric < best - self.threshold * abs(best)):
             best, bad = float(metric), 0

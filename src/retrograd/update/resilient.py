@@ -1,4 +1,4 @@
-"""Rprop: steps of a size of their own for each parameter, by the signs of gradients that follow one another."""
+"""Rprop: an individual step size for each parameter, adapted by the signs of consecutive gradients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from retrograd.update.optimizer import LearningRate, Optimizer, optimizers
 
 
 class Steps(NamedTuple):
-    """The gradient of the step before (0 after a change of sign), and the size of each parameter's step."""
+    """The previous gradient (0 after a change of sign), and the step size of each parameter."""
 
     before: Any
     size: Any
@@ -28,12 +28,12 @@ class Steps(NamedTuple):
 @optimizers.register("rprop", example={"learning_rate": 0.01})
 @dataclass(frozen=True)
 class Rprop(Optimizer):
-    """Step by the sign of the gradient, with a size that grows while the sign stays and shrinks when it changes.
+    """Step by the sign of the gradient; the step size grows while the sign stays the same and shrinks when it changes.
 
-    For batches of all rows: the sign of a minibatch's gradient says little.
+    Use it with full batches: the sign of a minibatch gradient says little.
 
-    See:  Riedmiller & Braun 1993. As in PyTorch, a parameter whose sign has just changed does not move. optax 0.2.8
-          moves by the step before.
+    See:  Riedmiller & Braun 1993. As in PyTorch, a parameter whose gradient has just changed sign does not move; in
+          optax 0.2.8 it moves by the previous step.
     """
 
     formula = "s = s growth if g g_before > 0, s shrinking if g g_before < 0 (and g = 0); d = s sign(g)"
@@ -41,20 +41,24 @@ class Rprop(Optimizer):
 
     learning_rate: LearningRate = 0.01
     shrinking: Annotated[
-        Fraction, Words("multiplies a step when the sign changes", more="calms down slowly", less="calms down soon")
+        Fraction, Words("factor on a step if the sign changes", more="slows down gradually", less="slows down abruptly")
     ] = 0.5
     growth: Annotated[
-        PositiveFloat, Words("multiplies a step while the sign stays", more="speeds up sooner", less="speeds up later")
+        PositiveFloat, Words("factor on a step if the sign stays", more="speeds up sooner", less="speeds up later")
     ] = 1.2
-    smallest: Annotated[PositiveFloat, Words("the smallest step, times the rate", why="PyTorch's for rate 1")] = 1e-6
-    largest: Annotated[PositiveFloat, Words("the largest step, times the rate", why="PyTorch's for rate 1")] = 50.0
+    smallest: Annotated[PositiveFloat, Words("smallest step, relative to the rate", why="as in PyTorch for rate 1")] = (
+        1e-6
+    )
+    largest: Annotated[PositiveFloat, Words("largest step, relative to the rate", why="as in PyTorch for rate 1")] = (
+        50.0
+    )
 
     @override
     def rules(self) -> Iterator[Problem]:
         if self.growth < 1:
             yield Problem("growth", f"expected 1 or more, found {self.growth:g}")
         if self.smallest >= self.largest:
-            yield Problem("largest", f"expected more than smallest, {self.smallest:g}, found {self.largest:g}")
+            yield Problem("largest", f"expected more than `smallest` ({self.smallest:g}), found {self.largest:g}")
 
     @override
     def direction(self) -> optax.GradientTransformation:
@@ -67,7 +71,7 @@ class Rprop(Optimizer):
 
         def update(grads: Any, state: Steps, params: Any = None) -> tuple[Any, Steps]:
             sizes = jax.tree.map(size, grads, state.before, state.size)
-            calm = jax.tree.map(lambda g, b: jnp.where(g * b < 0, jnp.zeros_like(g), g), grads, state.before)
-            return jax.tree.map(lambda g, s: s * jnp.sign(g), calm, sizes), Steps(calm, sizes)
+            kept = jax.tree.map(lambda g, b: jnp.where(g * b < 0, jnp.zeros_like(g), g), grads, state.before)
+            return jax.tree.map(lambda g, s: s * jnp.sign(g), kept, sizes), Steps(kept, sizes)
 
         return optax.GradientTransformation(init, update)

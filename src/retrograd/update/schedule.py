@@ -1,4 +1,4 @@
-"""What a schedule of the learning rate is: a frozen rule that gives the rate of each step, with a warmup in front."""
+"""The base class of learning-rate schedules: a rule for the rate at each step, preceded by an optional warmup."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from retrograd.base.quantities import Probability
 from retrograd.base.registry import Registry
 from retrograd.base.schema import Settings, fields, unwritten
 
-schedules: Registry[Schedule] = Registry("schedule", own="one of your own needs --layers FILE.py")
+schedules: Registry[Schedule] = Registry("schedule", own="load your own with --layers FILE.py")
 
 MAX_STEP = 2**31 - 1  # the step counter is an int32
 Steps = Annotated[int, Field(gt=0, le=MAX_STEP), Expect(f"a positive integer, at most {MAX_STEP}")]
 Warmup = Annotated[int, Field(ge=0, le=MAX_STEP), Expect("a number of steps (an integer, 0 or larger)")]
 
 
-RATES = ("initial", "peak", "final", "minimum")  # fields that hold learning rates; others are lengths and shares
-FIRST_RATE = Words("the learning rate at the start", more="faster; too large a rate diverges", less="slower, finer")
+RATES = ("initial", "peak", "final", "minimum")  # fields that are learning rates; the others are lengths and shares
+FIRST_RATE = Words("initial learning rate", more="faster, but may diverge", less="slower, finer")
 LAST_RATE = Words(
-    "the learning rate at the end", more="keeps moving at the end", less="settles more", why="0: settles completely"
+    "final learning rate", more="keeps moving at the end", less="converges further", why="0: converges completely"
 )
-FALL = Words("what the rate is multiplied by", more="falls less", less="falls more", why="a tenth")
+FALL = Words("factor by which the rate is multiplied", more="decreases less", less="decreases more", why="a tenth")
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Schedule(Settings):
         rate(t) = rule(t - warmup)                                            after the warmup
         rate(t) = rule(0) (s + (1 - s) t / warmup),  s = warmup_start         in its first `warmup` steps
 
-    A subclass states `rule`. All rates (`initial`, `peak`, `final`) are absolute, all lengths are in steps.
-    `warmup_start` is a fraction of the first rate; it is not 0 by default, which would waste a step.
+    A subclass defines `rule`. All rates (`initial`, `peak`, `final`) are absolute, all lengths are in steps.
+    `warmup_start` is a fraction of the first rate; its default is not 0, which would waste a step.
     """
 
     formula: ClassVar[str] = "rate(t) = rule(t)"
@@ -52,16 +52,16 @@ class Schedule(Settings):
     warmup: Annotated[
         Warmup,
         Words(
-            "steps over which the rate rises to its first value",
+            "number of steps over which the rate rises to its first value",
             more="gentler start",
-            less="sooner at full rate",
+            less="full rate sooner",
             why="0: none",
         ),
     ] = 0
     warmup_start: Annotated[
         Probability,
         Words(
-            "where the warmup begins, as a share of the first rate",
+            "rate at the start of the warmup, relative to the first rate",
             more="less gentle",
             less="gentler",
             why="a hundredth",
@@ -69,26 +69,26 @@ class Schedule(Settings):
     ] = 0.01
 
     def rule(self, step: Array, length: int) -> Array:
-        """Return the rate `step` steps after the warmup; `length` is 0 for a schedule that has no end."""
+        """Return the rate `step` steps after the warmup; `length` is 0 for a schedule without an end."""
         raise unwritten(self, "rule(self, step, length)", "which returns the learning rate")
 
     def length(self, total_steps: int | None) -> int:
-        """Return how many steps the rule lasts in a run of `total_steps`."""
+        """Return the number of steps that the rule covers in a run of `total_steps`."""
         return 0
 
     def rates(self) -> dict[str, float]:
-        """Return the learning rates among the settings, the first setting in front.
+        """Return the learning rates among the settings, starting with the first setting.
 
-        All of them times a number is the schedule times that number: what is left out or 0 follows from the others.
+        Multiplying all of them by a number multiplies the schedule by it: rates of None or 0 follow from the others.
         """
         names = [field.name for field in fields(type(self))]
-        held = {name: getattr(self, name) for name in names if name == names[0] or name in RATES}
-        return {name: float(rate) for name, rate in held.items() if rate}
+        rates = {name: getattr(self, name) for name in names if name == names[0] or name in RATES}
+        return {name: float(rate) for name, rate in rates.items() if rate}
 
     def build(self, total_steps: int | None) -> Callable[[ArrayLike], Array]:
-        """Return the function from the step to the learning rate; it can be traced.
+        """Return the function from step to learning rate; it can be traced.
 
-        Raises:  ConfigError when the schedule needs the run's length and the run has none.
+        Raises:  ConfigError if the schedule needs the length of the run and the run has none
         """
         length = self.length(total_steps)
 
@@ -104,15 +104,20 @@ class Schedule(Settings):
 
 @dataclass(frozen=True)
 class Timed(Schedule):
-    """A schedule with an end, after which the rate stays.
+    """A schedule with an end, after which the rate is constant.
 
-    `steps` left out is what the warmup leaves of the run's steps.
+    By default, `steps` are the steps of the run after the warmup.
     """
 
     _: KW_ONLY
     steps: Annotated[
         Steps | None,
-        Words("steps over which the rate changes", more="slower change", less="faster change", why="the whole run"),
+        Words(
+            "number of steps over which the rate changes",
+            more="slower change",
+            less="faster change",
+            why="the whole run",
+        ),
     ] = None
 
     @override
@@ -122,11 +127,11 @@ class Timed(Schedule):
         where = f"{getattr(self, 'registered_name', type(self).__name__)}.steps"
         if total_steps is None:
             raise ConfigError(
-                "the run has no fixed number of steps", where=where, cure="give `steps`, or the run a number of epochs"
+                "the run has no fixed number of steps", where=where, cure="set `steps`, or the number of epochs"
             )
         if total_steps <= self.warmup:
             raise ConfigError(
-                f"the warmup of {self.warmup} steps leaves nothing of the run's {total_steps}",
+                f"the warmup of {self.warmup} steps is not shorter than the run of {total_steps}",
                 where=where,
                 cure="shorten the warmup, or train longer",
             )
@@ -134,12 +139,12 @@ class Timed(Schedule):
 
 
 def progress(step: Array, length: int) -> Array:
-    """Return the part of `length` that is over, never above 1: compiled, t / T can come out as more at t = T."""
+    """Return step / length, at most 1: compiled, t / T can exceed 1 at t = T."""
     return jnp.minimum(ratio(step, length), 1)
 
 
 def ratio(step: Array, length: ArrayLike) -> Array:
-    """Return step / length in the precision of the run: JAX divides int32 in float32 even where float64 is on."""
+    """Return step / length in the precision of the run: JAX divides int32 in float32 even if float64 is enabled."""
     return step.astype(float) / length
 
 

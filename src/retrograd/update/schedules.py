@@ -1,7 +1,7 @@
-"""Schedules of the learning rate by name.
+"""Learning-rate schedules by name.
 
-The rules are written out rather than taken from optax: compiled in float32, optax 0.2.8's polynomial gives NaN at its
-end for a power that is no integer, and its staircase can fall a step late.
+The rules are written out rather than taken from optax: compiled in float32, the polynomial of optax 0.2.8 gives NaN at
+its end for a non-integer power, and its staircase can decrease one step late.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from retrograd.update.schedule import (
 @schedules.register("constant", example={"initial": 0.1, "warmup": 10})
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """The same rate throughout; with `warmup`, after a linear rise (PyTorch's LinearLR)."""
+    """A constant rate; with `warmup`, after a linear rise (PyTorch's LinearLR)."""
 
     formula = "rate(t) = initial"
     latex = r"\eta_t = \eta_0"
@@ -51,13 +51,13 @@ class Constant(Schedule):
 @schedules.register("step", example={"initial": 0.1, "every": 5, "factor": 0.5})
 @dataclass(frozen=True)
 class Step(Schedule):
-    """Multiply the rate by `factor` after every `every` steps: PyTorch's StepLR, counted in steps."""
+    """Multiply the rate by `factor` once every `every` steps: PyTorch's StepLR, counted in steps."""
 
     formula = "rate(t) = initial factor^floor(t / every)"
     latex = r"\eta_t = \eta_0 \, \gamma^{\lfloor t / every \rfloor}"
 
     initial: Annotated[PositiveFloat, FIRST_RATE]
-    every: Annotated[Steps, Words("number of steps between two falls", more="falls later", less="falls sooner")]
+    every: Annotated[Steps, Words("number of steps between two decreases", more="later", less="sooner")]
     factor: Annotated[PositiveFloat, FALL] = 0.1
 
     @override
@@ -70,7 +70,7 @@ class Step(Schedule):
 class Milestones(Schedule):
     """Multiply the rate by `factor` at each of the given steps: PyTorch's MultiStepLR."""
 
-    formula = "rate(t) = initial factor^(how many of `at` are <= t)"
+    formula = "rate(t) = initial factor^(number of `at` <= t)"
     latex = r"\eta_t = \eta_0 \, \gamma^{|\{m \in at : m \le t\}|}"
 
     initial: Annotated[PositiveFloat, FIRST_RATE]
@@ -78,7 +78,7 @@ class Milestones(Schedule):
         tuple[Steps, ...],
         Field(min_length=1),
         Expect("a list of positive integers"),
-        Words("the steps at which the rate falls"),
+        Words("steps at which the rate decreases"),
     ]
     factor: Annotated[PositiveFloat, FALL] = 0.1
 
@@ -91,15 +91,17 @@ class Milestones(Schedule):
 @schedules.register("exponential", example={"initial": 0.1, "factor": 0.9})
 @dataclass(frozen=True)
 class Exponential(Schedule):
-    """Multiply the rate by `factor` over every `every` steps, smoothly: PyTorch's ExponentialLR for `every: 1`."""
+    """Decrease the rate smoothly by `factor` per `every` steps: PyTorch's ExponentialLR for `every: 1`."""
 
     formula = "rate(t) = initial factor^(t / every)"
     latex = r"\eta_t = \eta_0 \, \gamma^{t / every}"
 
     initial: Annotated[PositiveFloat, FIRST_RATE]
-    factor: Annotated[PositiveFloat, Words("what the rate is multiplied by", more="falls less", less="falls more")]
+    factor: Annotated[
+        PositiveFloat, Words("factor by which the rate is multiplied", more="decreases less", less="decreases more")
+    ]
     every: Annotated[
-        Steps, Words("number of steps between two falls", more="falls later", less="falls sooner", why="each step")
+        Steps, Words("number of steps per factor", more="slower decrease", less="faster decrease", why="every step")
     ] = 1
 
     @override
@@ -110,7 +112,7 @@ class Exponential(Schedule):
 @schedules.register("inverse_time", example={"initial": 0.1, "rate": 0.1, "power": 0.5})
 @dataclass(frozen=True)
 class InverseTime(Schedule):
-    """Let the rate fall as one over time, or, with `power: 0.5`, over its square root.
+    """Decrease the rate as 1 / t or, with `power: 0.5`, as 1 / sqrt(t).
 
     See:  Robbins & Monro 1951. scikit-learn's `invscaling` is `rate: 1` with `power: 0.5`; PyTorch's Adagrad has it
           as `lr_decay`.
@@ -120,8 +122,10 @@ class InverseTime(Schedule):
     latex = r"\eta_t = \eta_0 / (1 + r t)^{power}"
 
     initial: Annotated[PositiveFloat, FIRST_RATE]
-    rate: Annotated[PositiveFloat, Words("how fast the rate falls", more="faster", less="slower")]
-    power: Annotated[PositiveFloat, Words("exponent of the fall", more="falls faster", less="falls more slowly")] = 1.0
+    rate: Annotated[PositiveFloat, Words("how fast the rate decreases", more="faster", less="slower")]
+    power: Annotated[
+        PositiveFloat, Words("exponent of the decrease", more="faster decrease", less="slower decrease")
+    ] = 1.0
 
     @override
     def rule(self, step: Array, length: int) -> Array:
@@ -131,7 +135,7 @@ class InverseTime(Schedule):
 @schedules.register("linear", example={"initial": 0.1, "final": 0.01, "steps": 20})
 @dataclass(frozen=True)
 class Linear(Timed):
-    """Go from one rate to another in a straight line; PyTorch's LinearLR states both as factors."""
+    """Change the rate linearly from one value to another; PyTorch's LinearLR specifies both as factors."""
 
     formula = "rate(t) = final + (initial - final) (1 - t / steps)"
     latex = r"\eta_t = \eta_T + (\eta_0 - \eta_T)(1 - t/T)"
@@ -147,7 +151,7 @@ class Linear(Timed):
 @schedules.register("polynomial", example={"initial": 0.1, "power": 2.5, "steps": 20})
 @dataclass(frozen=True)
 class Polynomial(Timed):
-    """Go from one rate to another along a power of the remaining time.
+    """Change the rate from one value to another along a power of the remaining time.
 
     See:  PyTorch's PolynomialLR has `power` 1 by default, which here is `linear`.
     """
@@ -158,7 +162,7 @@ class Polynomial(Timed):
     initial: Annotated[PositiveFloat, FIRST_RATE]
     final: Annotated[NonNegativeFloat, LAST_RATE] = 0.0
     power: Annotated[
-        PositiveFloat, Words("exponent of the fall", more="falls earlier", less="nearer to a straight line")
+        PositiveFloat, Words("exponent of the decrease", more="decreases earlier", less="closer to a straight line")
     ] = 2.0
 
     @override
@@ -169,9 +173,9 @@ class Polynomial(Timed):
 @schedules.register("cosine", example={"initial": 0.1, "final": 0.001, "steps": 20, "warmup": 5})
 @dataclass(frozen=True)
 class Cosine(Timed):
-    """Go from one rate to another along half a cosine wave: slow, fast, slow.
+    """Change the rate from one value to another along half a cosine wave: slow, fast, slow.
 
-    See:  Loshchilov & Hutter 2017, arXiv:1608.03983. Past the end the rate stays, as in optax; PyTorch's
+    See:  Loshchilov & Hutter 2017, arXiv:1608.03983. After the end the rate is constant, as in optax; PyTorch's
           CosineAnnealingLR rises again. PyTorch's `eta_min` is `final`, optax's `alpha` is final / initial.
     """
 
@@ -189,7 +193,7 @@ class Cosine(Timed):
 @schedules.register("cosine_restarts", example={"initial": 0.1, "every": 4, "multiply": 2})
 @dataclass(frozen=True)
 class CosineRestarts(Schedule):
-    """Repeat the half cosine from the start again and again, each time `multiply` times as long.
+    """Restart the half cosine again and again, each cycle `multiply` times as long as the one before.
 
     See:  Loshchilov & Hutter 2017, arXiv:1608.03983 (SGDR); PyTorch's CosineAnnealingWarmRestarts, where `every` is
           T_0 and `multiply` T_mult.
@@ -199,14 +203,14 @@ class CosineRestarts(Schedule):
     latex = r"\eta_t = \eta_T + \tfrac{1}{2} (\eta_0 - \eta_T)(1 + \cos(\pi t' / T_k))"
 
     initial: Annotated[PositiveFloat, FIRST_RATE]
-    every: Annotated[Steps, Words("steps of the first cycle", more="longer cycles", less="shorter cycles")]
+    every: Annotated[Steps, Words("length of the first cycle in steps", more="longer cycles", less="shorter cycles")]
     multiply: Annotated[
         Steps,
         Words(
-            "how many times as long as the one before each cycle is",
-            more="cycles grow",
-            less="cycles stay alike",
-            why="1: all alike",
+            "ratio of the length of each cycle to the one before",
+            more="cycles get longer",
+            less="cycles stay the same",
+            why="1: all the same",
         ),
     ] = 1
     final: Annotated[NonNegativeFloat, LAST_RATE] = 0.0
@@ -217,9 +221,9 @@ class CosineRestarts(Schedule):
             return half_cosine(self.initial, self.final, ratio(step % self.every, self.every))
         lengths = [self.every * self.multiply**k for k in range(32)]
         starts = [start for start in itertools.accumulate(lengths, initial=0) if start <= MAX_STEP]
-        began = jnp.asarray(starts, jnp.int32)
-        cycle = jnp.searchsorted(began, step, side="right") - 1
-        part = ratio(step - began[cycle], jnp.asarray(lengths[: len(starts)], float)[cycle])
+        first_steps = jnp.asarray(starts, jnp.int32)
+        cycle = jnp.searchsorted(first_steps, step, side="right") - 1
+        part = ratio(step - first_steps[cycle], jnp.asarray(lengths[: len(starts)], float)[cycle])
         return half_cosine(self.initial, self.final, part)
 
 
@@ -228,9 +232,10 @@ class CosineRestarts(Schedule):
 class OneCycle(Timed):
     """Rise to `peak` in the first part of the run, then fall far below the start, both along half a cosine wave.
 
-    `initial` left out is peak / 25, `final` initial / 10000; `rise` is the part of the steps that rises.
+    By default `initial` is peak / 25 and `final` is initial / 10000; `rise` is the share of steps in which the rate
+    rises.
 
-    See:  Smith & Topin 2018, arXiv:1708.07120. optax's definition: the peak is at step int(rise * steps), the end at
+    See:  Smith & Topin 2018, arXiv:1708.07120. As in optax, the peak is at step int(rise * steps) and the end at
           `steps`; PyTorch's OneCycleLR has both one step earlier, and also cycles the momentum.
     """
 
@@ -239,22 +244,24 @@ class OneCycle(Timed):
 
     peak: Annotated[
         PositiveFloat,
-        Words("the largest learning rate", more="faster; too large a rate diverges", less="slower, finer"),
+        Words("largest learning rate", more="faster, but may diverge", less="slower, finer"),
     ]
     initial: Annotated[
         PositiveFloat | None,
-        Words("the rate at the start", more="less gentle start", less="gentler start", why="a 25th of the peak"),
+        Words("initial rate", more="less gentle start", less="gentler start", why="1/25 of the peak"),
     ] = None
     final: Annotated[
         NonNegativeFloat | None,
         Words(
-            "the rate at the end",
+            "final rate",
             more="keeps moving at the end",
-            less="settles more",
-            why="a tiny share of the initial one",
+            less="converges further",
+            why="1/10,000 of the initial rate",
         ),
     ] = None
-    rise: Annotated[Fraction, Words("share of the steps that rise", more="longer rise", less="longer fall")] = 0.3
+    rise: Annotated[
+        Fraction, Words("share of the steps in which the rate rises", more="longer rise", less="longer fall")
+    ] = 0.3
 
     @override
     def rule(self, step: Array, length: int) -> Array:
@@ -269,7 +276,7 @@ class OneCycle(Timed):
 @schedules.register("cyclic", example={"initial": 0.01, "peak": 0.1, "every": 8})
 @dataclass(frozen=True)
 class Cyclic(Schedule):
-    """Rise and fall in straight lines between two rates; `every` is the length of a whole cycle.
+    """Rise and fall linearly between two rates; `every` is the length of a full cycle.
 
     See:  Smith 2017, arXiv:1506.01186 (the triangular policy); PyTorch's CyclicLR, where half of `every` is
           step_size_up.
@@ -279,12 +286,12 @@ class Cyclic(Schedule):
     latex = r"\eta_t = \eta_{peak} - (\eta_{peak} - \eta_0) \, |1 - 2 (t \bmod T) / T|"
 
     initial: Annotated[
-        PositiveFloat, Words("the smallest rate", more="less settling between peaks", less="more settling")
+        PositiveFloat, Words("smallest rate", more="converges less between peaks", less="converges more")
     ]
-    peak: Annotated[
-        PositiveFloat, Words("the largest rate", more="wider exploration; too large diverges", less="narrower")
+    peak: Annotated[PositiveFloat, Words("largest rate", more="wider exploration, but may diverge", less="narrower")]
+    every: Annotated[
+        Steps, Words("length of a cycle (a rise and a fall) in steps", more="longer cycles", less="shorter cycles")
     ]
-    every: Annotated[Steps, Words("steps of one rise and fall", more="longer cycles", less="shorter cycles")]
 
     @override
     def rule(self, step: Array, length: int) -> Array:

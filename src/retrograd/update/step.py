@@ -1,4 +1,4 @@
-"""The compiled step: pass, penalties and update as one program, alone or many in one dispatch."""
+"""The compiled step: pass, penalties and update as one program, single or many per dispatch."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from retrograd.update.optimizer import Optimizer
 from retrograd.update.penalties import Penalty, penalise
 from retrograd.update.selection import updated, without_frozen
 
-SMALL_STEP = 2e8  # operations; below this (about a millisecond) a dispatch costs as much as it starts
-STEPS_PER_DISPATCH = 64  # 16 gain nearly all that there is to gain
+SMALL_STEP = 2e8  # operations; below this (about a millisecond) the dispatch costs as much as the step
+STEPS_PER_DISPATCH = 64  # 16 already give nearly all of the gain
 
 
 class TrainState(NamedTuple):
-    """All that a step changes. `rate_factor` multiplies the learning rate from outside the compiled program.
+    """Everything that a step changes. `rate_factor` multiplies the learning rate from outside the compiled program.
 
-    `average` holds averaged (params, state) where they are asked for, `slow` the slow parameters of a lookahead.
+    `average` contains the averaged (params, state) if configured, `slow` the slow parameters of a lookahead.
     """
 
     params: dict[str, Params]
@@ -56,14 +56,14 @@ class TrainState(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What one step costs by XLA's formulas: operations, and whether some are convolutions."""
+    """The cost of one step according to XLA: operations, and whether it contains convolutions."""
 
     operations: float
     convolves: bool
 
 
 class Outcome(NamedTuple):
-    """What a step reports: the loss before the update (penalties included), the learning rate, the gradient's norm."""
+    """What a step reports: the loss before the update (including penalties), the learning rate, the gradient norm."""
 
     loss: Array
     learning_rate: Array
@@ -71,12 +71,12 @@ class Outcome(NamedTuple):
 
 
 class Stepper:
-    """The training step of one network, compiled; the state that is given to it is consumed (donated).
+    """The compiled training step of one network; the state passed to it is consumed (donated).
 
-    `gradient_norm` is reported on request: on large networks it costs 5 to 8 % of the step. Of the precisions bfloat16
-    is the step's own matter; float64 is the caller's, who gives float64 arrays (`computing_in`). `freeze` are patterns
-    of parameters that stay as they are, beside those of frozen nodes; `mixing` changes the batch before the pass;
-    `average` keeps averaged weights beside the trained ones. A `layout` cuts batch and state among several devices.
+    `gradient_norm` is reported on request: for large networks it costs 5 to 8 % of the step. The step itself handles
+    bfloat16; for float64, the caller passes float64 arrays (`computing_in`). `freeze` are patterns of parameters that
+    are not trained, in addition to those of frozen nodes; `mixing` changes the batch before the pass; `average` keeps
+    averaged weights alongside the trained ones. A `layout` shards batch and state across several devices.
 
     Shapes:  `single` takes a batch, `many` the whole columns and the row numbers of each minibatch [steps, batch].
     """
@@ -97,19 +97,19 @@ class Stepper:
     ) -> None:
         self.network, self.objectives, self.penalties = network, tuple(objectives), tuple(penalties)
         self.computed = in_bfloat16(network) if precision == "bfloat16" else network
-        self.fused = fuse(self.computed, keep=[each for objective in objectives for each in objective.inputs])
+        self.fused = fuse(self.computed, keep=[reference for objective in objectives for reference in objective.inputs])
         self.optimizer = optimizer
         self.gradient_norm, self.total_steps, self.precision = gradient_norm, total_steps, precision
         self.freeze, self.mixing, self.layout, self.average = tuple(freeze), mixing, layout, average
-        optimizer.build(total_steps)  # an error comes now, not in the first step
+        optimizer.build(total_steps)  # so that errors are raised now, not in the first step
         self.single = Program(Stepper.step, self, donate=(0,))
         self.many = Program(Stepper._many, self, donate=(0,))
         self._begin = Program(Stepper._first, self, reads_numbers=False)
-        self.first_factor = 1.0  # of the learning rate, before the first step
+        self.first_factor = 1.0  # initial `rate_factor`
 
     @cached_property
     def chain(self) -> optax.GradientTransformation:
-        """The optimizer's chain of transformations."""
+        """The chain of transformations of the optimizer."""
         return self.optimizer.build(self.total_steps)
 
     @cached_property
@@ -118,7 +118,7 @@ class Stepper:
         return self.optimizer.schedule.build(self.total_steps)
 
     def opened(self, values: list[float]) -> Stepper:
-        """Return the step with scalars for its open numbers (see `Program`), whose values are appended."""
+        """Return the step with scalars for its open numbers (see `Program`); their values are appended to `values`."""
         other = copy.copy(self)
         other.__dict__.pop("chain", None)
         other.__dict__.pop("rate", None)
@@ -132,7 +132,7 @@ class Stepper:
         return other
 
     def closed(self) -> tuple[Any, ...]:
-        """Return what computes alike, whatever the open numbers are."""
+        """Return a key that is equal for all steps that differ only in open numbers."""
         return (
             self.network.closed(),
             self.network.inputs,
@@ -149,12 +149,12 @@ class Stepper:
         )
 
     def with_optimizer(self, optimizer: Optimizer) -> Stepper:
-        """Return the step with another schedule, clipping or decay of the same optimiser; its state stays valid."""
+        """Return the step with another schedule, clipping or decay of the same optimizer; its state stays valid."""
         return self._with(optimizer, self.layout)
 
     @cached_property
     def alone(self) -> Stepper:
-        """The same step on one device, for what a process computes by itself."""
+        """The same step on a single device, for what a process computes by itself."""
         return self if self.layout is None else self._with(self.optimizer, None)
 
     def _with(self, optimizer: Optimizer, layout: Layout | None) -> Stepper:
@@ -162,13 +162,13 @@ class Stepper:
         return Stepper(self.network, self.objectives, optimizer, *settings, layout, self.average)
 
     def with_rates_times(self, factor: float) -> Stepper:
-        """Return the same step, not compiled again, with every learning rate multiplied by a factor."""
+        """Return the same step with every learning rate multiplied by a factor, without compiling it again."""
         other = copy.copy(self)
         other.first_factor = factor
         return other
 
     def start(self, variables: Variables, key: Array) -> TrainState:
-        """Return the state before the first step; arrays are copied, so that donation leaves the caller's alone."""
+        """Return the state before the first step; arrays are copied, so that donation does not consume the caller's."""
         train: TrainState = self._begin(variables, key, np.float32(self.first_factor))
         return train
 
@@ -182,14 +182,14 @@ class Stepper:
         )
 
     def step(self, train: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, Outcome]:
-        """Return the state after one step, and what it reports. Pure; `single` is its compiled form."""
+        """Return the state after one step, and its outcome. Pure; `single` is the compiled form."""
         if self.layout is not None:
             batch = self.layout.spreads(batch)
         result = self.evaluate(train, batch, self.fused)
         grads = self.trained(result.grads)
-        if self.optimizer.sharpness:  # the state stays that of the first pass: running statistics see a batch once
-            above = updated(train.params, raised(train.params, grads, self.optimizer.sharpness))
-            grads = self.trained(self.evaluate(train._replace(params=above), batch, self.fused).grads)
+        if self.optimizer.sharpness:  # keep the state of the first pass: running statistics must see a batch only once
+            perturbed = updated(train.params, raised(train.params, grads, self.optimizer.sharpness))
+            grads = self.trained(self.evaluate(train._replace(params=perturbed), batch, self.fused).grads)
         params, moments = apply_gradients(self.chain, train.params, grads, train.optimizer, train.rate_factor)
         after = train._replace(params=params, state=result.state, optimizer=moments, step=train.step + 1)
         if self.optimizer.lookahead:
@@ -204,9 +204,9 @@ class Stepper:
         return after, Outcome(result.loss, self.rate(train.step) * train.rate_factor, norm)
 
     def evaluate(self, train: TrainState, batch: Mapping[str, Any], network: Network | None = None) -> Pass:
-        """Return the pass of a batch as the step sees it: penalties included, micro-batches added up.
+        """Return the pass of a batch as the step computes it: with penalties, and micro-batches added up.
 
-        Every node's output and delta is there, unless the step's own network is asked for: `fused`.
+        It contains the output and delta of every node, unless `network` is the step's own `fused` network.
         """
         ctx = Context(True, jax.random.fold_in(train.key, train.step), step=train.step)
         batch = self.mixed(train, batch)
@@ -217,39 +217,39 @@ class Stepper:
         return result._replace(loss=result.loss + value, grads=jax.tree.map(jnp.add, result.grads, extra))
 
     def mixed(self, train: TrainState, batch: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the batch as the pass of this step reads it: mixed with itself, or with tokens hidden, if so asked."""
+        """Return the batch as the pass of this step reads it: mixed or with masked tokens, if configured."""
         if self.mixing is None:
             return batch
         return self.mixing(batch, jax.random.fold_in(train.key, train.step), self.network, self.objectives)
 
     def cost(self, train: TrainState, batch: Mapping[str, Any]) -> Cost:
-        """Return what the step costs, counted once: XLA's formulas tell what they do, native kernels do not."""
+        """Return the cost of the step, computed once: without native kernels, whose cost XLA does not know."""
         with kernels(False):
             cost: Cost = Program(Stepper.step, self.alone).remembered(_cost, train, batch)
             return cost
 
     def fingerprint(self, train: TrainState, batch: Mapping[str, Any]) -> str:
-        """Return a digest of the program of a step: processes that share a run must have the same."""
+        """Return a digest of the program of a step, which must be the same in all processes of a run."""
         digest: str = Program(Stepper.step, self.alone).remembered(_fingerprint, train, batch)
         return digest
 
     def steps_per_dispatch(self, train: TrainState, batch: Mapping[str, Any]) -> int:
-        """Return how many steps go into one dispatch: a rule of operation counts, the same on every machine.
+        """Return the number of steps per dispatch: a rule based on operation counts, the same on every machine.
 
-        On CPU a convolution inside `lax.scan` runs on one thread, eight times slower or worse: never there.
+        Convolutions get one step: on CPU, inside `lax.scan`, they run on one thread, at least eight times slower.
         """
         cost = self.cost(train, batch)
         return 1 if cost.convolves or cost.operations >= SMALL_STEP else STEPS_PER_DISPATCH
 
     def _many(self, train: TrainState, columns: Mapping[str, Array], order: Array) -> tuple[TrainState, Outcome]:
-        def body(train: TrainState, chosen: Array) -> tuple[TrainState, Outcome]:
-            batch = {name: column.at[chosen].get(mode="promise_in_bounds") for name, column in columns.items()}
+        def body(train: TrainState, rows: Array) -> tuple[TrainState, Outcome]:
+            batch = {name: column.at[rows].get(mode="promise_in_bounds") for name, column in columns.items()}
             return self.step(train, batch)
 
         return lax.scan(body, train, order)
 
     def trained(self, tree: Mapping[str, Params]) -> dict[str, Params]:
-        """Leave out what is frozen, so that neither clipping nor decay nor moments see it."""
+        """Return the tree without frozen parameters, so that clipping, decay and moments ignore them."""
         return without_frozen(self.network, self.freeze, tree)
 
 
@@ -269,7 +269,7 @@ def apply_gradients(
     moments: Any,
     rate_factor: Array | float = 1.0,
 ) -> tuple[dict[str, Params], Any]:
-    """Return new parameters and the optimiser's new state: p + rate_factor * update. What has no gradient stays."""
+    """Return new parameters p + rate_factor * update, unchanged without a gradient, and the new optimizer state."""
     trained = {node: {name: params[node][name] for name in tensors} for node, tensors in grads.items()}
     updates, moments = chain.update(grads, moments, trained)
     scaled = jax.tree.map(lambda u: u * jnp.asarray(rate_factor, u.dtype), updates)
@@ -284,9 +284,10 @@ def accumulate(
     batch: Mapping[str, Any],
     parts: int,
 ) -> Pass:
-    """Return the pass of a batch computed in `parts` micro-batches one after the other: less memory, the same sums.
+    """Return the pass of a batch computed in `parts` micro-batches, one after the other: less memory, the same sums.
 
-    Each micro-batch's mean is weighed by its count over the whole batch's. Outputs and deltas are the last part's.
+    The mean of each micro-batch is weighted by its share of the batch's count. Outputs and deltas are those of the last
+    micro-batch.
     """
     if parts == 1:
         return backprop(network, objectives, train.params, train.state, ctx, batch)
@@ -295,34 +296,34 @@ def accumulate(
     whole = {name: sum(numbers[name] for numbers in counts[1:]) + counts[0][name] for name in counts[0]}
     total: Pass | None = None
     state = train.state
-    for i, (micro, counted) in enumerate(zip(micros, counts, strict=True)):
-        here = replace(ctx, key=None if ctx.key is None else jax.random.fold_in(ctx.key, i))
-        wide = {name: counted[name].astype(jnp.result_type(float)) for name in counted}  # float64 where that is on
-        shares = {name: jnp.where(whole[name] == 0, 0 * wide[name], wide[name] / whole[name]) for name in counted}
-        part = backprop(network, objectives, train.params, state, here, micro, shares)
+    for i, (micro, numbers) in enumerate(zip(micros, counts, strict=True)):
+        micro_ctx = replace(ctx, key=None if ctx.key is None else jax.random.fold_in(ctx.key, i))
+        wide = {name: numbers[name].astype(jnp.result_type(float)) for name in numbers}  # float64 if enabled
+        shares = {name: jnp.where(whole[name] == 0, 0 * wide[name], wide[name] / whole[name]) for name in numbers}
+        part = backprop(network, objectives, train.params, state, micro_ctx, micro, shares)
         state = part.state
         if total is not None:
             losses, grads = jax.tree.map(jnp.add, (total.losses, total.grads), (part.losses, part.grads))
             part = part._replace(loss=total.loss + part.loss, losses=losses, grads=grads)
-        total = lax.optimization_barrier(part)  # one part's arrays are gone before the next begins
+        total = lax.optimization_barrier(part)  # frees the arrays of one part before the next begins
     assert total is not None
     return total
 
 
 def split(batch: Mapping[str, Any], parts: int) -> list[dict[str, Any]]:
-    """Return a batch in at most `parts` micro-batches of nearly one size."""
+    """Split a batch into at most `parts` micro-batches of nearly equal size."""
     rows = len(next(iter(batch.values())))
     size = -(-rows // parts)
     return [{name: column[i : i + size] for name, column in batch.items()} for i in range(0, rows, size)]
 
 
 def count(network: Network, objectives: Sequence[Objective], batch: Mapping[str, Any]) -> dict[str, Array]:
-    """Return what the mean of each objective divides by; an objective that sums is not divided and not listed."""
+    """Return the divisor of the mean of each objective; objectives that sum have none."""
     return counts(objectives, {**network.specs(batch, train=True), **batch})
 
 
 def counts(objectives: Sequence[Objective], outputs: Mapping[str, Any]) -> dict[str, Array]:
-    """Return what the mean of each objective divides by, for outputs (or their shapes) and columns."""
+    """Return the divisor of the mean of each objective, given outputs (or their shapes) and columns."""
     return {
         objective.name: objective.loss.count(*(take(outputs, reference) for reference in objective.inputs))
         for objective in objectives

@@ -73,7 +73,7 @@ def test_the_folder_written_back_has_the_same_tensors_and_is_read_again(run, tmp
     model = without_adaptation(run.model)
     query = after.read("bert.encoder.layer.0.attention.self.query.weight", lambda whole: {0: whole.T}, {0: "float32"})
     np.testing.assert_array_equal(query[0], model.variables.params["blocks/1/attention"]["query_weight"])
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         export_folder(run, tmp_path / "back")
 
 
@@ -119,7 +119,7 @@ def test_a_configuration_is_written_and_explained(tmp_path, capsys, monkeypatch)
     assert main(["import", str(MODELS / "gpt2"), "-o", "net.yaml"]) == 0
     assert "no tokenizer.json" in capsys.readouterr().err
     assert main(["import", str(MODELS / "gpt2"), "-o", "net.yaml"]) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     text = Path("net.yaml").read_text()
     assert "transformer_encoder" in text
     assert max(map(len, text.splitlines())) <= 100

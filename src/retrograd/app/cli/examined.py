@@ -1,4 +1,4 @@
-"""Records of `diagnose` and `repair`: in the folder of the run, or beside a repaired file."""
+"""Records of `diagnose` and `repair`: in the run folder, or beside a repaired file."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def keep(run: Path, diagnosis: Mapping[str, Any], repair: Mapping[str, Any] | No
 def write_repaired(path: Path, text: str, repair: Mapping[str, Any]) -> None:
     """Write a repaired configuration and, beside it, the record of the trials for later runs."""
     write_file(path, text.encode())
-    plain = {**without_diagnosis(repair), "configuration": hashlib.sha256(text.encode()).hexdigest()}
-    write_examination(record_of(path), plain)
+    record = {**without_diagnosis(repair), "configuration": hashlib.sha256(text.encode()).hexdigest()}
+    write_examination(record_of(path), record)
 
 
 def carry(source: Path, run: Path) -> None:
-    """Copy the repair that produced a configuration into the folder of its run, unless the file has changed since."""
+    """Copy the record of the repair that wrote a configuration into its run folder, unless the file has changed."""
     try:
         repaired = read_repaired(record_of(source))
         if repaired and repaired.configuration == hashlib.sha256(source.read_bytes()).hexdigest():
@@ -51,5 +51,5 @@ def record_of(path: Path) -> Path:
 
 
 def without_diagnosis(repair: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a repair without its initial diagnosis, which has a separate file."""
+    """Return a repair without its initial diagnosis, which has its own file."""
     return {key: value for key, value in repair.items() if key != "diagnosis"}

@@ -20,7 +20,7 @@ WORDS = {
     "refused": "cannot be trained",
 }
 SCORES = {"binary": "accuracy", "multiclass": "accuracy", "multilabel": "mean AUC"}
-MOST = 6  # causes that are shown in full
+MOST = 6  # causes shown in full
 
 
 def say_diagnosis(diagnosis: Diagnosis) -> None:
@@ -52,7 +52,7 @@ def say_diagnosis(diagnosis: Diagnosis) -> None:
 
 
 def say_finding(finding: Finding) -> None:
-    """Print the place, the message and the evidence; then what may help."""
+    """Print where the finding is, its message and evidence, and the remedies that may help."""
     print(filled(f"{finding.path}: {finding.message}" if finding.path else finding.message, "   ", 3))
     for evidence in finding.unsaid:
         print(filled(f"{evidence}", "   evidence: ", 13))
@@ -69,14 +69,14 @@ def say_repair(repair: Repair) -> None:
         return
     budget = repair.search.budget
     allowed = f" of {budget.updates:,}" if math.isinf(budget.seconds) else ""
-    print(f"{len(repair.search.tried)} bundles tried with {budget.spent:,}{allowed} updates")
+    print(f"{len(repair.search.tried)} sets of remedies tried in {budget.spent:,}{allowed} updates")
     if repair.random is not None:
-        drawn = repair.shown(repair.random)
-        print(f"random search with as many updates: {drawn.mean:.3g} ± {drawn.spread:.2g}")
+        score = repair.shown(repair.random)
+        print(f"random search with the same number of updates: {score.mean:.3g} ± {score.spread:.2g}")
     tried = sorted(repair.search.tried, key=lambda candidate: (not candidate.scores, -candidate.shown))[:MOST]
     for candidate in tried:
         mark = "*" if candidate is repair.best else " "
-        short = "" if candidate.scores else " (a short look)"
+        short = "" if candidate.scores else " (short trial only)"
         print(
             filled(f"{_seven(repair.shown(candidate).shown)}  {', '.join(candidate.remedies)}{short}", f" {mark} ", 12)
         )
@@ -87,5 +87,5 @@ def say_repair(repair: Repair) -> None:
 
 
 def _seven(score: float) -> str:
-    """Return a score in seven columns; a loss, which may have any size, gets three digits."""
+    """Return a score in seven characters; a loss, which may have any magnitude, gets three digits."""
     return f"{score:7.3f}" if abs(score) <= 1 and f"{score:.3f}" != "0.000" else f"{score:7.3g}"

@@ -1,4 +1,4 @@
-"""The command `retrograd`: runs the verb, and turns every failure into one clear message and an exit code."""
+"""The `retrograd` command: runs a verb, and turns every failure into one clear message and an exit code."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ from retrograd.base.errors import (
 from retrograd.base.plain_text import plain_streams
 
 VERBS = {
-    "train": "train a network from a configuration or a table alone",
+    "train": "train a network from a configuration or just a table",
     "launch": "train in several processes, on one machine",
     "trace": "show every number of one training step",
     "diagnose": "report whether a network learns, and if not, why",
-    "repair": "try remedies and keep those that measure better",
-    "tune": "find the learning rate, or other settings that work best",
+    "repair": "try remedies and keep those that improve the score",
+    "tune": "find the best learning rate or other settings",
     "compare-optimizers": "train the same network with each optimizer at its own rate",
     "predict": "predict for new rows with a trained model",
-    "generate": "continue or answer a text with a trained model",
+    "generate": "generate text with a trained model",
     "import": "write the configuration of a pretrained model",
-    "export": "write a trained model as ONNX, C or its own folder",
-    "prune": "remove units, channels and heads of a trained model",
-    "quantize": "write a trained model as ONNX with weights of 8 bits",
-    "evaluate": "measure a trained model on rows with targets",
-    "studio": "open the page to build, watch, take apart and repair",
-    "runs": "list runs, show one, write its page, compare several",
+    "export": "write a trained model as ONNX, C or a Hugging Face folder",
+    "prune": "remove units, channels and heads from a trained model",
+    "quantize": "write a trained model as ONNX with 8-bit weights",
+    "evaluate": "measure a trained model on rows with known targets",
+    "studio": "open the page to build, watch, inspect and repair networks",
+    "runs": "list, show, report on and compare runs",
     "explain": "explain a configuration, a layer, a finding or a concept",
-    "check": "compare the backward pass with differences, layer by layer",
-    "cache": "show or clear the compiled programs that commands keep",
-    "schema": "print the JSON Schema of a configuration",
+    "check": "check the gradients of each layer numerically",
+    "cache": "show or clear cached compiled programs and tables",
+    "schema": "print the JSON Schema of configurations",
 }
 PROGRAM = "retrograd"
 PIPE_CLOSED = 141
-MOST_LINES = 6  # of an error; a screen full of problems helps nobody
+MOST_LINES = 6  # of an error message; a screenful of problems helps nobody
 
 
 def run() -> None:
@@ -63,15 +63,15 @@ def run() -> None:
     streams.install()
     code = main(sys.argv[1:], streams)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing remains to be saved
-    gc.freeze()  # spares the garbage collector all imported objects at exit
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to save
+    gc.freeze()  # keeps the garbage collector from visiting all imported objects at exit
     sys.exit(code)
 
 
 def main(arguments: list[str], streams: Streams | None = None) -> int:
-    """Return the exit code of one command line.
+    """Run one command line and return its exit code.
 
-    A verb that saves its results continues when nobody reads its output; the exit code then says so.
+    A verb that saves its results continues even if its output can no longer be written; the exit code reports that.
     """
     if streams is not None:
         streams.out.patient = bool(arguments) and arguments[0] in SAVING
@@ -96,14 +96,14 @@ def main(arguments: list[str], streams: Streams | None = None) -> int:
 
 
 def unheard(failure: OSError) -> int:
-    """Report that standard output could not be written, unless a pipe's reader has stopped; return the exit code."""
+    """Report that standard output could not be written, unless the reader closed the pipe; return the exit code."""
     if isinstance(failure, BrokenPipeError):
         return PIPE_CLOSED
     return say(f"standard output: {failure.strerror}", ResourceError.exit_code)
 
 
 def obey(arguments: list[str]) -> int:
-    """Run one verb, imported only now, so that help appears at once; return its exit code."""
+    """Import and run one verb, and return its exit code. Importing this late keeps `--help` fast."""
     first = arguments[0] if arguments else ""
     if first in ("-h", "--help"):
         print(overview())
@@ -125,9 +125,9 @@ def obey(arguments: list[str]) -> int:
 
 
 def imported(name: str) -> Any:
-    """Import a module while the garbage collector is off: the import creates a million objects.
+    """Import a module with the garbage collector off.
 
-    The collector would examine them a dozen times, a fifth of the time.
+    The import creates a million objects; scanning them a dozen times would take a fifth of the import time.
     """
     if name in sys.modules:
         return sys.modules[name]
@@ -143,22 +143,22 @@ def imported(name: str) -> Any:
 
 @contextlib.contextmanager
 def interrupts_waiting() -> Iterator[None]:
-    """Delay an interrupt until the import has ended: inside a C extension it would become another error."""
+    """Delay an interrupt until the import has finished: inside a C extension it would surface as another error."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    interrupts: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if came:
+        signal.signal(signal.SIGINT, previous)
+    if interrupts:
         raise KeyboardInterrupt
 
 
 def overview() -> str:
-    """Return the purpose of the command and a line for each verb."""
+    """Return the help of the command itself: its purpose, and one line per verb."""
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {verb.ljust(width)}  {words}" for verb, words in VERBS.items())
     return f"""\
@@ -187,12 +187,12 @@ def unknown(word: str) -> UsageError:
 
 
 def told(error: BaseException) -> tuple[str, int]:
-    """Return the message for a failure and its exit code; an unforeseen one is an internal error."""
+    """Return the message for a failure and its exit code; anything unexpected is an internal error."""
     if isinstance(error, RetrogradError):
         return str(error), error.exit_code
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return "interrupted", INTERRUPTED
-    if isinstance(error, typer.TyperException):  # the options of a verb
+    if isinstance(error, typer.TyperException):  # wrong options of a verb
         ctx = getattr(error, "ctx", None)
         usage = f"\n{' '.join(ctx.get_usage().split())}" if ctx else ""
         return f"{error.format_message().replace('Value error, ', '')}{usage}", UsageError.exit_code
@@ -206,7 +206,7 @@ def told(error: BaseException) -> tuple[str, int]:
 
 
 def say(message: str, code: int) -> int:
-    """Print `error:` and the message to standard error, with a line for each further problem."""
+    """Print `error:` and the message to standard error, one line per problem."""
     first, *more = message.splitlines() or [""]
     if len(more) >= MOST_LINES:
         more = [*more[: MOST_LINES - 2], f"... and {len(more) - MOST_LINES + 2} more"]

@@ -18,12 +18,12 @@ from retrograd.training.use.predict import Model, load
 
 
 def model_at(name: str, root: Path, allow_nonfinite: bool = False) -> Model:
-    """Return the model in a file, a run folder, or the run of a name."""
+    """Return the model in a file or run folder, or the model of a run with this name."""
     return load(name, runs=root, allow_nonfinite=allow_nonfinite)
 
 
-def taking(model: Model, invalid: Literal["error", "missing"] | None) -> Model:
-    """Return the model that treats unreadable cells as errors or as missing; None leaves it unchanged.
+def with_invalid(model: Model, invalid: Literal["error", "missing"] | None) -> Model:
+    """Return the model set to treat unreadable cells as errors or as missing; None leaves it unchanged.
 
     Raises:  UsageError for a model that was not trained on a table
     """

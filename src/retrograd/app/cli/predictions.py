@@ -22,7 +22,7 @@ FORMULA = r"^[=+\-@\t\r]"
 
 
 def predictions(model: Model, rows: Any, decoded: Decoded, spread: np.ndarray | None = None) -> pl.DataFrame:
-    """Return the predictions, beside the file's name, or the series and the last moment before the forecast.
+    """Return the predictions, each beside its file name, or its series and the last time before the forecast.
 
     `spread` is the spread of an ensemble's members (see `Model.spread`).
     """
@@ -48,9 +48,9 @@ def predictions(model: Model, rows: Any, decoded: Decoded, spread: np.ndarray | 
 
 
 def plain_columns(model: Model, decoded: Decoded) -> dict[str, pl.Series]:
-    """Return a column with the prediction of each target and, for classes, their probabilities.
+    """Return one column of predictions per target and, for classes, one of probabilities per class.
 
-    Numbers from a network in float32 (or less) have no more digits than that type holds.
+    Numbers from a float32 (or narrower) network have no more digits than that type holds.
     """
     exact = model.config.training.precision == "float64"
     if decoded.labels is not None:
@@ -76,14 +76,14 @@ def plain_columns(model: Model, decoded: Decoded) -> dict[str, pl.Series]:
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the table with each list of numbers as one text, for CSV."""
+    """Return the table with each list of numbers joined into one string, for CSV."""
     return frame.with_columns(pl.col(pl.List(pl.Float64)).cast(pl.List(pl.String)).list.join(" "))
 
 
 def without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the table with an apostrophe before each text that a spreadsheet would run as a formula.
+    """Return the table with an apostrophe before each string that a spreadsheet would run as a formula.
 
-    See:  OWASP, CSV Injection: such texts begin with = + - @, a tab or a carriage return
+    See:  OWASP, CSV Injection: such strings begin with = + - @, a tab or a carriage return
     """
     text = pl.col(pl.String)
     frame = frame.with_columns(pl.when(text.str.contains(FORMULA)).then("'" + text).otherwise(text).name.keep())
@@ -91,12 +91,12 @@ def without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def mask_shares(masks: np.ndarray, target: Masks) -> dict[str, pl.Series]:
-    """Return the share of each mask value in each image; the masks themselves are written to a .npz file."""
+    """Return the share of pixels with each mask value, per image; only a .npz file holds the masks themselves."""
     return {f"share_{value}": pl.Series((masks == value).mean((1, 2))) for value in target.values}
 
 
 def box_rows(boxes: list[np.ndarray], names: tuple[str, ...] | None, classes: tuple[str, ...]) -> pl.DataFrame:
-    """Return a row for each object: its image (a name, or a number from 0), class, score and edges in pixels."""
+    """Return one row per object: its image (a name, or an index from 0), class, score and edges in pixels."""
     images = [i if names is None else names[i] for i, objects in enumerate(boxes) for _ in objects]
     rows = np.concatenate(boxes) if boxes else np.empty((0, 6))
     columns = {"label": [classes[int(i)] for i in rows[:, 5]], "score": shortest(rows[:, 4])}

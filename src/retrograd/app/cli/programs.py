@@ -1,4 +1,4 @@
-"""The training program named on a command line: a configuration, a run's, or one chosen for a table."""
+"""The training program named on a command line: a configuration, that of a run, or one designed for a table."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from retrograd.training.config.design import design
 
 
 class Source(NamedTuple):
-    """A program: its configuration with its data, the configuration file (None: chosen for a table), and the
-    folder of the run, unless something was changed.
+    """A program: its configuration and data, the configuration file (None: designed for a table), and the run
+    folder (None if settings were changed).
     """
 
     config: RunConfig
@@ -31,14 +31,14 @@ class Source(NamedTuple):
 
     @property
     def text(self) -> str | None:
-        """The configuration file's text, if there is one and it is YAML."""
+        """The text of the configuration file; None without a file, or if it is JSON."""
         return None if self.path is None or self.path.suffix == ".json" else self.path.read_text(encoding="utf-8-sig")
 
 
 def program_at(source: str, target: str | None, changes: Sequence[str], root: Path) -> Source:
-    """Return the program of a configuration file, a data file or a run.
+    """Return the program for a configuration file, a data file or a run.
 
-    Raises:  UsageError when it is none of them; ConfigError, DataError for what cannot be read
+    Raises:  UsageError if the source is none of these; ConfigError or DataError if it cannot be read
     """
     path = Path(source)
     if is_configuration(path):
@@ -56,6 +56,6 @@ def program_at(source: str, target: str | None, changes: Sequence[str], root: Pa
 def _with_data(path: Path, changes: Sequence[str]) -> Source:
     config = read_config(path, changes)
     if config.data is None:
-        raise ConfigError("missing", where=f"{path}: data", cure="name a built-in (`data: xor`) or a file")
+        raise ConfigError("missing", where=f"{path}: data", cure="name a built-in data set (`data: xor`) or a file")
     with reading_in(config.training.precision):
         return Source(config, load(config.data), path)

@@ -14,19 +14,19 @@ from retrograd.present.numbers import alone
 from retrograd.record import events
 from retrograd.record.events import Epoch
 
-PLAIN_LINES = 20  # lines without a terminal, roughly; more only if epochs are long
-LATE_SECONDS = 2.0
+PLAIN_LINES = 20  # approximate number of lines without a terminal; more only if epochs are long
+LATE_SECONDS = 2.0  # longest wait between two lines
 
 
 class Progress:
-    """A watcher that shows epoch, loss and validation scores during training, and the steps of long epochs."""
+    """A watcher that shows epoch, loss and scores during training, and the steps of long epochs."""
 
     def __init__(self, epochs: int, quiet: bool) -> None:
         self.epochs, self.quiet = epochs, quiet
         self.console = Console(file=bare(sys.stderr))
         self.bar: Bar | None = None
-        self.last_line = 0.0  # seconds at the last line
-        self.last_words = time.monotonic()
+        self.last_line = 0.0  # seconds of training at the last epoch line
+        self.last_print = time.monotonic()
         self.every = max(1, epochs // PLAIN_LINES)
 
     def __enter__(self) -> Progress:
@@ -50,11 +50,11 @@ class Progress:
         if self.bar:
             self.bar.update(self.task, completed=epoch.epoch, description=words(epoch))
         elif not self.quiet and (epoch.epoch == 1 or epoch.epoch % self.every == 0 or self._is_late(epoch)):
-            self.last_line, self.last_words = epoch.seconds, time.monotonic()
+            self.last_line, self.last_print = epoch.seconds, time.monotonic()
             print(f"epoch {epoch.epoch:>5}  {words(epoch)}", file=sys.stderr, flush=True)
 
     def live(self, event: events.Phase | events.Progress) -> None:
-        """Show the work before the first step and after the last one, and the steps of a long epoch."""
+        """Show what happens before the first step and after the last, and the steps of a long epoch."""
         if isinstance(event, events.Phase):
             if self.bar and event.name != "training":
                 self.bar.update(self.task, description=event.name)
@@ -62,8 +62,8 @@ class Progress:
         words = f"loss {alone(event.loss)}  {alone(event.steps_per_second)} steps/s"
         if self.bar:
             self.bar.update(self.task, description=f"step {event.step:,}  {words}")
-        elif not self.quiet and time.monotonic() - self.last_words >= LATE_SECONDS:
-            self.last_words = time.monotonic()
+        elif not self.quiet and time.monotonic() - self.last_print >= LATE_SECONDS:
+            self.last_print = time.monotonic()
             print(f" step {event.step:>5}  {words}", file=sys.stderr, flush=True)
 
     def _is_late(self, epoch: Epoch) -> bool:
@@ -72,7 +72,7 @@ class Progress:
 
 
 def words(epoch: Epoch) -> str:
-    """Return loss and scores in one short line."""
+    """Return loss and scores as one short line."""
     scores = "  ".join(
         f"{part} {name} {alone(value)}" for part, metrics in epoch.metrics.items() for name, value in metrics.items()
     )

@@ -1,4 +1,4 @@
-"""Messages before and after a run."""
+"""Messages printed before and after a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from retrograd.training.run import Run
 
 
 def print_start(prepared: Prepared, folder: Path, spelt: Callable[[str], str] = str) -> None:
-    """Print what is about to be trained to standard error; `spelt` rewords the data's notes for the user."""
+    """Print what is about to be trained to standard error; `spelt` rewrites notes on the data for the user."""
     dataset, network = prepared.dataset, prepared.network
     batch = {name: column[:1] for name, column in dataset.train.items()}
     shapes = jax.eval_shape(lambda key: network.init(key, batch).params, jax.random.key(0))
@@ -41,16 +41,16 @@ def print_start(prepared: Prepared, folder: Path, spelt: Callable[[str], str] = 
 
 
 def print_resumed(folder: Path) -> None:
-    """Print, to standard error, where a resumed run continues."""
+    """Print to standard error where a resumed run continues."""
     resumed = [event for event in RunFolder.open(folder).events() if isinstance(event, Resumed)]
     if resumed:
         print(f"  {resumed[-1].text}", file=sys.stderr, flush=True)
 
 
 def print_run(run: Run, chosen: Path | None = None) -> None:
-    """Print how a run ended: why it stopped, the scores of the best weights, its folder, what to do next.
+    """Print how a run ended: why it stopped, the scores of the best weights, its folder, and the next command.
 
-    `chosen` is the configuration file chosen for a table.
+    `chosen` is the file with the configuration designed for a table.
     """
     seconds = run.history[-1].seconds if run.history else 0.0
     print(ending(len(run.history), seconds, run.stop.reason, run.stop.sentence, run.best_epoch))
@@ -73,7 +73,7 @@ def print_run(run: Run, chosen: Path | None = None) -> None:
 
 
 def run_facts(run: Run) -> dict[str, Any]:
-    """Return the JSON output for a run that has just ended."""
+    """Return the JSON output for a run that has just finished."""
     return {
         "run": str(run.folder),
         "stop": {"reason": run.stop.reason, "sentence": run.stop.sentence},
@@ -89,14 +89,14 @@ def run_facts(run: Run) -> dict[str, Any]:
 
 
 def print_report(report: Report, notes: tuple[str, ...] = ()) -> None:
-    """Print what a reader guessed and a transformation met to standard error."""
+    """Print the guesses of the reader and the observations of the transformations to standard error."""
     for sentence in (*notes, *report.sentences()):
         print(f"note: {sentence}", file=sys.stderr)
 
 
 def next_command(run: Run) -> str:
     """Return the likely next command, ready to paste into this terminal."""
-    program = Path(sys.argv[0])  # in an environment that is not activated, `retrograd` alone would not be found
+    program = Path(sys.argv[0])  # without an activated environment, `retrograd` alone would not be found
     known = program.name != "retrograd" or shutil.which("retrograd")
     command = "retrograd" if known else os.path.relpath(program)
     folder, settings = str(run.folder), run.model.config.data

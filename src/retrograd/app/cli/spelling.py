@@ -1,4 +1,4 @@
-"""Hints from data and training name keys of a configuration; for a table alone, they become options."""
+"""Rewrites hints that name configuration keys so that they name options, for a table without a configuration."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _place(problem: Problem) -> str:
 
 @contextmanager
 def spelt_as_options(enabled: bool = True) -> Iterator[None]:
-    """Let errors and warnings inside the block name options instead of keys."""
+    """Make errors and warnings inside the block name options instead of keys."""
     if not enabled:
         yield
         return
@@ -53,7 +53,7 @@ def spelt_as_options(enabled: bool = True) -> Iterator[None]:
         try:
             yield
         except RetrogradError as error:
-            moved = [
+            reworded = [
                 problem._replace(
                     where=_place(problem),
                     message=as_option(problem.message),
@@ -61,4 +61,4 @@ def spelt_as_options(enabled: bool = True) -> Iterator[None]:
                 )
                 for problem in error.problems
             ]
-            raise type(error)(moved) from error
+            raise type(error)(reworded) from error

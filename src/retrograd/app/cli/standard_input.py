@@ -1,4 +1,4 @@
-"""Rows from standard input, stored in a temporary file while they are read."""
+"""Rows from standard input, kept in a temporary file while they are used."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def is_input(data: Path) -> bool:
 
 
 @contextmanager
-def given_data(data: Path) -> Iterator[Path]:
-    """Yield the path of the data: a file, a folder, or for `-` a temporary file with the standard input.
+def data_path(data: Path) -> Iterator[Path]:
+    """Yield the path of the data: a file, a folder, or for `-` a temporary file with a copy of standard input.
 
-    Raises:  UsageError for a missing file and for an empty standard input
+    Raises:  UsageError if the file is missing or standard input is empty
     """
     if not is_input(data):
         yield existing_data(data)
@@ -41,7 +41,7 @@ def _written(folder: Path) -> Path:
     limit = DataSettings().max_bytes
     first = stream.read(CHUNK_BYTES)
     if not first.strip():
-        raise UsageError("nothing came", where=NAME, cure="pipe rows with a header into the command")
+        raise UsageError("empty", where=NAME, cure="pipe rows with a header into the command")
     begin = first.removeprefix(b"\xef\xbb\xbf").lstrip()
     suffix = ".json" if begin[:1] == b"[" else ".jsonl" if begin[:1] == b"{" else ".csv"
     path = folder / f"{NAME}{suffix}"
@@ -58,15 +58,15 @@ def _written(folder: Path) -> Path:
 
 @contextmanager
 def _named(folder: str) -> Iterator[None]:
-    """Omit the temporary folder's name from errors and warnings."""
+    """Remove the temporary folder's name from errors and warnings."""
     with warnings.catch_warnings():
         show: Any = warnings.showwarning
         warnings.showwarning = lambda message, *rest, **more: show(str(message).replace(folder, ""), *rest, **more)
         try:
             yield
         except RetrogradError as error:
-            moved = [
+            shortened = [
                 problem._replace(where=problem.where.replace(folder, ""), message=problem.message.replace(folder, ""))
                 for problem in error.problems
             ]
-            raise type(error)(moved) from None
+            raise type(error)(shortened) from None

@@ -1,20 +1,20 @@
-"""The steps of a long command on standard error, a line each, once it has run for a while."""
+"""The steps of a long command, printed to standard error once it has run for a while."""
 
 from __future__ import annotations
 
 import sys
 import time
 
-QUIET = 3.0  # seconds without output that nobody minds
+QUIET = 3.0  # seconds; nobody minds this long without output
 
 
 class Steps:
-    """Prints a line for each step."""
+    """A callable that prints one line per step."""
 
     def __init__(self) -> None:
-        self.begun = time.perf_counter()
+        self.start = time.perf_counter()
 
-    def __call__(self, what: str) -> None:
+    def __call__(self, step: str) -> None:
         """Print one step."""
-        if time.perf_counter() - self.begun >= QUIET:
-            print(what, file=sys.stderr, flush=True)
+        if time.perf_counter() - self.start >= QUIET:
+            print(step, file=sys.stderr, flush=True)

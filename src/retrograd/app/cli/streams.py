@@ -1,4 +1,4 @@
-"""Standard output and standard error of the command line, which may be closed, full, or no longer read."""
+"""Standard output and standard error of the command line, which may be closed, full, or without a reader."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LINES_BUFFER = 2**13
 class Outlet(io.FileIO):
     """A descriptor that remembers its first failure.
 
-    A patient one swallows what it cannot write, so that training continues when nobody reads any more. Any other
-    raises the first failure; what is still in a buffer is then swallowed.
+    A patient one discards what it cannot write, so that training continues without a reader. Any other raises the
+    first failure and then discards what is still buffered.
     """
 
     def __init__(self, descriptor: int, patient: bool, is_open: bool) -> None:
@@ -31,11 +31,11 @@ class Outlet(io.FileIO):
         self.failure: OSError | None = None
 
     def write(self, content: object, /) -> int:
-        """Write bytes, or swallow them."""
+        """Write bytes, or discard them after a failure."""
         if self.failure is None:
             try:
                 if not self.is_open:
-                    raise OSError(errno.EBADF, "it is closed")
+                    raise OSError(errno.EBADF, "closed")
                 return super().write(content)  # type: ignore[arg-type]
             except OSError as error:
                 self.failure = error
@@ -49,14 +49,14 @@ class Streams:
 
     def __init__(self) -> None:
         closed = [descriptor for descriptor in (0, 1, 2) if not _is_open(descriptor)]
-        for _ in closed:  # else the next file opened would become standard output
+        for _ in closed:  # otherwise the next file opened would become standard output
             os.open(os.devnull, os.O_RDWR)
         self.out = Outlet(1, patient=False, is_open=1 not in closed)
         self.err = Outlet(2, patient=True, is_open=2 not in closed)
 
     def install(self) -> None:
-        """Replace Python's text streams by streams over the outlets."""
-        sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115 (as long as the process)
+        """Replace Python's text streams with streams over the outlets."""
+        sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115 (open for the life of the process)
         sys.stdout, sys.stderr = _text(self.out, sys.stdout), _text(self.err, sys.stderr, by_line=True)
 
     def failure(self) -> OSError | None:
@@ -73,9 +73,9 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
-def _text(outlet: Outlet, before: object, by_line: bool = False) -> io.TextIOWrapper:
-    """Return a text stream in the encoding of the previous one; characters that it lacks are escaped."""
-    encoding = getattr(before, "encoding", None) or "utf-8"
+def _text(outlet: Outlet, previous: object, by_line: bool = False) -> io.TextIOWrapper:
+    """Return a text stream with the encoding of the previous one; it escapes what cannot be encoded."""
+    encoding = getattr(previous, "encoding", None) or "utf-8"
     by_line = by_line or os.isatty(outlet.fileno())
     buffer = io.BufferedWriter(outlet, LINES_BUFFER)
     return io.TextIOWrapper(buffer, encoding, "backslashreplace", line_buffering=by_line)

@@ -1,4 +1,4 @@
-"""Settings of the command line's process: JAX's compilation cache, and the allocator."""
+"""Process-wide set-up of the command line: JAX's compilation cache, the allocator, the user's layers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from retrograd.training.prepare import Prepared, nbytes
 
 
 def settle(own_layers: Sequence[Path] | None = None, finds_device: bool = True) -> None:
-    """Keep compiled programs in the user's cache folder and freed memory in the process; load the user's layers.
+    """Set up the compilation cache and the allocator, and load the user's layers.
 
-    With `finds_device` False, devices are looked for later: JAX must not do so before processes have joined.
+    `finds_device=False` leaves the devices to be found later: JAX must not look before the processes have joined.
     """
     allocator.tune()
     if finds_device:
@@ -26,6 +26,6 @@ def settle(own_layers: Sequence[Path] | None = None, finds_device: bool = True) 
 
 
 def step_bytes(prepared: Prepared) -> int:
-    """Return the approximate bytes of outputs and deltas that a training step holds at once."""
+    """Return roughly how many bytes of outputs and deltas a training step holds at once."""
     specs = prepared.network.specs({name: column[:1] for name, column in prepared.dataset.train.items()})
     return 2 * prepared.batch_size * nbytes(specs)

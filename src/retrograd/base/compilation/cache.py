@@ -1,4 +1,4 @@
-"""The compiled programs kept by a process; the least recently used are evicted."""
+"""The compiled programs cached by a process; the least recently used are evicted."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from retrograd.base.compilation.scalars import Table
 
 KEPT = 128  # programs; each may be compiled for several shapes
 COLLECT = 32  # evictions between collections: programs form cycles with JAX's functions, which Python rarely collects
-FORGET = 128  # evictions between clearings of JAX's own caches, which keep traces and compiled single operations
-TABLES = 8  # combinations of decisions kept for one structure
+FORGET = 128  # evictions after which JAX's own caches of traces and single operations are cleared
+TABLES = 8  # combinations of decisions kept per structure
 
 
 class Entry(NamedTuple):
-    """A compiled function, and the table of the numbers that are its arguments."""
+    """A compiled function, and the table of the numbers that it takes as arguments."""
 
     table: Table
     jitted: Any
-    answers: dict[Hashable, Any]  # answers about the lowered program
+    answers: dict[Hashable, Any]  # results of functions of the lowered program
 
 
 class Cache:
-    """Tables by structure, compiled functions by what their traces depend on, and programs that are ready to run."""
+    """Tables by structure, compiled functions by what their traces depend on, and programs ready to run."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.tables: OrderedDict[Hashable, list[Table]] = OrderedDict()
         self.programs: OrderedDict[Hashable, Any] = OrderedDict()
         self.ready: OrderedDict[Hashable, list[Ready]] = OrderedDict()
-        self.found = self.made = self.compiled = self.gone = 0
+        self.found = self.made = self.compiled = self.evicted = 0
         self.seconds = 0.0
 
     def table(self, structure: Hashable, values: Sequence[float]) -> Table:
-        """Return the table of a structure whose recorded decisions hold for the values."""
+        """Return the table of a structure whose recorded decisions hold for these values, or a new one."""
         tables = self.tables.setdefault(structure, [])
         self.tables.move_to_end(structure)
         while len(self.tables) > KEPT:
@@ -52,7 +52,7 @@ class Cache:
         return tables[-1]
 
     def program(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """Return the compiled function of a key, created if there is none; the least recently used one is evicted."""
+        """Return the compiled function of a key, created if missing; the least recently used one is evicted."""
         if key in self.programs:
             self.programs.move_to_end(key)
             self.found += 1
@@ -61,15 +61,15 @@ class Cache:
         self.programs[key] = program = make()
         while len(self.programs) > KEPT:
             self.programs.popitem(last=False)
-            self.gone += 1
-            if self.gone % FORGET == 0:
+            self.evicted += 1
+            if self.evicted % FORGET == 0:
                 jax.clear_caches()
-            if self.gone % COLLECT == 0:
+            if self.evicted % COLLECT == 0:
                 gc.collect()
         return program
 
     def prepared(self, key: Hashable, values: Sequence[float], prepare: Callable[[], Ready | None]) -> Ready | None:
-        """Return the program of a key that runs without JAX's tracing, prepared if there is none."""
+        """Return the program of a key that runs without JAX's tracing, prepared if missing."""
         known = self.ready.setdefault(key, [])
         self.ready.move_to_end(key)
         while len(self.ready) > KEPT:
@@ -78,11 +78,11 @@ class Cache:
             if program.table.holds(values):
                 self.found += 1
                 return program
-        made = prepare()
-        if made is not None:
-            known.append(made)
+        ready = prepare()
+        if ready is not None:
+            known.append(ready)
             del known[:-TABLES]
-        return made
+        return ready
 
     def clear(self) -> None:
         """Forget everything."""

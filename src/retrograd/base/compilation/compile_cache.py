@@ -1,4 +1,4 @@
-"""Compiled programs kept between processes: only on request, because the setting affects the whole process."""
+"""Compiled programs cached between processes: only on request, because the setting affects the whole process."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import jax
 from retrograd.base.caches import cache_folder
 from retrograd.base.compilation import program_files
 
-COMPILED = "compiled"  # below the user's cache
-MOST_BYTES = 1024**3  # of compiled programs; about ten thousand of them
+COMPILED = "compiled"  # folder in the user's cache
+MOST_BYTES = 1024**3  # enough for about ten thousand programs
 BETWEEN = 24 * 3600.0  # seconds between two checks of the folder's size
-LOOKED = ".looked"  # its modification time is that of the last check
+LOOKED = ".looked"  # a file whose modification time is that of the last check
 
 
 class Kept(NamedTuple):
@@ -28,10 +28,10 @@ class Kept(NamedTuple):
 
 
 def keep_compiled(folder: str | Path | None = None) -> Path | None:
-    """Let JAX keep every compiled program in a folder, by default in the user's cache; return it, or None if refused.
+    """Make JAX cache every compiled program in a folder, by default the user's cache.
 
-    The command line does this for its own process; a program that uses the package decides for itself. Once a day the
-    oldest programs beyond a gibibyte are removed.
+    Returns the folder, or None if it cannot be used. The command line does this for its own process; programs that use
+    the package decide for themselves. Once a day the oldest programs beyond 1 GiB are removed.
     """
     chosen = cache_folder(COMPILED) if folder is None else Path(folder)
     if chosen is None:
@@ -39,7 +39,7 @@ def keep_compiled(folder: str | Path | None = None) -> Path | None:
     try:
         chosen.mkdir(parents=True, exist_ok=True)
         _prune(chosen)
-    except OSError:  # no home to write to: compile anew each time
+    except OSError:  # no writable home: compile anew each time
         return None
     jax.config.update("jax_compilation_cache_dir", str(chosen))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
@@ -49,37 +49,37 @@ def keep_compiled(folder: str | Path | None = None) -> Path | None:
 
 
 def kept(folder: Path) -> Kept:
-    """Return how many programs a folder holds, and their size."""
+    """Return the number and total size of the programs in a folder."""
     sizes = [size for _, size, _ in _files(folder)]
     return Kept(folder, len(sizes), sum(sizes))
 
 
 def clear(folder: Path) -> Kept:
-    """Remove all programs from a folder; return their number and size."""
-    before = kept(folder)
+    """Remove all programs from a folder; return their number and total size."""
+    removed = kept(folder)
     for _, _, file in _files(folder):
         file.unlink(missing_ok=True)
-    return before
+    return removed
 
 
 def _prune(folder: Path, most: int = MOST_BYTES) -> None:
-    """Remove the oldest programs beyond a size, if the last check was a day ago."""
+    """Remove the oldest programs beyond a total size, if the last check was at least a day ago."""
     mark = folder / LOOKED
     with contextlib.suppress(FileNotFoundError):
         if 0 <= time.time() - mark.stat().st_mtime < BETWEEN:
             return
     mark.touch()
     files = sorted(_files(folder))
-    left = sum(size for _, size, _ in files)
+    total = sum(size for _, size, _ in files)
     for _, size, file in files:
-        if left <= most:
+        if total <= most:
             return
         file.unlink(missing_ok=True)
-        left -= size
+        total -= size
 
 
 def _files(folder: Path) -> list[tuple[float, int, Path]]:
-    """Return time, size and path of each program."""
+    """Return modification time, size and path of each program."""
     files = []
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:

@@ -1,7 +1,7 @@
 """Descriptions by value, as JSON: what distinguishes two traces, and the structure of a program's results.
 
-Only classes of this package and of optax are named, and only to be rebuilt from plain values; a description
-never runs code. Anything else, such as a user's layer, is an `Indescribable`.
+Only classes of this package and of optax are named, and only to be rebuilt from plain values; a description never
+runs code. Anything else, such as a user's layer, raises `IndescribableError`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import jax
 import numpy as np
 
 PACKAGES = ("retrograd", "optax")
-HOST = {"_operator": operator, "math": math, "builtins": None}  # modules whose functions act on numbers
+HOST = {"_operator": operator, "math": math, "builtins": None}  # modules with functions of numbers
 MAPPINGS: dict[str, Any] = {"dict": dict, "OrderedDict": OrderedDict}
 BUILTINS: dict[str, Any] = {kind.__name__: kind for kind in (abs, bool, int, float, round, min, max)}
 
@@ -31,7 +31,7 @@ class IndescribableError(TypeError):
 
 
 def described(thing: Any) -> Any:
-    """Return a description as plain JSON values: equal for equal objects, different for others."""
+    """Describe an object by JSON values: equal for equal objects, different for different ones."""
     if thing is None or isinstance(thing, (bool, str)):
         return thing
     if isinstance(thing, (int, float)):
@@ -70,7 +70,7 @@ def _items(thing: Any) -> list[Any]:
 
 
 def name_of(thing: Any) -> str:
-    """Return the name by which a class or function of a known package can be looked up."""
+    """Return the qualified name of a class or function of a known package."""
     module, name = thing.__module__ or "builtins", thing.__qualname__
     if module.partition(".")[0] not in (*PACKAGES, *HOST, "numpy", "jax", "ml_dtypes") or "<" in name:
         raise IndescribableError(f"{module}.{name}")
@@ -78,7 +78,7 @@ def name_of(thing: Any) -> str:
 
 
 def named(name: str) -> Any:
-    """Return the class or function of a name."""
+    """Return the class or function with this qualified name."""
     module, _, path = name.partition(":")
     if module == "builtins":
         return BUILTINS[path]
@@ -93,7 +93,7 @@ def named(name: str) -> Any:
 
 
 def form(tree: jax.tree_util.PyTreeDef) -> Any:
-    """Return a tree's form as JSON values; leaves are counted from 0."""
+    """Return the structure of a tree as JSON values; its leaves are their indices."""
     return _form(jax.tree.unflatten(tree, range(tree.num_leaves)))
 
 
@@ -107,27 +107,29 @@ def _form(thing: Any) -> Any:
     if type(thing) in MAPPINGS.values() and all(isinstance(key, str) for key in thing):
         return {type(thing).__name__: {key: _form(value) for key, value in thing.items()}}
     value = getattr(thing, "value", None)
-    if dataclasses.is_dataclass(thing) and isinstance(value, jax.tree_util.PyTreeDef):  # a form that is no array itself
+    if dataclasses.is_dataclass(thing) and isinstance(
+        value, jax.tree_util.PyTreeDef
+    ):  # a static structure, not an array
         return {"static": name_of(type(thing)), "form": form(value)}
     raise IndescribableError(f"{type(thing).__name__} in a result")
 
 
 def tree_of(form: Any) -> jax.tree_util.PyTreeDef:
-    """Return the tree of a form."""
-    return jax.tree.structure(_put_together(form))
+    """Return the tree structure described by a form."""
+    return jax.tree.structure(_rebuilt(form))
 
 
-def _put_together(form: Any) -> Any:
+def _rebuilt(form: Any) -> Any:
     if form is None or isinstance(form, int):
         return form
     if "static" in form:
         return _class(form["static"], dataclasses.is_dataclass)(tree_of(form["form"]))
     if "named" in form:
-        return _class(form["named"], lambda kind: hasattr(kind, "_fields"))(*map(_put_together, form["parts"]))
+        return _class(form["named"], lambda kind: hasattr(kind, "_fields"))(*map(_rebuilt, form["parts"]))
     kind, parts = next(iter(form.items()))
     if kind in MAPPINGS:
-        return MAPPINGS[kind]((key, _put_together(value)) for key, value in parts.items())
-    return {"tuple": tuple, "list": list}[kind](map(_put_together, parts))
+        return MAPPINGS[kind]((key, _rebuilt(value)) for key, value in parts.items())
+    return {"tuple": tuple, "list": list}[kind](map(_rebuilt, parts))
 
 
 def _class(name: str, allowed: Callable[[Any], bool]) -> Any:

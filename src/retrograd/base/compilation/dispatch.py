@@ -1,7 +1,7 @@
 """JAX's fast dispatch for programs read from files: a repeated call runs no Python.
 
-The internals of `jax.jit` used here are not a public interface of JAX; where they are missing, programs run
-through Python, which takes a quarter of a millisecond more per call.
+The internals of `jax.jit` used here are not public in JAX; where they are missing, programs run through Python, which
+takes a quarter of a millisecond more per call.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Missed = tuple[Any, tuple[Any, Sequence[jax.Array], Sequence[Any]] | None]
 
 
 def dispatched(name: str, miss: Callable[..., Missed]) -> Callable[..., Any]:
-    """Return a function that calls `miss` for arrays of new shapes, and later runs what `miss` returned.
+    """Return a function that calls `miss` for arrays of new shapes, and afterwards runs the program from `miss`.
 
-    `miss` returns the result, and the executable with its first arguments and the leaves of the rest; or the result and
-    None, if the program must not be run this way.
+    `miss` returns the result together with the executable, its leading arguments and the leaves of the others; or the
+    result and None, if the program must not be run this way.
     """
     if _pjit is None:
         return lambda *arrays: miss(*arrays)[0]

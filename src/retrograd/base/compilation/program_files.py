@@ -1,6 +1,6 @@
-"""Programs kept as files, ready to run: a later process neither traces nor compiles them again.
+"""Programs stored in files, ready to run: a later process neither traces nor compiles them again.
 
-A file holds the trace's table of open numbers, the structure of the result, and XLA's executable. Its name is a
+A file contains the trace's table of open numbers, the structure of the result, and XLA's executable. Its name is a
 digest of everything that a trace and its compilation depend on: this package's sources, JAX's version, the processor,
 and the program's objects and shapes. Whoever can write there can also replace the files of JAX's own cache; nothing
 is read from anywhere else.
@@ -29,26 +29,26 @@ from retrograd.base.compilation.described import IndescribableError, described, 
 from retrograd.base.compilation.scalars import Expression, Table
 
 SUFFIX = "-program-cache"
-VARIANTS = 4  # files of one key, for values that lead to other decisions
+VARIANTS = 4  # files per key, for values that lead to different decisions
 FORMAT = 1
-SETTINGS = (  # options of JAX on which a trace depends
+SETTINGS = (  # JAX options that a trace depends on
     "jax_enable_x64", "jax_default_matmul_precision", "jax_numpy_dtype_promotion", "jax_default_prng_impl",
     "jax_threefry_partitionable", "jax_random_seed_offset",
 )  # fmt: skip
 UNUSUAL = ("jax_disable_jit", "jax_debug_nans", "jax_debug_infs")  # modes in which JAX itself must run the program
 CALLED = re.compile(r"stablehlo\.custom_call @([\w.$]+)")
-OWN_CALLS = "retrograd_"  # native kernels, which are loaded before a program is looked for
+OWN_CALLS = "retrograd_"  # native kernels, which are loaded before a program is looked up
 
-_stores: list[Store] = []  # none, or the one in use
+_stores: list[Store] = []  # empty, or the store in use
 
 
 def store() -> Store | None:
-    """Return the folder of programs kept between processes, if there is one."""
+    """Return the store of programs shared between processes, if there is one."""
     return _stores[-1] if _stores else None
 
 
 def keep_in(folder: Path) -> None:
-    """Keep programs in this folder from now on."""
+    """Store programs in this folder from now on."""
     _stores[:] = [Store(folder)]
 
 
@@ -58,18 +58,18 @@ class Ready(NamedTuple):
     table: Table
     executable: Any
     tree: jax.tree_util.PyTreeDef
-    keys: tuple[int, ...]  # whether each result is a random key
+    keys: tuple[int, ...]  # indices of the results that are random keys
 
     def __call__(self, numbers: Sequence[jax.Array], leaves: Sequence[Any]) -> Any:
         """Run the program."""
         results = self.executable.execute([*numbers, *map(on_device, leaves)])
-        for place in self.keys:
-            results[place] = jax.random.wrap_key_data(results[place])
+        for index in self.keys:
+            results[index] = jax.random.wrap_key_data(results[index])
         return jax.tree.unflatten(self.tree, results)
 
 
 def on_device(leaf: Any) -> jax.Array:
-    """Return a leaf as an array that an executable takes."""
+    """Return a leaf as an array that an executable accepts."""
     if not isinstance(leaf, jax.Array):
         leaf = jax.device_put(leaf, may_alias=False)  # the caller may write into it while the program runs
     array: jax.Array = leaf if isinstance(leaf.dtype, np.dtype) else jax.random.key_data(leaf)
@@ -77,7 +77,7 @@ def on_device(leaf: Any) -> jax.Array:
 
 
 def signature(leaves: Sequence[Any]) -> Hashable | None:
-    """Return the signature of arrays that selects a program; None inside a trace, or for several devices."""
+    """Return the signature of arrays that selects a program; None in a trace, on several devices or not on CPU."""
     if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves) or jax.device_count() > 1:
         return None
     if jax.default_backend() != "cpu" or is_unusual():
@@ -87,7 +87,7 @@ def signature(leaves: Sequence[Any]) -> Hashable | None:
 
 
 def is_unusual() -> bool:
-    """Return whether JAX is in a mode in which it must run programs itself, such as without compilation."""
+    """Return whether JAX is in a mode in which it must run programs itself, such as `jax_disable_jit`."""
     return any(getattr(jax.config, name, None) for name in UNUSUAL)
 
 
@@ -97,7 +97,7 @@ def _kind(leaf: Any) -> Hashable:
 
 
 class Store:
-    """The files of a folder; a file that is damaged, foreign or of another version is ignored, then replaced."""
+    """A folder of program files; files that are damaged, foreign or of another version are ignored, then replaced."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -111,13 +111,13 @@ class Store:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def load(self, key: str, values: Sequence[float]) -> Ready | None:
-        """Return the program of a key whose decisions hold for some values of the open numbers."""
+        """Return the program of a key whose decisions hold for these values of the open numbers."""
         for file in self._files(key):
             try:
                 ready = _read(file.read_bytes(), values)
-            except OSError:  # missing, or not readable by us
+            except OSError:  # missing or not readable
                 continue
-            except Exception:  # whatever is wrong with the file's content: compile anew
+            except Exception:  # whatever is wrong with the contents: compile anew
                 with contextlib.suppress(OSError):
                     file.unlink()
                 continue
@@ -126,9 +126,9 @@ class Store:
         return None
 
     def keep(self, key: str, table: Table, lowered: Any) -> Ready | None:
-        """Compile and write a program; return None, with nothing done, if another process could not run it.
+        """Compile and store a program; do nothing and return None if another process could not run it.
 
-        Such a program has results that cannot be read back, or calls functions that only JAX prepares (LAPACK).
+        Such a program has results that cannot be read back, or calls functions that only JAX sets up (LAPACK).
         """
         leaves, tree = jax.tree.flatten(lowered.out_info)
         called = CALLED.findall(lowered.as_text())
@@ -157,12 +157,12 @@ class Store:
         return [self.folder / f"{key[:40]}.{variant}{SUFFIX}" for variant in range(VARIANTS)]
 
     def answer(self, key: str, ask: Callable[[], Any]) -> Any:
-        """Return a tree of plain values or of shapes; computed and written if it is missing."""
+        """Return a stored tree of plain values or shapes; if it is missing, compute and store it."""
         file = self.folder / f"{key[:40]}.answer{SUFFIX}"
         try:
             stored = json.loads(file.read_bytes())
             return jax.tree.unflatten(tree_of(stored["form"]), [_from_plain(leaf) for leaf in stored["leaves"]])
-        except Exception:  # as for a program
+        except Exception:  # as for programs
             answer = ask()
         leaves, tree = jax.tree.flatten(answer)
         with contextlib.suppress(IndescribableError):
@@ -170,7 +170,7 @@ class Store:
         return answer
 
 
-_hits: list[str] = []  # of JAX's own cache
+_hits: list[str] = []  # hits in JAX's own cache
 
 
 def _count(event: str, **_: str | int) -> None:
@@ -184,7 +184,7 @@ jax.monitoring.register_event_listener(_count)
 def _compiled(lowered: Any) -> tuple[Any, bool]:
     """Return XLA's executable, and whether it may be written to a file.
 
-    JAX's cache must not keep it as well: an executable that JAX has read from there is incomplete when written again.
+    JAX's cache must not store it as well: an executable read from that cache is incomplete when written again.
     """
     least, before = jax.config.jax_persistent_cache_min_compile_time_secs, len(_hits)  # type: ignore[attr-defined]
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1e9)
@@ -237,15 +237,15 @@ def _read(content: bytes, values: Sequence[float]) -> Ready | None:
     return Ready(table, _loaded(zlib.decompress(code)), tree_of(head["form"]), tuple(head["keys"]))
 
 
-def _loaded(written: bytes) -> Any:
+def _loaded(serialized: bytes) -> Any:
     from jaxlib import xla_client
 
     device = jax.devices()[0]
-    return device.client.deserialize_executable(written, xla_client.DeviceList((device,)))
+    return device.client.deserialize_executable(serialized, xla_client.DeviceList((device,)))
 
 
 def _write(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all; a cache that cannot be written is skipped."""
+    """Write a file atomically; ignore a cache that cannot be written."""
     part = file.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.part{SUFFIX}")
     try:
         part.write_bytes(content)
@@ -274,7 +274,7 @@ def _from_json(stored: Any) -> Any:
 
 @functools.cache
 def surroundings() -> str:
-    """Return a digest of what all programs depend on: sources, versions, processor, XLA's options."""
+    """Return a digest of what all programs depend on: sources, versions, processor, XLA options."""
     versions = [(module.__name__, module.__version__) for module in (jax, np)]
     from importlib.metadata import version
 

@@ -1,9 +1,9 @@
 """Compile once: callers whose traces would be equal share one program.
 
-JAX keeps a compiled program for as long as the compiled function lives. Two runs of equal networks have two
+JAX keeps a compiled program only as long as the function that was compiled. Two runs of equal networks have two
 functions; here they share one, looked up by what the trace depends on: the function, the frozen objects that it reads
 (network, objectives, optimizer), the kernels in use. Learning rates and the like are arguments (`scalars.py`).
-Where compiled programs are kept between processes, a later process runs them at once (`program_files.py`).
+If compiled programs are cached between processes, a later process runs them at once (`program_files.py`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ONCE: dict[str, Any] = {
 
 
 class ProgramsInfo(NamedTuple):
-    """Counts of programs kept, shared and made, and what was compiled."""
+    """The numbers of programs cached, shared, created and compiled."""
 
     kept: int
     found: int
@@ -56,7 +56,7 @@ _values: ContextVar[Sequence[float]] = ContextVar("values", default=())
 
 @contextmanager
 def calling(values: Sequence[float]) -> Iterator[None]:
-    """Let a trace inside the block be made for these values of the open numbers."""
+    """Trace inside the block with these values of the open numbers."""
     token = _values.set(values)
     try:
         yield
@@ -65,16 +65,16 @@ def calling(values: Sequence[float]) -> Iterator[None]:
 
 
 def depends_on(context: Callable[[], Hashable]) -> None:
-    """Let every trace depend on what a function returns, such as whether native kernels are in use."""
+    """Make every trace depend on the result of a function, such as whether native kernels are in use."""
     _contexts.append(context)
 
 
 class Program:
-    """A function of frozen objects and arrays, compiled once for all objects that are equal except in open numbers.
+    """A function of frozen objects and arrays, compiled once for all objects that differ only in open numbers.
 
-    `function(*things, *arrays)`; `donate` are positions among the arrays whose buffers are consumed. What the function
-    computes does not depend on the open numbers where `reads_numbers` is False. One that rarely runs is better
-    compiled with other `options` of XLA: QUICKLY or ONCE.
+    The call is `function(*things, *arrays)`. `donate` lists the arrays whose buffers are consumed, by position.
+    `reads_numbers=False` promises that the result does not depend on open numbers. `options` are XLA's: QUICKLY or
+    ONCE suit a program that rarely runs.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Program:
 
     @functools.cached_property
     def _structure(self) -> Hashable | None:
-        """The key shared by all objects that use the program; None for unhashable objects, which share none."""
+        """The key shared by all objects that use the program; None for unhashable objects, which do not share."""
         try:
             structure = (tuple(_closed(thing) for thing in self.things), self.reads_numbers)
             hash(structure)
@@ -112,7 +112,7 @@ class Program:
         return structure
 
     def __call__(self, *arrays: Any) -> Any:
-        """Run the program; the first call for new shapes compiles it, unless an earlier process did."""
+        """Run the program; the first call with new shapes compiles it, unless an earlier process did."""
         if program_files.store() is None or self._structure is None or is_unusual():
             return self._jitted(arrays)
         context = _context()
@@ -121,7 +121,7 @@ class Program:
         return call(*arrays)
 
     def _ready_or_jitted(self, *arrays: Any) -> Missed:
-        """Return the result for arrays of new shapes; for a program kept in a file, also the executable."""
+        """Return the result for arrays of new shapes and, for a program stored in a file, the executable."""
         store = program_files.store()
         leaves, tree = jax.tree.flatten(arrays)
         if store is not None and (shapes := signature(leaves)) is not None:
@@ -157,7 +157,7 @@ class Program:
             return jax.eval_shape(entry.jitted, numbers, *arrays)
 
     def remembered(self, function: Callable[[Any], Any], *arrays: Any) -> Any:
-        """Return a function of the lowered program; it is called only once for the same shapes."""
+        """Return the result of applying `function` to the lowered program, computed only once for the same shapes."""
         leaves, form = jax.tree.flatten(arrays)
         store, shapes = program_files.store(), signature(leaves)
         if store is not None and self._structure is not None and shapes is not None:
@@ -178,7 +178,7 @@ class Program:
     def _prepare(
         self, store: program_files.Store, arrays: Sequence[Any], place: tuple[Hashable, ...]
     ) -> tuple[Ready, Sequence[jax.Array]] | None:
-        """Return the program for these shapes, read from a file or compiled and written to one, and its numbers."""
+        """Return the program for these shapes, from a file or compiled and stored, together with its numbers."""
         settings = (self.donate, self.options, *place)
 
         def prepare() -> Ready | None:
@@ -218,7 +218,7 @@ class Program:
         return self._private if self._structure is None else CACHE.table(self._structure, self._values)
 
     def _explore(self, table: Table, arrays: Sequence[Any]) -> Any:
-        """Trace once to learn which numbers are arguments; return the shapes of the results."""
+        """Trace once to find out which numbers are arguments; return the shapes of the results."""
         run = self._run(table)
         with calling(self._values):
             shapes = jax.eval_shape(lambda *arrays: run((), *arrays), *arrays)
@@ -253,7 +253,7 @@ def _context() -> Hashable:
 
 
 def known_shapes(trace: Callable[[], Any], *things: Hashable) -> Any:
-    """Return a tree of shapes that follows from these objects; another process may have traced it before."""
+    """Return the tree of shapes that `trace` derives from these objects, stored if an earlier process has traced it."""
     store = program_files.store()
     if store is not None:
         with contextlib.suppress(IndescribableError):
@@ -277,5 +277,5 @@ def _closed(thing: Any) -> Any:
 
 
 def programs() -> ProgramsInfo:
-    """Return how often programs were shared in this process, and how much was compiled."""
+    """Return how many programs this process has cached, shared and compiled."""
     return ProgramsInfo(len(CACHE.programs), CACHE.found, CACHE.made, CACHE.compiled, CACHE.seconds)

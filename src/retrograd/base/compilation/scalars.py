@@ -1,9 +1,9 @@
 """Numbers that a compiled program takes as arguments, so that another learning rate or decay compiles nothing.
 
 Inside a trace, a setting such as `beta1` is a `Scalar`. Arithmetic between scalars and plain numbers stays on the host,
-in double precision, as with plain numbers: `1 - beta1` is a further number, rounded once. Where a scalar
-meets an array, it becomes an argument of the program. What the trace decides by a scalar's value (`if rate == 0`) is
-recorded; the program is reused only for values that lead to the same decisions.
+in double precision, as with plain numbers: `1 - beta1` is another number, rounded once. Where a scalar meets an array,
+it becomes an argument of the program. Decisions that the trace bases on a scalar's value (`if rate == 0`) are recorded;
+the program is reused only for values that lead to the same decisions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def value_of(expression: Expression, values: Sequence[float]) -> Any:
-    """Return an expression's number for some base values, computed on the host."""
+    """Evaluate an expression on the host for these base values."""
     function, *operands = expression
     if not operands:
         return values[function]
@@ -40,11 +40,11 @@ def value_of(expression: Expression, values: Sequence[float]) -> Any:
 
 @dataclass(eq=False)
 class Table:
-    """The scalars of one structure: the numbers that its programs take, and the decisions made by their values."""
+    """The scalars of one structure: those that are arguments of its programs, and decisions based on their values."""
 
     arguments: dict[Expression, int] = field(default_factory=dict)
     decisions: dict[Expression, Any] = field(default_factory=dict)
-    explored: bool = False  # whether a trace has listed the arguments; until then no program is compiled
+    explored: bool = False  # whether a trace has listed the arguments, which must precede compilation
 
     def holds(self, values: Sequence[float]) -> bool:
         """Return whether these values lead to the decisions for which the programs were traced."""
@@ -59,7 +59,7 @@ class Table:
 class _Tracing:
     table: Table
     values: Sequence[float]
-    numbers: Sequence[Any]  # tracers, one for each of the table's arguments when the trace began
+    numbers: Sequence[Any]  # tracers, one for each argument in the table when the trace began
 
 
 _tracing: ContextVar[_Tracing | None] = ContextVar("scalars", default=None)
@@ -67,9 +67,10 @@ _tracing: ContextVar[_Tracing | None] = ContextVar("scalars", default=None)
 
 @contextmanager
 def traced(table: Table, values: Sequence[float], numbers: Sequence[Any]) -> Iterator[None]:
-    """Let scalars that meet an array inside the block be the program's arguments `numbers`.
+    """Inside the block, use the program's arguments `numbers` for scalars that meet an array.
 
-    The first trace, which computes nothing, lists them; a number that only a later trace meets is fixed in the program.
+    The first trace, which computes nothing, lists them; a scalar that first meets an array in a later trace becomes a
+    constant of the program.
     """
     token = _tracing.set(_Tracing(table, values, numbers))
     try:
@@ -79,7 +80,7 @@ def traced(table: Table, values: Sequence[float], numbers: Sequence[Any]) -> Ite
 
 
 class Scalar:
-    """A number known on the host and not fixed in the program: a base value, or an expression of base values."""
+    """A number known on the host but not a constant of the program: a base value, or an expression of base values."""
 
     __slots__ = ("_expression",)
     __array_priority__ = 1000
@@ -88,20 +89,20 @@ class Scalar:
         self._expression = expression
 
     def __jax_array__(self) -> Any:
-        here = _here()
-        place = here.table.arguments.get(self._expression)
-        if place is not None and place < len(here.numbers):
-            return here.numbers[place]
-        if here.table.explored:
+        tracing = _current()
+        place = tracing.table.arguments.get(self._expression)
+        if place is not None and place < len(tracing.numbers):
+            return tracing.numbers[place]
+        if tracing.table.explored:
             return jnp.asarray(self.decided())
-        here.table.arguments.setdefault(self._expression, len(here.table.arguments))
-        return jnp.asarray(value_of(self._expression, here.values))
+        tracing.table.arguments.setdefault(self._expression, len(tracing.table.arguments))
+        return jnp.asarray(value_of(self._expression, tracing.values))
 
     def decided(self) -> Any:
-        """Return the value; from here on the trace depends on it."""
-        here = _here()
-        value = value_of(self._expression, here.values)
-        here.table.decisions[self._expression] = value
+        """Return the value; from now on the trace depends on it."""
+        tracing = _current()
+        value = value_of(self._expression, tracing.values)
+        tracing.table.decisions[self._expression] = value
         return value
 
     def __float__(self) -> float:
@@ -126,14 +127,14 @@ class Scalar:
         return format(self.decided(), form)
 
 
-def _here() -> _Tracing:
-    here = _tracing.get()
-    assert here is not None, "a scalar outside of the program that it belongs to"
-    return here
+def _current() -> _Tracing:
+    tracing = _tracing.get()
+    assert tracing is not None, "a scalar outside the program that it belongs to"
+    return tracing
 
 
 def _operand(other: Any) -> Any:
-    """Return the form of an operand in an expression; None for an array."""
+    """Return an operand as part of an expression; None for an array."""
     if isinstance(other, Scalar):
         return other._expression
     return other if isinstance(other, (bool, int, float)) else None
@@ -179,14 +180,14 @@ for _name in _COMPARE:
 
 
 def on_host(function: Callable[..., Any], *numbers: Any) -> Any:
-    """Apply a function of the host to numbers; with a scalar among them, return a scalar."""
+    """Apply a host function to numbers; if any of them is a scalar, return a scalar."""
     if not any(isinstance(number, Scalar) for number in numbers):
         return function(*numbers)
     return Scalar((function, *(_operand(number) for number in numbers)))
 
 
 def in_array(number: Any) -> Any:
-    """Return a number in the form that functions of arrays accept; plain numbers are unchanged."""
+    """Return a number as array functions accept it; plain numbers are unchanged."""
     return number.__jax_array__() if isinstance(number, Scalar) else number
 
 
@@ -210,7 +211,7 @@ def opened(thing: Any, values: list[float]) -> Any:
 
 
 def closed(thing: Any) -> Any:
-    """Return settings with 1 for every open number that is not 0, so that settings with other numbers are equal."""
+    """Return settings with 1 for every non-zero open number, so that settings that differ only in these are equal."""
     changed = {}
     for name in _open_fields(thing):
         value = getattr(thing, name, None)
@@ -228,7 +229,7 @@ def _open_fields(thing: Any) -> Sequence[str]:
 
 
 def with_values(thing: Any, changed: Mapping[str, Any]) -> Any:
-    """Return a copy of a frozen dataclass with other values, without validation."""
+    """Return a copy of a frozen dataclass with changed values, without validation."""
     copy = object.__new__(type(thing))
     copy.__dict__.update(thing.__dict__)
     copy.__dict__.update(changed)

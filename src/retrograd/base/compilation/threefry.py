@@ -1,6 +1,6 @@
-"""JAX's random number generator, Threefry-2x32 with 20 rounds, in cheaper forms with the same bits.
+"""JAX's random number generator, Threefry-2x32 with 20 rounds, in cheaper forms that give the same bits.
 
-JAX's form for CPUs is a loop for each draw, which XLA compiles more slowly than the unrolled rounds.
+On CPUs, JAX uses a loop for each draw, which XLA compiles more slowly than unrolled rounds.
 See: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
 """
 
@@ -20,7 +20,7 @@ PARITY = 0x1BD11BDA
 
 
 def rounds(key: tuple[Any, Any], count: tuple[Any, Any]) -> tuple[Any, Any]:
-    """Return two words for the two of a key and the two of a count: arrays of uint32, NumPy's or JAX's."""
+    """Return two random words from the two words of a key and of a counter: uint32 arrays of NumPy or JAX."""
     keys = (*key, key[0] ^ key[1] ^ np.uint32(PARITY))
     x, y = count[0] + keys[0], count[1] + keys[1]
     for i in range(5):
@@ -32,13 +32,13 @@ def rounds(key: tuple[Any, Any], count: tuple[Any, Any]) -> tuple[Any, Any]:
 
 
 def folded(keys: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Return the result of `jax.random.fold_in` for the words of keys [keys, 2] and a number for each."""
+    """Return the result of `jax.random.fold_in` for the words of keys [keys, 2] and one number per key."""
     words = rounds((keys[:, 0], keys[:, 1]), (np.zeros_like(numbers), numbers))
     return np.stack(words, 1)
 
 
 def is_threefry(key: Array) -> bool:
-    """Return whether a key belongs to JAX's Threefry generator in its default mode of counting."""
+    """Return whether a key belongs to JAX's Threefry generator in its default (partitionable) mode."""
     partitionable = jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
     return jax.random.key_impl(key) == "threefry2x32" and bool(partitionable)
 

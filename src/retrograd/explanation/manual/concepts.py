@@ -1,4 +1,4 @@
-"""The field's concepts, with formula, related pages and a command that shows each one; and Chinese terms."""
+"""Concepts of the field, each with a formula, related pages and a command that shows it; and Chinese terms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent
 
 
 class Concept(NamedTuple):
-    """A page: its text, a formula, names of related pages, a command that shows the concept in numbers."""
+    """A page: its text, a command that shows the concept in numbers, a formula, related pages, and other names."""
 
     text: str
     command: str
@@ -35,7 +35,7 @@ def concepts() -> Mapping[str, Concept]:
 
 @functools.cache
 def other_names() -> Mapping[str, tuple[str, ...]]:
-    """Return the pages by their other names, in the form of `plain_name`."""
+    """Return the names of the pages by other names, in the form of `plain_name`."""
     chinese = read_document(FOLDER / "chinese.yaml").values
     pairs = [(also, name) for name, concept in concepts().items() for also in (name, *concept.also)]
     pairs += [(also, name) for name, terms in chinese.items() for also in terms]
@@ -46,12 +46,12 @@ def other_names() -> Mapping[str, tuple[str, ...]]:
 
 
 def plain_name(name: str) -> str:
-    """Return a name without case, spaces, hyphens and underscores."""
+    """Return a name in lower case without spaces, hyphens and underscores."""
     return re.sub(r"[\s_-]+", "", name).casefold()
 
 
 def page(name: str) -> Iterator[str]:
-    """Yield a concept."""
+    """Yield the lines of a concept's page."""
     concept = concepts()[name]
     yield f"{name}  (concept)"
     yield ""
@@ -68,7 +68,7 @@ def page(name: str) -> Iterator[str]:
 
 
 def listed(label: str, names: Iterable[str]) -> Iterator[str]:
-    """Yield names after a label, in lines of at most 80 columns; a Chinese character takes two columns."""
+    """Yield a label and names, in lines of at most 80 columns; a Chinese character takes two columns."""
     line, separator = label, ""
     for name in names:
         if cell_len(f"{line}{separator}{name},") > WIDTH:

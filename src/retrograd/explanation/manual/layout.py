@@ -1,4 +1,4 @@
-"""The layout of manual pages: docstrings wrapped to the width, settings in words."""
+"""The layout of manual pages: docstrings wrapped to the width of the terminal, settings in words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADING = re.compile(r"[A-Z][a-z]+: {2,}")
 
 
 def what_it_takes(field: SettingField) -> str:
-    """Return a setting's allowed values and its default."""
+    """Return the allowed values of a setting, and its default."""
     default = "required" if field.default is MISSING else f"default {in_short(field.default)}"
     return f"{describe(field.annotation)}; {default}"
 
@@ -37,14 +37,14 @@ def first_sentence(cls: type) -> str:
 
 
 def flowing(text: str) -> Iterator[str]:
-    """Yield a docstring with its paragraphs wrapped to the width; formulas, which are indented, stay unwrapped."""
+    """Yield a docstring with its paragraphs wrapped; indented lines, which are formulas, keep their line breaks."""
     paragraph: list[str] = []
     hang = 0
 
     def ended() -> list[str]:
         lines = wrapped(" ".join(" ".join(paragraph).split()), "  ", hang + 2 if hang else 2) if paragraph else []
         paragraph.clear()
-        if hang and lines:  # the spaces after the heading were joined
+        if hang and lines:  # joining has removed the spaces after the heading
             head, _, rest = lines[0].strip().partition(": ")
             joined = " ".join([rest, *(line.strip() for line in lines[1:])])
             return wrapped(f"{f'{head}:':<{hang}}{joined}", "  ", hang + 2)

@@ -18,9 +18,9 @@ from retrograd.explanation.manual.settings import REGISTRIES, configuration, las
 def manual(name: str) -> str:
     """Return the manual pages for a name: of a registry, a finding, a remedy, a setting or a concept.
 
-    A setting is found by its path (`training.batch_size`, `optimizer.adam.beta1`) or its last name; a finding by its
-    name or its code (`S08`); a concept by any of its names, in English or Chinese. Names in other libraries lead to the
-    page as well.
+    A setting is found by its path (`training.batch_size`, `optimizer.adam.beta1`) or the last part of it; a finding by
+    its name or code (`S08`); a concept by any of its names, in English or Chinese. Names used by other libraries work
+    as well.
 
     Raises:  UsageError if no page has that name
     """
@@ -28,9 +28,9 @@ def manual(name: str) -> str:
         dict.fromkeys([name, *concepts.other_names().get(concepts.plain_name(name), ()), *findings.named(name)])
     )
     pages = list(dict.fromkeys("\n".join(page) for title in names for page in _pages(title)))
-    if not pages and (ours := same_things(last(name), _all_names())):  # its name in other libraries
-        words = f"{name} is called {' or '.join(ours)} here."
-        return "\n\n".join([words, *("\n".join(page) for title in ours for page in _pages(title))])
+    if not pages and (ours := same_things(last(name), _all_names())):  # a name from another library
+        head = f"{name} is called {' or '.join(ours)} here."
+        return "\n\n".join([head, *("\n".join(page) for title in ours for page in _pages(title))])
     if not pages:
         cure = did_you_mean(last(name), _all_names())
         near = f"{cure} " if cure.startswith("did") else ""
@@ -39,7 +39,7 @@ def manual(name: str) -> str:
 
 
 def names() -> str:
-    """Return all names with a manual page, by kind, each with its first sentence."""
+    """Return all names that have a manual page, by kind, each with its first sentence."""
     lines: list[str] = []
     for registry in (*REGISTRIES, symptoms, remedies):
         kind = "finding" if registry is symptoms else registry.kind
@@ -51,7 +51,7 @@ def names() -> str:
     lines.append("CONCEPTS")
     for name, concept in concepts.concepts().items():
         lines += concepts.listed(f"  {name:<30}", concept.also)
-    lines += ["", "SETTINGS of a configuration; those of a layer, loss... are on its page"]
+    lines += ["", "SETTINGS of a configuration; those of layers, losses... are on their pages"]
     for path, (_, words) in configuration().items():
         lines += line_of(path, words.what, width=34)
     return "\n".join(lines)
@@ -68,8 +68,8 @@ def _pages(name: str) -> Iterator[Iterable[str]]:
         yield findings.symptom_page(name)
     if name in remedies:
         yield findings.remedy_page(name)
-    if of_that_name := dict(settings.called(name)):
-        yield settings.page(name, of_that_name)
+    if matches := dict(settings.called(name)):
+        yield settings.page(name, matches)
 
 
 def _all_names() -> set[str]:

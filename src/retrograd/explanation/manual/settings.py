@@ -1,4 +1,4 @@
-"""Manual pages for settings, by path or by the last name of a path."""
+"""Manual pages for settings, by path or by the last part of a path."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Setting = tuple[SettingField | None, Words]
 
 
 def page(name: str, settings: Mapping[str, Setting]) -> Iterator[str]:
-    """Yield a page for each setting of this name; text shared by several settings appears once."""
+    """Yield one page for all settings with this name; text shared by several settings appears once."""
     yield f"{name}  (setting)"
     places: dict[Words, list[str]] = {}
     for path, (field, words) in settings.items():
@@ -36,7 +36,9 @@ def page(name: str, settings: Mapping[str, Setting]) -> Iterator[str]:
         for line in lines:
             yield from wrapped(line, "  ")
         yield from in_words(words, "    ")
-    inner = {path: words for path, (_, words) in configuration().items() if any(_inside(path, of) for of in settings)}
+    inner = {
+        path: words for path, (_, words) in configuration().items() if any(_inside(path, outer) for outer in settings)
+    }
     if inner:
         yield ""
         yield "  Its settings:"
@@ -45,7 +47,7 @@ def page(name: str, settings: Mapping[str, Setting]) -> Iterator[str]:
 
 
 def line_of(name: str, text: str, indent: str = "  ", width: int = 24) -> list[str]:
-    """Return a name with its text in a second column, or below a name too long for the first."""
+    """Return a name with its text in a second column, or below the name if it is too long for the first."""
     column = len(indent) + width
     if len(name) < width:
         return wrapped(f"{name:<{width}}{text}", indent, column)
@@ -53,7 +55,7 @@ def line_of(name: str, text: str, indent: str = "  ", width: int = 24) -> list[s
 
 
 def called(name: str) -> Iterator[tuple[str, Setting]]:
-    """Yield the settings with this path or (for a name without dots) this last name."""
+    """Yield the settings whose path is this name or ends in it."""
     for path, facts in all_paths().items():
         if path == name or ("." not in name and last(path) == name) or path.endswith(f".{name}"):
             yield path, facts
@@ -61,12 +63,12 @@ def called(name: str) -> Iterator[tuple[str, Setting]]:
 
 @functools.cache
 def configuration() -> Mapping[str, Setting]:
-    """Return every setting of a configuration by its path, except those of layers, losses and the like."""
+    """Return every setting of a configuration by path, except those of layers, losses and the like."""
     return dict(_of(RunConfig, ""))
 
 
 def all_paths() -> dict[str, Setting]:
-    """Return every setting by its path; the paths of a registry's entry begin with its name: `dense.units`."""
+    """Return every setting by path; paths in an entry of a registry begin with its name: `dense.units`."""
     paths = dict(configuration())
     for registry in REGISTRIES:
         for name in registry:
@@ -76,7 +78,7 @@ def all_paths() -> dict[str, Setting]:
 
 
 def last(path: str) -> str:
-    """Return the last name of a path."""
+    """Return the last part of a path."""
     return path.rpartition(".")[2]
 
 

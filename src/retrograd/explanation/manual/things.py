@@ -1,4 +1,4 @@
-"""Manual pages for registered names: layers, losses, optimizers, schedules, penalties, initialisers."""
+"""Manual pages for registered components: layers, losses, optimizers, schedules, penalties, initialisers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retrograd.present.text import wrapped
 
 
 def page(registry: Registry[Any], name: str) -> Iterator[str]:
-    """Yield docstring, formulas, settings and an example."""
+    """Yield a component's docstring, formulas, settings and an example."""
     cls = registry[name]
     yield f"{name}  ({registry.kind})"
     yield ""
@@ -24,7 +24,7 @@ def page(registry: Registry[Any], name: str) -> Iterator[str]:
     yield from _formulas(cls)
     if fields(cls):
         yield ""
-        yield "  Settings (a value alone sets the first):"
+        yield "  Settings (a single value sets the first):"
         for field in fields(cls):
             yield from _setting(cls, field)
     if example := example_of(registry, name):
@@ -51,7 +51,7 @@ def _setting(cls: type, field: SettingField) -> Iterator[str]:
 
 
 def example_of(registry: Registry[Any], name: str) -> str:
-    """Return the lines of a configuration that name an entry; none for an entry that belongs inside another."""
+    """Return the lines of a configuration that use a component; none for one that belongs inside another."""
     facts = registry.entry(name).facts
     example: Mapping[str, Any] = facts.get("example") or next(
         (e.settings for e in facts.get("examples", ()) if e.settings), {}

@@ -52,7 +52,7 @@ def export_folder(run: Run | Model | str | Path, folder: str | Path, *, runs: st
         message, cure = "its weights did not come from such a folder", "a network of your own is exported as ONNX or C"
         raise UsageError(message, where=model.config.name, cure=cure)
     if path.exists():
-        raise UsageError("exists already", where=str(path), cure="choose another name")
+        raise UsageError("already exists", where=str(path), cure="choose another name")
     source = Folder(Path(weights.path))
     family = source.family(weights.map)
     params = {

@@ -19,7 +19,7 @@ from retrograd.base.schema import unwritten
 from retrograd.network.equations import UNWRITTEN, one_by_one, scaled, summed
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, Static
 
-losses: Registry[Loss] = Registry("loss", own="one of your own needs --layers FILE.py")
+losses: Registry[Loss] = Registry("loss", own="load your own with --layers FILE.py")
 
 CLIP = 1e-7  # Keras's: where probabilities are cut off, and as far below 1
 FROM_LOGITS = Words(

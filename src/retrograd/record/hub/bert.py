@@ -1,4 +1,4 @@
-"""BERT: embeddings of tokens, segments and places, the norm after each sum, and a head on the first token."""
+"""BERT: token, segment and position embeddings, post-norm blocks, and a head on the first token."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NORM = (("weight", "scale"), ("bias", "bias"))
 
 
 def _dense(key: str, path: str) -> tuple[Rule, ...]:
-    return tuple(Rule(f"{key}.{name}", (f"{path}{name}",), turned) for name, turned in WEIGHT_AND_BIAS)
+    return tuple(Rule(f"{key}.{name}", (f"{path}{name}",), transposed) for name, transposed in WEIGHT_AND_BIAS)
 
 
 def _norm(key: str, path: str) -> tuple[Rule, ...]:
@@ -48,7 +48,7 @@ RULES = (
 
 
 def entries(config: Mapping[str, Any], head: Head) -> list[Any]:
-    """Return the network of a BERT's config.json; of `classes`, with the first token as its answer."""
+    """Return the network for a BERT's config.json; the head for `classes` reads the first token."""
     facts = Facts(config, "bert")
     facts.must_be("position_embedding_type", "absolute", "absolute")
     facts.must_be("is_decoder", False, False)

@@ -1,4 +1,4 @@
-"""The settings in a config.json, each checked where it is read; what these networks cannot be is refused by name."""
+"""The settings in a config.json, each checked when it is read; unsupported ones are refused by name."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ ACTIVATIONS: dict[str, Any] = {
 
 
 class Facts:
-    """Settings of a model; `number` and the like raise ModelFileError for a value that cannot be."""
+    """The settings of a model; `number` and the other getters raise ModelFileError for invalid values."""
 
     def __init__(self, config: Mapping[str, Any], kind: str) -> None:
         self.config, self.kind = config, kind
 
-    def number(self, name: str, usual: int) -> int:
-        """Return a positive whole number."""
-        value = self.config.get(name, usual)
+    def number(self, name: str, default: int) -> int:
+        """Return a positive integer."""
+        value = self.config.get(name, default)
         if type(value) is not int or not 0 < value < 2**31:
             self.refuse(name, "expected a positive integer")
         return value
 
-    def positive(self, name: str, usual: float) -> float:
-        """Return a number above 0."""
-        value = self.config.get(name, usual)
+    def positive(self, name: str, default: float) -> float:
+        """Return a number > 0."""
+        value = self.config.get(name, default)
         if type(value) not in (int, float) or not value > 0:
             self.refuse(name, "expected a number > 0")
         return float(value)
 
-    def activation(self, name: str, usual: str) -> Any:
-        """Return an activation as a configuration writes it."""
-        value = self.config.get(name, usual)
+    def activation(self, name: str, default: str) -> Any:
+        """Return an activation in the form used in configurations."""
+        value = self.config.get(name, default)
         if not isinstance(value, str) or value not in ACTIVATIONS:
             self.refuse(name, f"expected one of {', '.join(ACTIVATIONS)}")
         return ACTIVATIONS[value]
 
-    def must_be(self, name: str, expected: Any, usual: Any) -> None:
-        """Refuse a model with another value: its formula is not that of the network."""
-        if self.config.get(name, usual) != expected:
-            self.refuse(name, f"a {self.kind} can be imported where it is {show(expected)}")
+    def must_be(self, name: str, expected: Any, default: Any) -> None:
+        """Refuse a model with another value, whose formula would differ from that of the network."""
+        if self.config.get(name, default) != expected:
+            self.refuse(name, f"to import a {self.kind} it must be {show(expected)}")
 
     def classes(self) -> int | str:
-        """Return how many classes a head of this model has; those of the data where it has none."""
+        """Return the number of classes of the model's head, or "classes" (those of the data) if it has none."""
         architectures = self.config.get("architectures") or []
         if not isinstance(architectures, list):
             self.refuse("architectures", "expected a list of names")
@@ -64,30 +64,30 @@ class Facts:
         return len(labels) if isinstance(labels, dict) and labels else 2
 
     def tokens(self, units: int, vocabulary: int) -> dict[str, Any]:
-        """Return the embedding of tokens; the row of the padding learns nothing, if the model names one."""
+        """Return the token embedding; the row of the model's padding token, if it has one, is not trained."""
         padding = self.config.get("pad_token_id")
         is_row = type(padding) is int and 0 <= padding < vocabulary
         settings = {"units": units, "vocabulary": vocabulary} | ({"padding": padding} if is_row else {})
         return {"embedding": settings, "name": "tokens"}
 
     def tied(self, tied: Any) -> dict[str, Any]:
-        """Return what an entry adds to share the embedding's weights, if it does."""
+        """Return the part of an entry that ties its weight to the token embedding; empty if it is not tied."""
         return {"share": {"weight": "tokens/weight.T"}} if tied else {}
 
     def decoder_head(self, head: Head, vocabulary: int, tied: Any) -> list[Any]:
-        """Return the last layers: logits of each next token, or of classes from the mean over a text's tokens."""
+        """Return the last layers: logits of each next token, or logits of classes from the mean over tokens."""
         if head == "classes":
             mean = {"global_average_pool": {}, "name": "mean", "inputs": ["blocks", "mask"]}
             return [mean, {"dense": "classes", "name": "classifier"}]
         return [{"dense": {"units": vocabulary, "bias": False}, "name": "head", **self.tied(tied)}]
 
     def rotary(self) -> dict[str, Any]:
-        """Return the settings of rotary positions; newer files keep them together, older ones apart."""
-        together = self.config.get("rope_parameters") or {}
-        scaling = self.config.get("rope_scaling") or together or {}
-        if not isinstance(scaling, dict) or not isinstance(together, dict):
+        """Return the settings of rotary positions, which newer files group in `rope_parameters`."""
+        grouped = self.config.get("rope_parameters") or {}
+        scaling = self.config.get("rope_scaling") or grouped or {}
+        if not isinstance(scaling, dict) or not isinstance(grouped, dict):
             self.refuse("rope_scaling", "expected an object")
-        merged = Facts({**self.config, **together, **scaling}, self.kind)
+        merged = Facts({**self.config, **grouped, **scaling}, self.kind)
         settings: dict[str, Any] = {"rotary_base": merged.positive("rope_theta", 10000.0)}
         if (share := merged.positive("partial_rotary_factor", 1.0)) != 1:
             settings["rotary_share"] = share
@@ -102,7 +102,7 @@ class Facts:
                 "high": merged.positive("high_freq_factor", 4.0),
             }
         elif kind != "default":
-            self.refuse("rope_scaling", "expected the type default, linear or llama3")
+            self.refuse("rope_scaling", "expected type default, linear or llama3")
         return settings
 
     def refuse(self, name: str, expected: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""A folder with a pretrained model: its config.json, its family, its tensors, and the marks of its tokenizer."""
+"""A folder with a pretrained model: its config.json, its family and its tensors."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ class Folder:
 
     @functools.cached_property
     def config(self) -> dict[str, Any]:
-        """The content of config.json.
+        """The contents of config.json.
 
-        Raises:  UsageError where there is none; ModelFileError for one that is no JSON object
+        Raises:  UsageError if there is none; ModelFileError if it is not a JSON object
         """
         if not self.path.is_dir():
-            raise UsageError("no such folder", where=str(self.path), cure="give the folder of a pretrained model")
+            raise UsageError("no such folder", where=str(self.path), cure="name the folder of a pretrained model")
         return read_object(self.path / CONFIG)
 
     @functools.cached_property
     def tensors(self) -> Tensors:
-        """Its tensors."""
+        """The tensors by name."""
         return Tensors(self.path)
 
     def family(self, name: str = "auto") -> Family:
-        """Return the family of this name, or with `auto` that of the model_type in config.json.
+        """Return the family with this name or, for `auto`, that of the model_type in config.json.
 
-        Raises:  ModelFileError for a type that no family has
+        Raises:  ModelFileError if no family has this type
         """
         if name != "auto":
             return FAMILIES[name]
@@ -55,12 +55,12 @@ class Folder:
             if kind in family.kinds:
                 return family
         known = ", ".join(kind for family in FAMILIES.values() for kind in family.kinds)
-        raise ModelFileError(f"no family has the model_type {show(kind)}", where=str(self.path / CONFIG),
-                             cure=f"known: {known}; `map: gpt2`, bert or llama takes one for another")  # fmt: skip
+        raise ModelFileError(f"unknown model_type {show(kind)}", where=str(self.path / CONFIG),
+                             cure=f"known: {known}; `map: gpt2`, bert or llama forces a family")  # fmt: skip
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a small file."""
+    """Read the JSON object in a small file."""
     try:
         stored = parse_json(read_text(path, MAX_CONFIG_BYTES))
     except ValueError as error:

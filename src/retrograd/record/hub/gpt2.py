@@ -1,4 +1,4 @@
-"""GPT-2: learned positions, the norm before each part, and the embedding's weights again in the head."""
+"""GPT-2: learned positions, pre-norm blocks, and a head tied to the token embedding."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RULES = (
 
 
 def entries(config: Mapping[str, Any], head: Head) -> list[Any]:
-    """Return the network of a GPT-2's config.json."""
+    """Return the network for a GPT-2's config.json."""
     facts = Facts(config, "gpt2")
     facts.must_be("scale_attn_weights", True, True)
     facts.must_be("scale_attn_by_inverse_layer_idx", False, False)

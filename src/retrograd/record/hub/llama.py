@@ -1,4 +1,4 @@
-"""LLaMA and those built like it: rotary positions, RMS norms before each part, SwiGLU, shared keys and values."""
+"""LLaMA and models like it: rotary positions, pre-norm blocks with RMS norm, SwiGLU, grouped keys and values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RULES = (
 
 
 def entries(config: Mapping[str, Any], head: Head) -> list[Any]:
-    """Return the network of the config.json of a LLaMA, a Mistral, a Qwen 2 or 3."""
+    """Return the network for the config.json of a LLaMA, a Mistral, or a Qwen 2 or 3."""
     kind = str(config.get("model_type"))
     facts = Facts(config, kind)
     facts.must_be("mlp_bias", False, False)
@@ -62,7 +62,7 @@ def entries(config: Mapping[str, Any], head: Head) -> list[Any]:
     if kind == "qwen2" or config.get("attention_bias", False):
         blocks["attention_bias"] = "inputs" if kind == "qwen2" else True
     if kind == "qwen3":
-        facts.must_be("rms_norm_eps", 1e-6, 1e-6)  # that of the heads' own norm, too
+        facts.must_be("rms_norm_eps", 1e-6, 1e-6)  # also the eps of the heads' norm
         blocks["qk_norm"] = "rms"
     window = config.get("sliding_window")
     if window is not None and (not kind.startswith("qwen") or config.get("use_sliding_window", False)):

@@ -1,4 +1,4 @@
-"""The tensors of a folder of safetensors files, mapped into memory: each is believed once its file's header is."""
+"""The tensors in a folder of safetensors files, memory-mapped after the header of each file has been checked."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ INDEX = "model.safetensors.index.json"
 MAX_INDEX_BYTES = 2**24
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 AS_SAFETENSORS = (
-    "such files can run code when they are read, so they are not: write safetensors once, where you trust them, with "
-    "transformers (`model.save_pretrained(DIR, safe_serialization=True)`)"
+    "such files can run code when read, so retrograd does not read them: if you trust them, convert them to "
+    "safetensors with transformers (`model.save_pretrained(DIR, safe_serialization=True)`)"
 )
-ALIGNED = 64  # bytes; where an array begins that JAX takes over without a copy
+ALIGNED = 64  # bytes; JAX uses an array with this alignment without a copy
 
 
 class Tensor(NamedTuple):
-    """Where one tensor lies: its file, where its bytes begin there, and what they mean."""
+    """The location of a tensor: its file and offset, and its dtype and shape."""
 
     path: Path
     begin: int
@@ -40,28 +40,28 @@ class Tensor(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many numbers it has."""
+        """The number of entries."""
         return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
-        """How many bytes they take in the file."""
+        """The size in the file, in bytes."""
         return self.size * self.dtype.itemsize
 
 
 class Tensors(Mapping[str, Tensor]):
-    """The tensors of a folder by name; `read` gives the numbers of one."""
+    """The tensors of a folder by name; `read` returns the numbers of one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._tensors: dict[str, Tensor] = {}
         for path, names in _files(folder).items():
-            inside = _tensors_of(path)
-            lacking = [name for name in names or inside if name not in inside]
-            if lacking:
-                raise ModelFileError([Problem(f"{path}: tensor {show(name)}", f"not there, though {INDEX} says so")
-                                      for name in lacking])  # fmt: skip
-            self._tensors |= {name: inside[name] for name in names or inside}
+            tensors = _tensors_of(path)
+            missing = [name for name in names or tensors if name not in tensors]
+            if missing:
+                raise ModelFileError([Problem(f"{path}: tensor {show(name)}", f"missing, though listed in {INDEX}")
+                                      for name in missing])  # fmt: skip
+            self._tensors |= {name: tensors[name] for name in names or tensors}
 
     def __getitem__(self, name: str) -> Tensor:
         return self._tensors[name]
@@ -74,12 +74,12 @@ class Tensors(Mapping[str, Tensor]):
 
     @property
     def bytes(self) -> int:
-        """How many bytes of numbers there are."""
+        """The total size of the tensors, in bytes."""
         return sum(tensor.nbytes for tensor in self.values())
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of names, shapes, dtypes and bits: of the content, wherever it lies and in however many files."""
+        """The SHA-256 of names, shapes, dtypes and bits: it does not depend on the files that contain them."""
         content = hashlib.sha256()
         for name in sorted(self):
             tensor = self[name]
@@ -88,26 +88,25 @@ class Tensors(Mapping[str, Tensor]):
         return content.hexdigest()
 
     def read(self, name: str, take: Any, dtypes: Mapping[Any, Any]) -> dict[Any, np.ndarray]:
-        """Return parts of a tensor in dtypes of their own: those that `take` gives of a view of the whole.
+        """Return the parts that `take` extracts from a view of the tensor, each converted to its dtype.
 
-        The pages of the file that this reads are given back before it returns: no more than one tensor is in memory
-        twice.
+        The pages read from the file are released before this returns: at most one tensor is in memory twice.
         """
         whole = self._mapped(self[name])
-        return {at: _aligned(part, dtypes[at]) for at, part in take(whole).items()}
+        return {place: _aligned(part, dtypes[place]) for place, part in take(whole).items()}
 
     def _mapped(self, tensor: Tensor) -> np.ndarray:
-        """Return a view of a tensor in its file; the mapping ends with the last view, in an error too."""
+        """Return a view of a tensor in its file; the mapping lives as long as the last view."""
         with open_regular(tensor.path) as stream:
             if stream.seek(0, 2) < tensor.begin + tensor.nbytes:
-                raise ModelFileError("truncated while it was read", where=str(tensor.path))
+                raise ModelFileError("truncated while being read", where=str(tensor.path))
             mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         whole: np.ndarray = np.frombuffer(mapped, tensor.dtype, tensor.size, tensor.begin)
         return whole.reshape(tensor.shape)
 
 
 def _aligned(part: np.ndarray, dtype: Any) -> np.ndarray:
-    """Return a copy that begins where JAX can use it as it is."""
+    """Return a copy aligned so that JAX can use it without another copy."""
     dtype = np.dtype(dtype)
     room = np.empty(part.size * dtype.itemsize + ALIGNED, np.uint8)
     start = -room.ctypes.data % ALIGNED
@@ -117,20 +116,20 @@ def _aligned(part: np.ndarray, dtype: Any) -> np.ndarray:
 
 
 def _files(folder: Path) -> dict[Path, tuple[str, ...]]:
-    """Return the safetensors files of a folder, and which tensors an index says are in each; none where it says none.
+    """Return the safetensors files of a folder, each with its tensors according to the index; () without an index.
 
-    Raises:  UsageError for a folder without any, telling what to do about files of other kinds
+    Raises:  UsageError if there are none, with advice about files of other kinds
     """
     if not folder.is_dir():
-        raise UsageError("no such folder", where=str(folder), cure="give the folder with config.json and *.safetensors")
+        raise UsageError("no such folder", where=str(folder), cure="name the folder with config.json and *.safetensors")
     if (folder / INDEX).exists():
         return _indexed(folder)
-    alone = [folder / ALONE] if (folder / ALONE).exists() else sorted(folder.glob("*.safetensors"))
-    if len(alone) == 1:
-        return {alone[0]: ()}
-    if alone:
-        names = ", ".join(path.name for path in alone)
-        raise UsageError(f"several files and no {INDEX}: {names}", where=str(folder), cure=f"add {INDEX}")
+    paths = [folder / ALONE] if (folder / ALONE).exists() else sorted(folder.glob("*.safetensors"))
+    if len(paths) == 1:
+        return {paths[0]: ()}
+    if paths:
+        names = ", ".join(path.name for path in paths)
+        raise UsageError(f"several files but no {INDEX}: {names}", where=str(folder), cure=f"add {INDEX}")
     pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
     if pickles:
         raise UsageError(f"no safetensors file, only {', '.join(pickles)}", where=str(folder), cure=AS_SAFETENSORS)
@@ -147,16 +146,16 @@ def _indexed(folder: Path) -> dict[Path, tuple[str, ...]]:
     files: dict[Path, tuple[str, ...]] = {}
     for name, file in pairs:
         if not isinstance(file, str) or os.path.basename(file) != file or not file.endswith(".safetensors"):
-            raise ModelFileError(f"{show(file)} is no name of a safetensors file beside it", where=f"{place}: {name}")
+            raise ModelFileError(f"{show(file)} is not a safetensors file in this folder", where=f"{place}: {name}")
         files[folder / file] = (*files.get(folder / file, ()), name)
     absent = [path.name for path in files if not path.exists()]
     if absent:
-        raise ModelFileError(f"missing: {', '.join(absent)}", where=str(place), cure="fetch the missing shards")
+        raise ModelFileError(f"missing: {', '.join(absent)}", where=str(place), cure="download the missing shards")
     return files
 
 
 def _tensors_of(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of one file, once it is certain that they fill it exactly.
+    """Return the tensors of one file, after checking that they fill it exactly.
 
     Raises:  ModelFileError naming the rule that the file breaks
     """
@@ -174,7 +173,7 @@ def _tensors_of(path: Path) -> dict[str, Tensor]:
 
 
 def _first_byte(item: tuple[str, Any]) -> tuple[int, int]:
-    """Return by which order tensors lie in a file; one that says nonsense is first, and refused there."""
+    """Return the sort key for file order; a tensor with invalid offsets comes first, where it is refused."""
     offsets = item[1].get("data_offsets") if isinstance(item[1], dict) else None
-    whole = isinstance(offsets, list) and len(offsets) == 2 and all(type(offset) is int for offset in offsets)
-    return (offsets[0], offsets[1]) if whole and offsets else (-1, -1)
+    is_valid = isinstance(offsets, list) and len(offsets) == 2 and all(type(offset) is int for offset in offsets)
+    return (offsets[0], offsets[1]) if is_valid and offsets else (-1, -1)

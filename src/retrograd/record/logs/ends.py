@@ -1,4 +1,4 @@
-"""The first and the last events of a run's log, without what lies between: a list of many long runs needs no more."""
+"""The first and last events of a run's log, without those between: enough to list many long runs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from retrograd.record.files import open_regular
 
 EPOCH = b'{"kind":"epoch"'
 MOST_BETWEEN = 256  # lines between two epochs: readings, notes, progress
-BLOCK = 2**14  # bytes of the end that are read first; four times as many until an epoch is among them
+BLOCK = 2**14  # bytes read from the end at first; four times as many until they contain an epoch
 
 
 class Ends(NamedTuple):
-    """How a run began, its last epoch, and how it stopped, as far as its log says."""
+    """The start of a run, its last epoch, and its end, as far as they are in the log."""
 
     started: Started | None
     epoch: Epoch | None
@@ -26,34 +26,34 @@ class Ends(NamedTuple):
 
 
 def read_ends(path: Path) -> Ends:
-    """Return the ends of a log; lines between them are not read, unless the log is written in some other way.
+    """Return the ends of a log without reading the lines between, unless the log does not begin with a start event.
 
-    Raises:  UsageError when there is no such file; DataError with the number of a line that is no event
+    Raises:  UsageError if there is no such file; DataError with the number of a line that is not an event
     """
     with open_regular(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         first = stream.readline(MAX_LINE_BYTES + 1)
-        begun = len(first)
+        begin = len(first)
         try:
             started = parse_event(first) if first.endswith(b"\n") else None
             if not isinstance(started, Started):
                 return _whole(path)
             length = BLOCK
             while True:
-                at = max(begun, size - length)
-                stream.seek(at)
-                lines = stream.read(size - at).split(b"\n")
-                whole = lines[:-1] if at == begun else lines[1:-1]  # neither a cut first line nor one on its way
-                found = _last(whole)
-                if found.epoch or at == begun:
-                    return found._replace(started=started)
+                offset = max(begin, size - length)
+                stream.seek(offset)
+                lines = stream.read(size - offset).split(b"\n")
+                complete = lines[:-1] if offset == begin else lines[1:-1]  # without partial first and last lines
+                ends = _last(complete)
+                if ends.epoch or offset == begin:
+                    return ends._replace(started=started)
                 length *= 4
         except ValueError:
             return _whole(path)
 
 
 def sampled_losses(path: Path, count: int) -> list[tuple[int, float]]:
-    """Return epoch and loss of up to so many epochs, evenly spread over the bytes of a log."""
+    """Return epoch and loss of up to `count` epochs, spread evenly over the bytes of a log."""
     losses: dict[int, float] = {}
     with open_regular(path) as stream:
         size = os.fstat(stream.fileno()).st_size
@@ -69,7 +69,7 @@ def sampled_losses(path: Path, count: int) -> list[tuple[int, float]]:
 
 
 def _plain(line: bytes) -> dict[str, Any]:
-    """Return what a line holds, unchecked: a small curve needs no more, and hundreds are drawn at once."""
+    """Parse a line without checks: good enough for small curves, of which hundreds are drawn at once."""
     try:
         plain = json.loads(line) if line.endswith(b"\n") else None
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The log of a run's events while it is written: it is known how far it reaches, and what it held at any moment."""
+"""The event log of a run while it is written, with marks that tell whether its earlier contents are unchanged."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ BLOCK = 2**20
 
 
 class Mark(NamedTuple):
-    """A place in the log: how many bytes come before it, and their SHA-256."""
+    """A place in the log: the number of bytes before it, and their SHA-256."""
 
     size: int
     sha256: str
 
 
 class EventLog:
-    """The file of a run's events, to which whole lines are appended; each is in the file when `append` returns."""
+    """The event file of a run, to which complete lines are appended; they are in the file when `append` returns."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -32,19 +32,19 @@ class EventLog:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing can be appended any more."""
+        """Whether the log is closed."""
         return self._stream.closed
 
     def append(self, lines: bytes) -> None:
-        """Append some lines, or nothing.
+        """Append all of the lines, or nothing.
 
-        Raises:  ResourceError when the disk is full
+        Raises:  ResourceError if the disk is full
         """
         descriptor = self._stream.fileno()
         try:
-            if os.fstat(descriptor).st_size > self.size:  # a part of a line that could not be taken back then
+            if os.fstat(descriptor).st_size > self.size:  # part of a line that could not be removed earlier
                 os.ftruncate(descriptor, self.size)
-            if self._stream.write(lines) != len(lines):  # a full disk takes a part and says nothing
+            if self._stream.write(lines) != len(lines):  # a full disk silently writes only a part
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -54,22 +54,22 @@ class EventLog:
         self.size += len(lines)
 
     def content(self) -> bytes:
-        """Return all that was written."""
+        """Return everything written so far."""
         self._stream.seek(0)
         return self._stream.readall()
 
     def mark(self) -> Mark:
-        """Return the end of the log as it is now."""
+        """Return a mark at the current end of the log."""
         return Mark(self.size, self._digest.hexdigest())
 
     def holds(self, mark: Mark) -> bool:
-        """Return whether the log begins with what it held when the mark was made."""
+        """Return whether the log still begins with its contents at the time of the mark."""
         return self._read(mark.size).hexdigest() == mark.sha256
 
     def cut(self, size: int) -> None:
-        """Take back what was written after so many bytes.
+        """Remove everything after the first `size` bytes.
 
-        Raises:  ResourceError when the disk refuses
+        Raises:  ResourceError if writing fails
         """
         digest = self._read(size)
         try:
@@ -80,9 +80,9 @@ class EventLog:
         self._digest, self.size = digest, size
 
     def sync(self) -> None:
-        """Make what was written last through a power cut.
+        """Flush the log to disk, so that it survives a power cut.
 
-        Raises:  ResourceError when the disk refuses
+        Raises:  ResourceError if writing fails
         """
         try:
             os.fsync(self._stream.fileno())
@@ -90,14 +90,14 @@ class EventLog:
             raise refusal(error, self.path) from None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._stream.close()
 
     def _read(self, size: int) -> hashlib._Hash:
-        """Return the digest of the first bytes, of a shorter log of all."""
-        digest, left = hashlib.sha256(), size
+        """Return the digest of the first `size` bytes, or of the whole log if it is shorter."""
+        digest, remaining = hashlib.sha256(), size
         self._stream.seek(0)
-        while left and (block := self._stream.read(min(left, BLOCK))):
+        while remaining and (block := self._stream.read(min(remaining, BLOCK))):
             digest.update(block)
-            left -= len(block)
+            remaining -= len(block)
         return digest

@@ -1,6 +1,6 @@
-"""The weights of a small network in the course of its run: `weights.bin` in the run's folder.
+"""The weights of a small network over its training: `weights.bin` in the run folder.
 
-A line of JSON, then for each moment its step (8 bytes) and all numbers of the arrays (float32), little-endian:
+A line of JSON, then for each snapshot its step (8 bytes) and all numbers of the arrays (float32), little-endian:
 
     {"version": 1, "arrays": [["params/dense_1/weight", [2, 2]], ["params/dense_1/bias", [2]]]}
 """
@@ -21,7 +21,7 @@ from retrograd.record.files import open_regular, refusal
 from retrograd.record.layout import WEIGHTS
 
 VERSION = 1
-MOST_NUMBERS = 5000  # of all arrays together: some 200 moments of them are 4 MB
+MOST_NUMBERS = 5000  # of all arrays together; 200 snapshots of this size take 4 MB
 MAX_HEADER_BYTES = 2**20
 STEP = np.dtype("<i8")
 NUMBER = np.dtype("<f4")
@@ -30,9 +30,9 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def append_weights(folder: Path, step: int, arrays: Arrays) -> None:
-    """Write the arrays after a step at the end of the file, which is begun if there is none.
+    """Append a snapshot of the arrays after a step; create the file if there is none.
 
-    Raises:  ResourceError when the disk refuses
+    Raises:  ResourceError if writing fails
     """
     path = folder / WEIGHTS
     numbers = np.concatenate([np.ravel(array) for array in arrays.values()]).astype(NUMBER)
@@ -48,9 +48,9 @@ def append_weights(folder: Path, step: int, arrays: Arrays) -> None:
 
 
 def read_weights(folder: Path) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """Yield step and arrays of each moment that is there in full; nothing where no weights were kept.
+    """Yield step and arrays of each complete snapshot; nothing if there is no file.
 
-    Raises:  DataError for a file that holds something else
+    Raises:  DataError if the file contains something else
     """
     path = folder / WEIGHTS
     if not path.exists():
@@ -66,9 +66,9 @@ def read_weights(folder: Path) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
 
 
 def cut_weights(folder: Path, after: int) -> None:
-    """Take back the moments after a step, and one that was not written in full.
+    """Remove the snapshots after a step, and an incomplete one.
 
-    Raises:  ResourceError when the disk refuses
+    Raises:  ResourceError if writing fails
     """
     path = folder / WEIGHTS
     with contextlib.suppress(FileNotFoundError):
@@ -80,7 +80,7 @@ def cut_weights(folder: Path, after: int) -> None:
                 while len(record := stream.read(size)) == size and np.frombuffer(record, STEP, 1)[0] <= after:
                     end += size
                 stream.truncate(end)
-        except DataError:  # nothing that can be gone on with
+        except DataError:  # nothing that can be continued
             os.unlink(path)
         except FileNotFoundError:
             raise
@@ -89,7 +89,7 @@ def cut_weights(folder: Path, after: int) -> None:
 
 
 def _header(path: Path, line: bytes) -> tuple[dict[str, tuple[int, ...]], int]:
-    """Return the shapes of the arrays by name, and the bytes of a moment."""
+    """Return the shapes of the arrays by name, and the size of a snapshot in bytes."""
     try:
         plain = json.loads(line)
         shapes = {str(name): tuple(int(length) for length in shape) for name, shape in plain["arrays"]}
@@ -98,5 +98,5 @@ def _header(path: Path, line: bytes) -> tuple[dict[str, tuple[int, ...]], int]:
     except (ValueError, TypeError, KeyError, RecursionError):
         is_known = False
     if not is_known or count > MOST_NUMBERS:
-        raise DataError("no weights of a run", where=str(path), cure="delete the file; training writes it")
+        raise DataError("not the weights of a run", where=str(path), cure="delete the file; training writes it again")
     return shapes, STEP.itemsize + NUMBER.itemsize * count

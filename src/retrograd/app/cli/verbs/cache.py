@@ -1,4 +1,4 @@
-"""`retrograd cache`: compiled programs and transformed data kept for later commands."""
+"""`retrograd cache`: compiled programs and transformed data cached for later commands."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from retrograd.present.numbers import size
 
 
 def cache(
-    clears: Annotated[bool, typer.Option("--clear", help="Remove them; the next commands rebuild them.")] = False,
+    clears: Annotated[bool, typer.Option("--clear", help="clear the cache; later commands rebuild it")] = False,
     folder: CacheFolder = None,
     as_json: Json = False,
 ) -> None:
-    """Show what is kept between commands: compiled programs, and the columns of tables that stay in files."""
+    """Show what is cached between commands: compiled programs, and columns of tables too large for memory."""
     programs = cache_folder(COMPILED)
     if programs is None:
         raise UsageError("there is no cache folder", where="HOME", cure="set HOME or XDG_CACHE_HOME to a folder")
@@ -31,7 +31,7 @@ def cache(
 
 
 def as_values(stored: Kept, data: KeptData, cleared: bool) -> dict[str, object]:
-    """Return the kept or removed contents as plain values."""
+    """Return the cached or removed contents as JSON values."""
     tables = {"folder": str(data.folder), "tables": data.tables, "bytes": data.bytes}
     tables |= {"in_use": data.in_use} if cleared else {}
     return {"folder": str(stored.folder), "programs": stored.programs, "bytes": stored.bytes, "cleared": cleared,
@@ -39,7 +39,7 @@ def as_values(stored: Kept, data: KeptData, cleared: bool) -> dict[str, object]:
 
 
 def in_words(stored: Kept, data: KeptData, cleared: bool) -> str:
-    """Return the kept or removed contents in words."""
+    """Return the cached or removed contents as text."""
     kinds = ((stored, stored.programs, "compiled program"), (data, data.tables, "table"))
     lines = [
         f"{kind.folder}: {'removed ' if cleared else ''}{count} {what}{'' if count == 1 else 's'}, {size(kind.bytes)}"

@@ -24,12 +24,13 @@ def check(
         str,
         typer.Argument(
             metavar="CONFIG|RUN|LAYER|FILE.py",
-            help="a YAML configuration, a run, the name of a layer or loss, or a Python file that registers layers",
+            help="a YAML configuration, a run, a layer or loss, or a Python file that registers layers",
         ),
     ],
     layers: OwnLayers = None,
     entries: Annotated[
-        int | None, typer.Option(parser=at_least(1), metavar="N", help="check this many entries of each large tensor")
+        int | None,
+        typer.Option(parser=at_least(1), metavar="N", help="number of entries to check in each large tensor"),
     ] = None,
     seed: Annotated[
         int, typer.Option(parser=at_least(0), metavar="N", help="seed for the random example and the entries checked")
@@ -40,7 +41,7 @@ def check(
     """Compare the backward pass with central differences in float64 and with jax.vjp.
 
     \b
-    The verdict depends on the relative error of each tensor:
+    The verdict follows from the relative error of each tensor:
       exact <= 1e-7, acceptable <= 1e-5, suspicious <= 1e-3, else wrong (exit 7)
     """  # fmt: skip
     settle(layers)
@@ -50,7 +51,7 @@ def check(
 
 
 def meant(what: str, runs: Path) -> str | Path:
-    """Return a path, or the name of a layer or loss; anything else is looked up as a run."""
+    """Return the path, layer or loss that an argument names; anything else is looked up as a run."""
     if what in registered or what in losses or Path(what).is_file():
         return what
     try:

@@ -37,9 +37,9 @@ def compare_optimizers(
     """Train the same network with SGD, momentum, RMSprop, Adagrad, Adam and AdamW.
 
     \b
-    Each trains at the best of 16 rates, from the same weights. The table shows
-    the lowest validation loss (training loss without a validation part) over
-    the seeds, and the epoch in which half of the way down to it was done.
+    Each uses the best of 16 learning rates and starts from the same weights. The
+    table shows the lowest validation loss over the seeds (training loss if there
+    is no validation part), and the epoch that reached half of that decrease.
     """
     settle(layers)
     refuse_foreign(source, "tune")

@@ -40,12 +40,15 @@ def diagnose(
     changes: Changes = None,
     seeds: Annotated[int, typer.Option(parser=at_least(1), metavar="N", help="number of diagnostic runs")] = SEEDS,
     seconds: Annotated[
-        float | None, typer.Option(parser=finite_positive, metavar="S", help="time limit of one run, in seconds")
+        float | None, typer.Option(parser=finite_positive, metavar="S", help="time limit per run, in seconds")
     ] = None,
     budget: Annotated[
         float,
         typer.Option(
-            parser=seconds_of, metavar="TIME", show_default=False, help="time limit: 30, 90s, 2m, 1h [default: 2m]"
+            parser=seconds_of,
+            metavar="TIME",
+            show_default=False,
+            help="total time limit: 30, 90s, 2m, 1h [default: 2m]",
         ),
     ] = SECONDS,
     layers: OwnLayers = None,
@@ -57,10 +60,10 @@ def diagnose(
 
     \b
     Examines the configuration, the data, the first pass and a few diagnostic
-    runs, which are trained in memory. A network that learns is healthy: anything
-    else unusual about it is a note. The findings on a run are written into its
-    folder. If training would exceed the budget, it uses a sample of the rows, and
-    the verdict says so.
+    runs, trained in memory. A network that learns is healthy: anything else
+    unusual about it is a note. Findings on a run are also written to its folder.
+    If training would exceed the budget, a sample of the rows is used, and the
+    verdict says so.
     """
     settle(layers)
     refuse_foreign(source, "diagnose")

@@ -10,7 +10,7 @@ import typer
 from retrograd.app.cli.models import check_order, model_at
 from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, command_of
 from retrograd.app.cli.show import print_report
-from retrograd.app.cli.standard_input import given_data
+from retrograd.app.cli.standard_input import data_path
 from retrograd.app.cli.surroundings import settle
 from retrograd.app.cli.verbs.runs import most_confused
 from retrograd.data.report import Report
@@ -21,7 +21,7 @@ from retrograd.training.use.judge import mistaken
 
 def evaluate(
     run: ModelName,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="rows with their targets")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="rows with known targets")],
     runs: RunsRoot = Path("runs"),
     layers: OwnLayers = None,
     as_json: Json = False,
@@ -29,13 +29,13 @@ def evaluate(
     """Measure a trained model on rows with known targets."""
     settle(layers)
     check_order(run, data, "evaluate")
-    with given_data(data) as path:
+    with data_path(data) as path:
         model = model_at(run, runs)
         report = Report()
         scores, tally = model.measured(path, report)
     print_report(report)
-    words = score_table({data.name: scores}) + most_confused(mistaken(tally))
-    typer.echo(write_json(scores) if as_json else words)
+    text = score_table({data.name: scores}) + most_confused(mistaken(tally))
+    typer.echo(write_json(scores) if as_json else text)
 
 
 command = command_of(evaluate)

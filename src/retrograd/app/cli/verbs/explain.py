@@ -1,4 +1,4 @@
-"""`retrograd explain`: the meaning of a configuration, and the manual page of anything it can name."""
+"""`retrograd explain`: explains a configuration, or prints the manual page of anything it can name."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def explain(
     target: Target = None,
     changes: Changes = None,
     page: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="write an HTML page to this file")] = None,
-    every: Annotated[bool, typer.Option("--all", help="show every setting, defaults included")] = False,
+    every: Annotated[bool, typer.Option("--all", help="show every setting, including defaults")] = False,
     listed: Annotated[bool, typer.Option("--list", help="list all names that have a manual page")] = False,
     layers: OwnLayers = None,
     runs: RunsRoot = Path("runs"),
@@ -57,27 +57,29 @@ def explain(
         typer.echo(names())
         return
     if what is None:
-        raise UsageError("nothing to explain", cure="give a configuration, a run, a data file or a name; or --list")
+        raise UsageError(
+            "nothing to explain", cure="name a configuration, a run, a data file or a topic; --list lists the topics"
+        )
     place = place_of(what, runs)
     if place is None:
         if as_json or page or changes or target:
-            raise UsageError(f"'{what}' is neither a file nor a run", cure="a manual page takes no options")
+            raise UsageError(f"'{what}' is neither a file nor a run", cure="a manual page accepts no options")
         typer.echo(manual(what))
         return
-    made = explain_run(place, target=target, changes=changes or ())
+    explanation = explain_run(place, target=target, changes=changes or ())
     if page is not None:
-        write_file(page, made.html().encode())
-        typer.echo(f"{made.name}: written to {page}", err=True)
+        write_file(page, explanation.html().encode())
+        typer.echo(f"{explanation.name}: written to {page}", err=True)
     if as_json or page is None:
-        typer.echo(write_json(made.to_json()) if as_json else made.text(every))
+        typer.echo(write_json(explanation.to_json()) if as_json else explanation.text(every))
 
 
 def place_of(what: str, runs: Path) -> Path | None:
-    """Return the file or run of this name; None for a name with a manual page."""
+    """Return the file or run with this name; None if the name has a manual page."""
     if Path(what).is_file():
         return existing_file(Path(what))
     if is_pattern(Path(what)) or (Path(what).is_dir() and not (Path(what) / CONFIG).exists()):
-        return existing_data(Path(what))  # a folder of images, sounds, texts or a table's parts
+        return existing_data(Path(what))  # a folder of images, sounds, texts or the parts of a table
     try:
         manual(what)
     except UsageError as unknown:

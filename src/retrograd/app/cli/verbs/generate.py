@@ -18,7 +18,7 @@ from retrograd.training.use.generate import generate as generate_text
 
 def generate(
     run: ModelName,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="text to continue or to answer")] = "",
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="the prompt")] = "",
     length: Annotated[
         int | None, typer.Option(parser=at_least(1), metavar="N", help="maximum number of tokens")
     ] = None,
@@ -27,12 +27,12 @@ def generate(
         typer.Option(
             parser=finite_positive,
             metavar="T",
-            help="sampling temperature: below 1 favours likely tokens, above 1 flattens the choice",
+            help="sampling temperature: below 1 favours likely tokens, above 1 evens them out",
         ),
     ] = None,
-    greedy: Annotated[bool, typer.Option("--greedy", help="always choose the likeliest token")] = False,
+    greedy: Annotated[bool, typer.Option("--greedy", help="always choose the most likely token")] = False,
     top: Annotated[
-        int | None, typer.Option(parser=at_least(1), metavar="N", help="draw from the N likeliest tokens")
+        int | None, typer.Option(parser=at_least(1), metavar="N", help="sample from the N most likely tokens")
     ] = None,
     beam: Annotated[
         int | None,
@@ -40,17 +40,17 @@ def generate(
             parser=at_least(1), metavar="N", help="use beam search and print the N best texts with their scores"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(parser=at_least(0), metavar="N", help="seed for the draw")] = 0,
+    seed: Annotated[int, typer.Option(parser=at_least(0), metavar="N", help="seed for sampling")] = 0,
     runs: RunsRoot = Path("runs"),
     layers: OwnLayers = None,
     as_json: Json = False,
 ) -> None:
-    """Continue a text with a language model, or answer it with a sequence-to-sequence model."""
+    """Generate text: continue a prompt with a language model, or answer it with a sequence-to-sequence model."""
     settle(layers)
     if beam is not None and (greedy or temperature is not None or top is not None):
-        raise UsageError("beam search does not draw", where="--beam", cure="leave --greedy, --temperature, --top out")
+        raise UsageError("beam search does not sample", where="--beam", cure="omit --greedy, --temperature and --top")
     if greedy and (temperature is not None or top is not None):
-        raise UsageError("--greedy does not draw", where="--greedy", cure="leave --temperature and --top out")
+        raise UsageError("greedy decoding does not sample", where="--greedy", cure="omit --temperature and --top")
     model = model_at(run, runs)
     if beam is not None:
         beams = beam_search(model, text, width=beam, length=length)

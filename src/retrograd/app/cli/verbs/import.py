@@ -1,4 +1,4 @@
-"""`retrograd import`: a configuration for the pretrained model in a folder."""
+"""`retrograd import`: a configuration for a pretrained model in a local folder."""
 
 from __future__ import annotations
 
@@ -19,31 +19,25 @@ def import_model(
         Path, typer.Argument(metavar="DIR", help="a local folder with config.json, *.safetensors, tokenizer.json")
     ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE.yaml", help="write there instead of printing")
+        Path | None, typer.Option("-o", "--output", metavar="FILE.yaml", help="write to this file instead of printing")
     ] = None,
     head: Annotated[
         Literal["classes", "vocabulary"] | None,
-        typer.Option(
-            help="what it answers with: classes of texts, or the next token [default: the model's; of BERT classes]"
-        ),
+        typer.Option(help="output: classes of texts, or the next token [default: the model's own; for BERT, classes]"),
     ] = None,
-    data: Annotated[
-        str | None, typer.Option(metavar="PATH", help="texts to learn from [default: built-in ones]")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="the column with the classes of the texts")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="replace the file if it is there")] = False,
+    data: Annotated[str | None, typer.Option(metavar="PATH", help="training texts [default: a built-in set]")] = None,
+    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="column with the classes of the texts")] = None,
+    force: Annotated[bool, typer.Option("--force", help="overwrite an existing file")] = False,
 ) -> None:
-    """Write the configuration of a pretrained model: GPT-2, BERT, LLaMA, Mistral or Qwen 2, as Hugging Face stores it.
+    """Write a configuration for a pretrained GPT-2, BERT, LLaMA, Mistral or Qwen 2 in Hugging Face format.
 
-    Only local files are read, and none that could run code: weights as
-    safetensors. `retrograd explain`, check, trace and train take what is written
-    as any configuration.
+    Only local files are read, and none that can run code: weights must be
+    safetensors. The result is an ordinary configuration, to be used with
+    `retrograd explain`, `check`, `trace` and `train`.
     """  # fmt: skip
     if output is not None and output.exists() and not force:
-        raise UsageError("exists already", where=str(output), cure="choose another name, or give --force")
-    if output is not None and output.parent != Path():  # paths in a configuration are meant from its folder
+        raise UsageError("already exists", where=str(output), cure="choose another name, or use --force")
+    if output is not None and output.parent != Path():  # paths in a configuration are relative to its folder
         folder = folder.resolve()
     imported = import_folder(folder, head=head, data=data, target=target)
     for note in imported.notes:

@@ -1,4 +1,4 @@
-"""`retrograd launch`: several processes of one command, on one machine."""
+"""`retrograd launch`: one command in several processes on one machine."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ LAUNCHED = ("train",)
 
 
 def launch(
-    command: Annotated[list[str], typer.Argument(metavar="-- train CONFIG", help="the command, after two dashes")],
+    command: Annotated[list[str], typer.Argument(metavar="-- train CONFIG", help="the command, after --")],
     processes: Annotated[
-        int, typer.Option("-n", "--processes", parser=at_least(1), metavar="N", help="how many processes")
+        int, typer.Option("-n", "--processes", parser=at_least(1), metavar="N", help="number of processes")
     ] = 2,
     restarts: Annotated[
         int,
         typer.Option(
-            parser=at_least(0), metavar="N", help="restart up to N times after a failure, and continue the run"
+            parser=at_least(0), metavar="N", help="after a failure, restart up to N times and continue the run"
         ),
     ] = 0,
 ) -> int:
-    """Train in several processes of this machine: each computes its rows of every batch.
+    """Train in several processes on this machine: each computes its share of every batch.
 
     \b
     retrograd launch -n 2 -- train examples/digits.yaml
     retrograd launch -n 8 --restarts 3 -- train gpt.yaml
 
-    The batch, and so the result, does not depend on how many there are. On several
-    machines srun, mpirun or Kubernetes start them: see docs/distributed.md.
+    The batch, and so the result, does not depend on the number of processes. On
+    several machines, use srun, mpirun or Kubernetes: see docs/distributed.md.
     """
     if command[0] not in LAUNCHED:
         cure = f"retrograd launch -n {processes} -- train CONFIG"

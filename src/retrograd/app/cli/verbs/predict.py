@@ -12,11 +12,11 @@ from typing import Annotated, Literal
 import numpy as np
 import typer
 
-from retrograd.app.cli.models import check_order, model_at, taking
+from retrograd.app.cli.models import check_order, model_at, with_invalid
 from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, command_of
 from retrograd.app.cli.predictions import flat, predictions, without_formulas
 from retrograd.app.cli.show import print_report
-from retrograd.app.cli.standard_input import given_data
+from retrograd.app.cli.standard_input import data_path
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.errors import RetrogradError, UsageError
 from retrograd.data.report import Report
@@ -27,7 +27,7 @@ from retrograd.record.strict_json import write_json
 
 def predict(
     run: ModelName,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="rows like those in training; the target may be absent")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="rows like the training rows; the target may be absent")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="write to this file instead of standard output (.npz for masks)")
     ] = None,
@@ -39,7 +39,7 @@ def predict(
         typer.Option(help="treat unreadable cells and lines as errors or as missing [default: as in training]"),
     ] = None,
     formulas: Annotated[
-        bool, typer.Option("--formulas", help="write texts that begin with = + - @ unchanged, without a leading '")
+        bool, typer.Option("--formulas", help="do not put ' before texts that begin with = + - @")
     ] = False,
     allow_nonfinite: Annotated[
         bool, typer.Option("--allow-nonfinite", help="accept a model with NaN or infinite weights")
@@ -47,16 +47,16 @@ def predict(
 ) -> None:
     """Predict for new rows, as CSV or, with --json, as a list of objects.
 
-    Preprocessing is part of the model: give it raw columns in any order, or a file or folder of images, sounds or texts
-    like those it was trained on, or - to read rows (CSV or JSON) from standard input. The last row holds the forecast
-    that follows a series. A masked language model puts a token in place of each [MASK] of a text.
+    Preprocessing is part of the model. Pass raw columns in any order, a file or folder of images, sounds or texts like
+    the training data, or - to read rows (CSV or JSON) from standard input. For a series, the last row is the forecast
+    beyond its end. A masked language model fills in each [MASK] of a text.
 
-    Standard output shows control characters as \\x1b; a file (-o) contains them unchanged.
+    Control characters are printed as \\x1b; a file (-o) contains them unchanged.
     """
     settle(layers)
     check_order(run, data, "predict")
-    with given_data(data) as path, option_named():
-        model = taking(model_at(run, runs, allow_nonfinite), invalid)
+    with data_path(data) as path, option_named():
+        model = with_invalid(model_at(run, runs, allow_nonfinite), invalid)
         report = Report()
         rows = model.rows(path)
         decoded, spread = model.decode_with_spread(rows, report)
@@ -78,7 +78,7 @@ def predict(
 
 @contextmanager
 def option_named() -> Iterator[None]:
-    """Let errors name the option of this verb instead of the training setting."""
+    """Make errors name the option of this verb instead of the training setting."""
     try:
         yield
     except RetrogradError as error:
@@ -91,7 +91,7 @@ def option_named() -> Iterator[None]:
 def write_masks(out: Path, labels: np.ndarray | None) -> None:
     """Write predicted masks as the array `y` of a .npz file."""
     if labels is None or labels.ndim != 3:
-        raise UsageError("only masks are written as .npz", where=f"--out {out}", cure="name a .csv file")
+        raise UsageError("only masks can be written as .npz", where=f"--out {out}", cure="name a .csv file")
     stream = io.BytesIO()
     np.savez_compressed(stream, y=labels)
     write_file(out, stream.getvalue())

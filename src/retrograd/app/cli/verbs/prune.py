@@ -1,4 +1,4 @@
-"""`retrograd prune`: remove the least important units, channels and heads of a trained network."""
+"""`retrograd prune`: removes the least important units, channels and heads of a trained network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from retrograd.ship.pruning.prune import Pruned, check, prune_run, refusal
 from retrograd.ship.pruning.surgery import Left
 from retrograd.training.loop.loop import Watcher
 
-MOST_LINES, MOST_REASONS = 24, 4  # layers listed: those that became smaller, and those that did not
+MOST_LINES, MOST_REASONS = 24, 4  # layers listed: pruned, and unchanged
 
 
 def prune(
@@ -32,30 +32,34 @@ def prune(
     ],
     by: Annotated[
         Literal["taylor", "magnitude"],
-        typer.Option(help="what to remove: channels the loss depends on least, or with the smallest weights"),
+        typer.Option(help="criterion: least influence on the loss, or smallest weights"),
     ] = "taylor",
     epochs: Annotated[
         int | None,
-        typer.Option(parser=at_least(1), metavar="N", help="epochs of training afterwards [default: the run's]"),
+        typer.Option(
+            parser=at_least(1), metavar="N", help="epochs of fine-tuning after pruning [default: as in the run]"
+        ),
     ] = None,
     max_drop: Annotated[
         float | None,
         typer.Option(
-            metavar="SHARE", parser=share_of, help="keep no run if the score drops by more than this, such as 0.5%"
+            metavar="SHARE",
+            parser=share_of,
+            help="discard the result if the score drops by more than this, such as 0.5%",
         ),
     ] = None,
     no_scratch: Annotated[
-        bool, typer.Option("--no-scratch", help="do not train the same small network from scratch to compare")
+        bool, typer.Option("--no-scratch", help="do not train the pruned network from scratch for comparison")
     ] = False,
     runs: RunsRoot = Path("runs"),
     layers: OwnLayers = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="show no progress")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove units, channels and heads of a trained network, and train the rest.
+    """Remove units, channels and heads from a trained network, then fine-tune the rest.
 
     The result is a smaller network with its own configuration, in a new run
-    folder. For comparison, the same small network is trained from scratch.
+    folder. For comparison, the same network is also trained from scratch.
     """
     check(keep, by, epochs, max_drop)
     settle(layers)
@@ -94,7 +98,7 @@ def words(pruned: Pruned, max_drop: float | None = None) -> str:
 
 
 def layer_lines(left: Sequence[Left]) -> Iterator[str]:
-    """Yield a line for each layer."""
+    """Yield one line per pruned layer, then the layers that stay as they are, with the reason."""
     smaller = [layer for layer in left if layer.before != layer.after]
     rows = [[layer.node, f"{layer.before:,}", "->", f"{layer.after:,}", layer.setting] for layer in smaller]
     yield table(rows[:MOST_LINES])
@@ -102,11 +106,11 @@ def layer_lines(left: Sequence[Left]) -> Iterator[str]:
         yield f"... and {len(rows) - MOST_LINES} more"
     whole = [f"{layer.node} {layer.setting} ({layer.reason})" for layer in left if layer.reason]
     if whole:
-        yield filled(some_of(whole, MOST_REASONS), "stays: ", 7)
+        yield filled(some_of(whole, MOST_REASONS), "unchanged: ", 11)
 
 
 def comparison(pruned: Pruned) -> str:
-    """Return the networks side by side."""
+    """Return a table that compares the networks."""
     names = list(dict.fromkeys([pruned.metric, "loss"]))
     columns = [aligned([line.scores.get(name) for line in pruned.lines]) for name in names]
     rows = [[f"on the {pruned.part} part", *names, "weights", "size"]]
@@ -118,20 +122,20 @@ def comparison(pruned: Pruned) -> str:
 
 
 def remarks(pruned: Pruned, max_drop: float | None) -> Iterator[str]:
-    """Yield the sentences about the comparison."""
+    """Yield the sentences that summarise the comparison."""
     before, after = pruned.lines[0], pruned.lines[2]
-    way = "falls" if pruned.drop > 0 else "rises"
-    way = f"{way} by {100 * abs(pruned.drop):.2f} %" if pruned.drop else "stays"
+    change = "drops" if pruned.drop > 0 else "rises"
+    change = f"{change} by {100 * abs(pruned.drop):.2f} %" if pruned.drop else "is unchanged"
     if pruned.metric == "loss" and pruned.drop:
-        way = f"is {100 * abs(pruned.drop):.2f} % {'larger' if pruned.drop > 0 else 'smaller'}"
-    yield f"{number(before.weights / after.weights, 3)} times fewer weights; {pruned.metric} {way}"
+        change = f"is {100 * abs(pruned.drop):.2f} % {'larger' if pruned.drop > 0 else 'smaller'}"
+    yield f"{number(before.weights / after.weights, 3)} times fewer weights; {pruned.metric} {change}"
     if max_drop is not None and pruned.metric == "accuracy" and pruned.rows * max_drop < 1:
-        yield f"one of {pruned.rows:,} rows is {100 / pruned.rows:.2f} %: a budget of {100 * max_drop:g} % needs more"
+        yield f"one of {pruned.rows:,} rows is {100 / pruned.rows:.2f} %: too few to measure {100 * max_drop:g} %"
     if pruned.difference is None:
         yield "a norm over channels now has fewer of them: only training shows the effect"
     else:
-        within = f"within {pruned.difference:.1e}" if pruned.difference else "to the last bit"
-        yield f"before training it equals the whole network with zeros for what was removed, {within}"
+        within = f"within {pruned.difference:.1e}" if pruned.difference else "bit for bit"
+        yield f"before fine-tuning it equals the full network with the removed parts set to zero, {within}"
     if pruned.run is not None:
         yield f"run folder: {pruned.run.folder}"
 

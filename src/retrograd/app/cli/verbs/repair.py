@@ -1,4 +1,4 @@
-"""`retrograd repair`: try remedies, and keep those that measure better."""
+"""`retrograd repair`: tries remedies, and keeps those that improve the score."""
 
 from __future__ import annotations
 
@@ -43,28 +43,30 @@ def repair(
         typer.Option(
             parser=updates_or_time,
             metavar="UPDATES|TIME",
-            help="budget of all trials: updates (20000) or time (90s, 2m, 1h)",
+            help="budget for all trials: updates (20000) or time (90s, 2m, 1h)",
         ),
     ] = None,
     seeds: Annotated[
         int, typer.Option(parser=at_least(2), metavar="N", help="number of seeds a repair must succeed on")
     ] = SEEDS,
     baseline: Annotated[
-        bool, typer.Option("--baseline", help="also run random search with as many updates, and report it")
+        bool, typer.Option("--baseline", help="also run a random search with the same number of updates")
     ] = False,
     layers: OwnLayers = None,
-    apply: Annotated[bool, typer.Option("--apply", help="write the repaired configuration beside the old one")] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="write the repaired configuration next to the old one")
+    ] = False,
     runs: RunsRoot = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Find what is wrong, try remedies from fresh weights, keep the smallest patch that measures better.
+    """Find what is wrong, try remedies from fresh weights, and keep the smallest patch that helps.
 
     \b
     By default the trials may cost 8 times the configured run. A patch is
-    accepted when its held-out gain exceeds the noise between seeds and is
-    confirmed on further seeds and on the test part, which played no part in the
-    choice. The trials are stored in the run's folder and, with --apply, beside
-    the repaired file.
+    accepted if its gain on held-out rows exceeds the noise between seeds and is
+    confirmed on further seeds and on the test part, which is not used for the
+    choice. The trials are stored in the run folder and, with --apply, next to the
+    repaired file.
     """
     settle(layers)
     refuse_foreign(source, "repair")
@@ -75,13 +77,13 @@ def repair(
     allowed = budget or Allowance()
     outcome = treat(diagnosis, None, allowed.updates, seeds, allowed.seconds, baseline)
     old, text = program.text, new_text(program, outcome) if outcome.best else ""
-    changed = difference(old, text, program.path.name if program.path else "") if outcome.best and old else ""
-    plain = {**outcome.plain(), "difference": changed}
+    patch = difference(old, text, program.path.name if program.path else "") if outcome.best and old else ""
+    plain = {**outcome.plain(), "difference": patch}
     if as_json:
         typer.echo(write_json(plain))
     else:
         say_repair(outcome)
-        print(f"\n{changed or text}" if outcome.best else "")
+        print(f"\n{patch or text}" if outcome.best else "")
     if program.run:
         keep(program.run, diagnosis.plain(), plain)
     if apply and outcome.best:
@@ -91,7 +93,7 @@ def repair(
 
 
 def new_text(program: Source, outcome: Repair) -> str:
-    """Return the repaired configuration: the user's text with few lines changed, if there is one."""
+    """Return the repaired configuration: the user's file with a few lines changed, or a new file for a table."""
     text = program.text
     if text is None:
         return write_document(plain_config(outcome.config))
@@ -99,13 +101,13 @@ def new_text(program: Source, outcome: Repair) -> str:
 
 
 def beside(path: Path) -> Path:
-    """Return `name-repaired.yaml` beside a file.
+    """Return the path `name-repaired.yaml` next to a file.
 
-    Raises:  UsageError when it exists: nothing is overwritten
+    Raises:  UsageError if it exists: nothing is overwritten
     """
     new = path.with_name(f"{path.stem}-repaired.yaml")
     if new.exists():
-        raise UsageError("already exists", where=str(new), cure="move it away, or leave out --apply")
+        raise UsageError("already exists", where=str(new), cure="move it away, or omit --apply")
     return new
 
 

@@ -1,4 +1,4 @@
-"""`retrograd runs`: list runs, show one in full or as a page, or compare several."""
+"""`retrograd runs`: lists runs, shows one in full or as a page, or compares several."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ from retrograd.record.strict_json import write_json
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   invoke_without_command=True, context_settings=CONTEXT)  # fmt: skip
-MOST_TOLD = 3  # pairs of confused classes shown
-FURTHEST = ("test", "valid", "train")  # from training
-Root = Annotated[Path | None, typer.Option("--runs", help="folder of the runs  [default: runs]")]
+MOST_PAIRS = 3  # confused classes shown
+FURTHEST = ("test", "valid", "train")  # the part furthest from training first
+Root = Annotated[Path | None, typer.Option("--runs", help="folder that contains the runs  [default: runs]")]
 
 
-class Asked(NamedTuple):
-    """Options allowed before or after `list`, `show` and `compare`."""
+class Options(NamedTuple):
+    """The options allowed before or after `list`, `show` and `compare`."""
 
     root: Path
     as_json: bool
 
 
-def asked(context: typer.Context, root: Path | None, as_json: bool) -> Asked:
-    """Return the options after the word, else those before it."""
-    before = context.obj or Asked(Path("runs"), False)
-    return Asked(before.root if root is None else root, as_json or before.as_json)
+def options_of(context: typer.Context, root: Path | None, as_json: bool) -> Options:
+    """Return the options after the subcommand; those before it are the defaults."""
+    defaults = context.obj or Options(Path("runs"), False)
+    return Options(defaults.root if root is None else root, as_json or defaults.as_json)
 
 
 @app.callback()
 def runs(context: typer.Context, root: Root = None, as_json: Json = False) -> None:
     """List the runs in a folder.
 
-    `show` prints one in full, `report` writes its page, `compare` puts several side by side.
+    `show` prints one in full, `report` writes its page, `compare` compares several.
     """
-    context.obj = asked(context, root, as_json)
+    context.obj = options_of(context, root, as_json)
     if context.invoked_subcommand is None:
         show_list(context.obj)
 
@@ -56,11 +56,11 @@ def runs(context: typer.Context, root: Root = None, as_json: Json = False) -> No
 @app.command("list")
 def list_(context: typer.Context, root: Root = None, as_json: Json = False) -> None:
     """List the runs in a folder, as `retrograd runs` alone does."""
-    show_list(asked(context, root, as_json))
+    show_list(options_of(context, root, as_json))
 
 
-def show_list(options: Asked) -> None:
-    """Print a line for each run."""
+def show_list(options: Options) -> None:
+    """Print one line per run."""
     summaries = list_runs(options.root)
     if options.as_json:
         typer.echo(write_json([facts(run) for run in summaries]))
@@ -80,7 +80,7 @@ def show(context: typer.Context, run: RunName, root: Root = None, as_json: Json 
 
     Shows how it ended, its scores and its configuration.
     """
-    options = asked(context, root, as_json)
+    options = options_of(context, root, as_json)
     folder = find_run(options.root, run)
     if options.as_json:
         config = parse_document(folder.config_text()).values
@@ -113,13 +113,13 @@ def report(
 ) -> None:
     """Write the page of one run.
 
-    It holds curves, scores, findings, the health of the layers, network and configuration.
+    The page shows curves, scores, findings, the health of the layers, the network and the configuration.
     """
-    options = asked(context, root, as_json)
+    options = options_of(context, root, as_json)
     folder = find_run(options.root, run)
     module = importlib.import_module(
         "retrograd.report.report"
-    )  # it loads the layers, which the other words do not need
+    )  # imports all layers, which the other subcommands do not need
     path = str(module.write_report(folder, out))
     typer.echo(write_json({"report": path}) if options.as_json else path)
 
@@ -129,16 +129,16 @@ def compare(
     context: typer.Context,
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN RUN...", help="two or more runs: folders, beginnings of names, or `last`"),
+        typer.Argument(metavar="RUN RUN...", help="two or more runs: folders, starts of names, or `last`"),
     ],
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Put two or more runs side by side.
+    """Compare two or more runs.
 
-    Shows the settings that differ and the scores.
+    Shows the settings that differ, and the scores.
     """
-    options = asked(context, root, as_json)
+    options = options_of(context, root, as_json)
     if len(runs) < 2:
         raise UsageError("a comparison needs at least two runs", cure="retrograd runs lists them")
     folders = [find_run(options.root, name) for name in runs]
@@ -160,7 +160,7 @@ def compare(
 def side_by_side(
     title: str, names: Sequence[str], settings: Mapping[str, Sequence[str]], metrics: Mapping[str, Sequence[str]]
 ) -> str:
-    """Return settings and metrics of several runs: a column for each run if that fits, else a line for each."""
+    """Return settings and metrics of several runs: one column per run if that fits, else one block per run."""
     tables = [
         [[title, *names], *([key, *cells] for key, cells in settings.items())],
         [["", *names], *([key, *cells] for key, cells in metrics.items())],
@@ -182,20 +182,20 @@ def merged(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def ending(epochs: int, seconds: float, reason: str, sentence: str, best: int | None) -> str:
-    """Return how a run ended and which weights it kept."""
+    """Return how a run ended and which weights were kept."""
     counted = "1 epoch" if epochs == 1 else f"{epochs} epochs"
-    weights = "the first weights" if best is None else f"the weights of epoch {best}"
+    weights = "the initial weights" if best is None else f"the weights of epoch {best}"
     return f"stopped after {counted} in {seconds:.1f} s: {reason} ({sentence})\nkept {weights}"
 
 
 def most_confused(pairs: Sequence[Mistaken]) -> str:
-    """Return a new line with the classes confused most often; empty without any."""
-    mistakes = [f"{pair.truth} predicted as {pair.answer} ({pair.count:,})" for pair in pairs[:MOST_TOLD]]
+    """Return a line (with its line break) of the classes confused most often; empty if there are none."""
+    mistakes = [f"{pair.truth} predicted as {pair.answer} ({pair.count:,})" for pair in pairs[:MOST_PAIRS]]
     return "\n" + filled(f"most confused: {', '.join(mistakes)}") if mistakes else ""
 
 
 def listed(summaries: Sequence[RunSummary]) -> str:
-    """Return a line for each run with its final score and loss."""
+    """Return a table with one line per run, with its final score and loss."""
     rows = [["run", "task", "epochs", "ended", "score", "loss"]]
     rows += [
         [
@@ -236,7 +236,7 @@ def furthest(metrics: Mapping[str, Mapping[str, float]] | None) -> Mapping[str, 
 
 
 def flat(values: Any, path: str = "") -> dict[str, Any]:
-    """Return nested mappings and lists as one mapping of dotted paths."""
+    """Flatten nested mappings and lists into one mapping of dotted paths."""
     if isinstance(values, Mapping):
         items = list(values.items())
     elif isinstance(values, list) and any(isinstance(item, (Mapping, list)) for item in values):
@@ -249,7 +249,7 @@ def flat(values: Any, path: str = "") -> dict[str, Any]:
 
 
 def show_value(value: Any) -> str:
-    """Return a setting in a few characters."""
+    """Return a setting as a short text."""
     return "-" if value is None else cut(str(value), 24)
 
 

@@ -1,4 +1,4 @@
-"""`retrograd schema`: the schema of configurations, for editors and other programs."""
+"""`retrograd schema`: the JSON Schema of configurations, for editors and other programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from retrograd.training.config.config import schema as config_schema
 
 
 def schema(layers: OwnLayers = None, as_json: Json = True) -> None:
-    """Print the JSON Schema of a configuration; the output is JSON with or without --json."""
+    """Print the JSON Schema of configurations; the output is JSON with or without --json."""
     for file in layers or ():
         load_layers(file)
     typer.echo(json.dumps(config_schema(), indent=2, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""`retrograd trace`: every number of one training step."""
+"""`retrograd trace`: shows every number of one training step."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Format(StrEnum):
 
 
 class Precision(StrEnum):
-    """The precision in which a step is computed."""
+    """The floating-point type of the computation."""
 
     float64 = "float64"
     float32 = "float32"
@@ -58,28 +58,30 @@ def trace(
     batch: Annotated[bool, typer.Option("--batch", help="trace all rows of the step (the default)")] = False,
     node: Annotated[str | None, typer.Option(metavar="PATH", help="show one node in full")] = None,
     dtype: Annotated[
-        Precision, typer.Option(help="precision; float32 repeats the run's own program bit for bit")
+        Precision, typer.Option(help="precision; float32 reproduces the run bit for bit")
     ] = Precision.float64,
     form: Annotated[
         Format | None,
-        typer.Option("--format", help="output format [default: text, or the ending of --out]"),
+        typer.Option("--format", help="output format [default: from the extension of --out, else text]"),
     ] = None,
     decimals: Annotated[int, typer.Option(parser=at_least(0), metavar="D", help="number of decimals")] = 4,
     delta: Annotated[
         str | None,
         typer.Option(
-            metavar="VALUES", help="start the backward pass with this delta at the output, for example -4 or 0.1,-0.2"
+            metavar="VALUES", help="start the backward pass from this output delta, for example -4 or 0.1,-0.2"
         ),
     ] = None,
     condition: Annotated[
         str | None,
         typer.Option(
-            "--break", metavar="CONDITION", help="trace the first step where this holds, for example 'grad_norm>10'"
+            "--break",
+            metavar="CONDITION",
+            help="trace the first step that meets this condition, for example 'grad_norm>10'",
         ),
     ] = None,
     changes: Changes = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="write to this file; its ending chooses the format")
+        Path | None, typer.Option("--out", "-o", help="write to this file; its extension selects the format")
     ] = None,
     layers: OwnLayers = None,
     runs: RunsRoot = Path("runs"),
@@ -101,7 +103,7 @@ def trace(
     is_config = is_configuration(path)
     if changes and not is_config:
         raise UsageError("only for a configuration; a run is traced as it was trained", where="--set")
-    made = trace_step(
+    result = trace_step(
         existing_file(path) if is_config else find_run(runs, source).path,
         step=step or 1,
         sample=sample,
@@ -111,50 +113,50 @@ def trace(
         break_when=condition,
         changes=changes or (),
     )
-    content = written(made, form, decimals)
+    content = written(result, form, decimals)
     if out is None:
         typer.echo(content, nl=False)
     else:
         write_file(out, content)
-        typer.echo(f"{made.title}: written to {out}", err=True)
+        typer.echo(f"{result.title}: written to {out}", err=True)
 
 
 def refuse_contradictions(
     sample: int | None, batch: bool, step: int | None, condition: str | None, decimals: int
 ) -> None:
-    """Raise UsageError for options that exclude each other."""
+    """Raise UsageError for contradictory options."""
     if sample is not None and batch:
-        raise UsageError("--sample and --batch exclude each other", cure="give one of them")
+        raise UsageError("--sample and --batch exclude each other", cure="use one of them")
     if step is not None and condition is not None:
-        raise UsageError("--step and --break exclude each other", cure="give one of them")
+        raise UsageError("--step and --break exclude each other", cure="use one of them")
     if decimals > MOST_DECIMALS:
         raise UsageError(f"a float64 has no more than {MOST_DECIMALS} digits", where="--decimals")
 
 
 def format_of(out: Path | None) -> Format:
-    """Return the format for a file name's ending; without an ending it is text."""
+    """Return the format for a file extension; text if there is none."""
     ending = out.suffix.lower() if out else ""
     if ending and ending not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise UsageError(
-            f"unknown ending '{ending}'", where=f"--out {out}", cure=f"use one of {known}, or add --format"
+            f"unknown extension '{ending}'", where=f"--out {out}", cure=f"use one of {known}, or add --format"
         )
     return SUFFIXES.get(ending, Format.text)
 
 
 def numbers_in(text: str) -> list[float]:
-    """Return the numbers of a list such as `0.1,-0.2`."""
+    """Parse a list of numbers such as `0.1,-0.2`."""
     try:
         return [float(part) for part in text.replace(",", " ").split()] or [float(text)]
     except ValueError:
         raise UsageError(f"expected numbers such as -4 or 0.1,-0.2, found '{text}'", where="--delta") from None
 
 
-def written(made: Trace, form: Format, decimals: int) -> bytes:
-    """Return the trace in this format."""
+def written(result: Trace, form: Format, decimals: int) -> bytes:
+    """Return the trace in this format, encoded."""
     if form is Format.json:
-        return made.json().encode()
-    content = getattr(made, form.value)(decimals)
+        return result.json().encode()
+    content = getattr(result, form.value)(decimals)
     return content if isinstance(content, bytes) else content.encode()
 
 

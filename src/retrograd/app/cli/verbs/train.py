@@ -1,4 +1,4 @@
-"""`retrograd train`: from a configuration, or from a table alone."""
+"""`retrograd train`: trains from a configuration, or from just a table."""
 
 from __future__ import annotations
 
@@ -66,30 +66,30 @@ def train(
         typer.Argument(
             metavar="CONFIG|DATA",
             show_default=False,
-            help="a YAML configuration, or a data file or folder; not needed to resume a run",
+            help="a YAML configuration, or a data file or folder; omit to resume a run",
         ),
     ] = None,
     target: Target = None,
     changes: Changes = None,
     epochs: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="number of epochs")] = None,
-    batch_size: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="rows in one step")] = None,
+    batch_size: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="rows per step")] = None,
     lr: Annotated[float | None, typer.Option(parser=finite_positive, metavar="RATE", help="learning rate")] = None,
     seed: Annotated[
         int | None, typer.Option(parser=at_least(0), metavar="N", help="seed for weights, order and split")
     ] = None,
     runs: RunsRoot = Path("runs"),
     run: Annotated[Path | None, typer.Option("--run", help="write the run to exactly this folder")] = None,
-    force: Annotated[bool, typer.Option("--force", help="replace the run that is already in the --run folder")] = False,
+    force: Annotated[bool, typer.Option("--force", help="replace an existing run in the --run folder")] = False,
     resume: Annotated[
         str | None,
         typer.Option(
             metavar="RUN|last|auto",
-            help="continue a run that broke off; auto: the last run of CONFIG unless it has ended",
+            help="continue an interrupted run; auto: the last run of CONFIG unless it has finished",
         ),
     ] = None,
     extend: Annotated[
         int | None,
-        typer.Option(parser=at_least(1), metavar="N", help="with --resume: train a finished run further, to N epochs"),
+        typer.Option(parser=at_least(1), metavar="N", help="with --resume: continue a finished run to N epochs"),
     ] = None,
     config_out: Annotated[Path | None, typer.Option(help="write the chosen configuration to this file")] = None,
     max_bytes: Annotated[
@@ -105,15 +105,15 @@ def train(
 
     \b
     From a configuration:  retrograd train examples/xor.yaml --epochs 500
-    From a table alone:    retrograd train house.csv --target price
+    From just a table:     retrograd train house.csv --target price
     After a crash:         retrograd train --resume last
     """
     settle(layers, finds_device=False)
     check_resume(source, resume, extend, run, force)
-    going_on = None if resume in (None, AUTO) else find_run(runs, str(resume))
+    resumed = None if resume in (None, AUTO) else find_run(runs, str(resume))
     changed = [*(changes or [])]
     numbers = {
-        "training.epochs": extend if going_on and extend else epochs,
+        "training.epochs": extend if resumed and extend else epochs,
         "training.batch_size": batch_size,
         "training.seed": seed,
         "data.max_bytes": max_bytes,
@@ -121,13 +121,13 @@ def train(
     }
     changed += [f"{key}={value}" for key, value in numbers.items() if value is not None]
     table = source is not None and not is_configuration(existing_data(source))
-    starts = runs if resume is None else None  # a resumed run has its first weights in its folder
+    starts = runs if resume is None else None  # a resumed run has its initial weights in its folder
     chosen = None
     with spelt_as_options(table):
         if source is None:
-            assert going_on is not None
-            document = document_with(changed, parse_document(going_on.config_text(), str(going_on.path / CONFIG)))
-            prepared = prepare_again(going_on, with_rate(config_of(document), lr))
+            assert resumed is not None
+            document = document_with(changed, parse_document(resumed.config_text(), str(resumed.path / CONFIG)))
+            prepared = prepare_again(resumed, with_rate(config_of(document), lr))
         elif table:
             prepared, chosen = from_table(source, target, changed, lr, config_out, force, starts, join(None))
         else:
@@ -135,8 +135,8 @@ def train(
             prepared = prepare_file(source, changed, lr, starts, join)
         leads = prepared.team.leads
         if resume == AUTO:
-            going_on = going_on_by_itself(run, runs, prepared)
-            prepared = prepared if going_on else with_first_weights(prepared, runs)
+            resumed = unfinished_run(run, runs, prepared)
+            prepared = prepared if resumed else with_first_weights(prepared, runs)
         with Progress(prepared.config.training.epochs, quiet or not leads) as progress:
 
             def started(prepared: Prepared, folder: Path) -> None:
@@ -144,7 +144,7 @@ def train(
                 allocator.tune(step_bytes(prepared))
                 if not leads:
                     return
-                if source and not (table or changed or lr or going_on):
+                if source and not (table or changed or lr or resumed):
                     carry(source, folder)
                 if source and chosen:
                     chosen.write(source, quiet, sys.stderr if as_json else sys.stdout)
@@ -156,8 +156,8 @@ def train(
                 "watchers": (progress,), "live": progress.live, "started": started, "readings": True,
                 "returns_when_interrupted": True,
             }  # fmt: skip
-            if going_on:
-                finished = resume_prepared(going_on, prepared, extends=extend is not None, **common)
+            if resumed:
+                finished = resume_prepared(resumed, prepared, extends=extend is not None, **common)
             else:
                 finished = train_prepared(prepared, root=runs, folder=run, overwrite=force, **common)
     if not leads:
@@ -170,26 +170,26 @@ def train(
 
 
 def check_resume(source: Path | None, resume: str | None, extend: int | None, run: Path | None, force: bool) -> None:
-    """Raise UsageError if what to train or resume is missing or ambiguous."""
+    """Raise UsageError if the arguments do not say, or contradict each other about, what to train or resume."""
     if source is None and resume in (None, AUTO):
-        cure = "give a configuration or a data file; --resume RUN continues a run"
+        cure = "name a configuration or a data file, or continue a run with --resume RUN"
         raise UsageError("missing argument 'CONFIG|DATA'", cure=cure)
     if resume is None and extend is not None:
-        raise UsageError("only with --resume RUN", where="--extend", cure="--epochs sets how long a new run is")
+        raise UsageError("only with --resume RUN", where="--extend", cure="set the length of a new run with --epochs")
     if resume == AUTO and extend is not None:
         raise UsageError("not with --resume auto", where="--extend", cure="name the run: --resume RUN --extend N")
     if resume not in (None, AUTO) and run is not None:
-        raise UsageError("a continued run stays in its folder", where="--run", cure="leave it out")
+        raise UsageError("a resumed run stays in its folder", where="--run", cure="omit it")
     if resume is not None and force:
-        raise UsageError("not with --resume", where="--force", cure="it would replace the run to be continued")
+        raise UsageError("not with --resume: it would replace that run", where="--force", cure="omit it")
 
 
-def going_on_by_itself(folder: Path | None, runs: Path, prepared: Prepared) -> RunFolder | None:
-    """Return the run that `--resume auto` continues; None to begin one. One process decides for all."""
+def unfinished_run(folder: Path | None, runs: Path, prepared: Prepared) -> RunFolder | None:
+    """Return the run that `--resume auto` continues; None to start one. One process decides for all."""
     name = folder if folder and (folder / CONFIG).exists() else None
     if folder is None and prepared.team.leads:
         name = run.path if (run := unfinished(runs, prepared)) else None
-    name = prepared.team.first("run to go on with", name and str(name))
+    name = prepared.team.first("run to resume", name and str(name))
     return RunFolder.open(Path(name)) if name else None
 
 
@@ -201,7 +201,7 @@ def refuse_table_options(source: Path, target: str | None, config_out: Path | No
 
 
 class Chosen(NamedTuple):
-    """A configuration chosen for a table, to be edited and run again."""
+    """A configuration designed for a table, for the user to edit and run again."""
 
     path: Path
     text: str
@@ -209,15 +209,15 @@ class Chosen(NamedTuple):
 
     def write(self, source: Path, quiet: bool, stream: TextIO) -> None:
         """Write the file unless it exists, and print it with its reasons unless `quiet`."""
-        there = self.path.exists() and self.path.read_bytes() == self.text.encode()
-        if not there:
+        exists = self.path.exists() and self.path.read_bytes() == self.text.encode()
+        if not exists:
             write_file(self.path, self.text.encode())
         if not quiet:
-            how = "as it stands already in" if there else "and written to"
-            print(f"# chosen for {source}, {how} {self.path}: edit it, then run", file=stream)
+            where = "already in" if exists else "written to"
+            print(f"# chosen for {source}, {where} {self.path}: edit it, then run", file=stream)
             print(f"#   retrograd train {shlex.quote(str(self.path))}", file=stream)
             if self.passed:
-                print(f"# {self.passed} holds another one and is left unchanged", file=stream)
+                print(f"# {self.passed} contains another configuration and is unchanged", file=stream)
             print(self.text, file=stream, flush=True)
 
 
@@ -225,7 +225,7 @@ def from_table(
     source: Path, target: str | None, changes: list[str], lr: float | None, out: Path | None, force: bool,
     runs: Path | None, team: Team,
 ) -> tuple[Prepared, Chosen]:  # fmt: skip
-    """Choose a configuration for a data file; it is written once the run has a folder."""
+    """Design a configuration for a data file; it is written once the run has a folder."""
     data_settings: dict[str, Any] = {"path": str(source)} | ({} if target is None else {"target": target})
     for change in changes:
         if concerns_data(change):
@@ -233,14 +233,14 @@ def from_table(
     settings = parse(DataSettings, data_settings, "data")
     dataset = load(settings)
     folder = (out or Path()).parent
-    seen = with_paths(settings, lambda path: os.path.relpath(path, folder))
+    relative = with_paths(settings, lambda path: os.path.relpath(path, folder))
     if dataset.form and not (settings.valid_path or settings.test_path):  # which may have another form
-        seen = dataclasses.replace(seen, **dataset.form.unusual())  # type: ignore[arg-type]
-    designed = design(dataset, seen, [change for change in changes if not concerns_data(change)], lr)
+        relative = dataclasses.replace(relative, **dataset.form.unusual())  # type: ignore[arg-type]
+    designed = design(dataset, relative, [change for change in changes if not concerns_data(change)], lr)
     path = out or free_path(dataset.name, designed.text)
     if not force and not holds(path, designed.text):
-        raise UsageError("already exists", where=f"--config-out {path}", cure="choose another name, or --force")
-    data = at_folder(seen, folder)
+        raise UsageError("already exists", where=f"--config-out {path}", cure="choose another name, or use --force")
+    data = at_folder(relative, folder)
     first = Path(f"{dataset.name}.yaml")
     chosen = Chosen(path, designed.text, None if out or path == first else first)
     return prepare(dataclasses.replace(designed.config, data=data), dataset, runs, team), chosen
@@ -252,13 +252,13 @@ def concerns_data(change: str) -> bool:
 
 
 def free_path(stem: str, text: str) -> Path:
-    """Return a path for a new configuration that overwrites nothing except the same text."""
+    """Return a path for a new configuration that overwrites nothing but an identical text."""
     names = itertools.chain([f"{stem}.yaml"], (f"{stem}-{number}.yaml" for number in itertools.count(2)))
     return next(path for path in map(Path, names) if holds(path, text))
 
 
 def holds(path: Path, text: str) -> bool:
-    """Return whether writing the text to this path loses nothing."""
+    """Return whether the text can be written to this path without loss."""
     return not path.exists() or (path.is_file() and path.read_bytes() == text.encode())
 
 
