@@ -33,7 +33,7 @@ Metrics = dict[str, dict[str, float]]  # part of the data (training, validation,
 
 
 def now() -> datetime:
-    """Return the time, with its zone."""
+    """Return the local time with its time zone."""
     return datetime.now().astimezone()
 
 

@@ -143,8 +143,8 @@ def readable(folder: Path) -> bool:
 
 
 def ask_to_stop(run: Path) -> None:
-    """Ask the process that writes a run to end it, everything saved; it looks for that wherever training may end.
+    """Ask the process that writes a run to stop and save everything; it checks wherever training may end.
 
-    Raises:  ResourceError when the disk refuses
+    Raises:  ResourceError if writing fails
     """
     write_file(run / STOP, b"")

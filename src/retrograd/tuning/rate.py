@@ -1,4 +1,4 @@
-"""The search for a learning rate: many for a few epochs, the best six for a quarter of the run, the best two in full."""
+"""The search for a learning rate: many for a few epochs, the best six for a quarter of the run, two in full."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RANGE = {"sgd": (1e-4, 10.0), "adagrad": (1e-4, 10.0), "adadelta": (1e-3, 100.0)
 USUAL = (1e-5, 1.0)
 NEAR = 1.05  # a rate is equally good up to this multiple of the lowest loss
 # Shares of the epochs, and the number of rates trained for them. On 900 linear networks these missed the best rate as
-# rarely as halving by thirds, which costs 5.7 runs; six or more rates for a quarter matter more than a long first round.
+# rarely as halving by thirds, which costs 5.7 runs; six or more rates for a quarter matter more than a long round 1.
 ROUNDS = ((1 / 24, None), (1 / 4, 6), (1, 2))
 
 
