@@ -286,8 +286,7 @@ def accumulate(
 ) -> Pass:
     """Return the pass of a batch computed in `parts` micro-batches, one after the other: less memory, the same sums.
 
-    The mean of each micro-batch is weighted by its share of the batch's count. Outputs and deltas are those of the last
-    micro-batch.
+    Each micro-batch's mean is weighted by its share of the batch's count. Outputs and deltas are those of the last.
     """
     if parts == 1:
         return backprop(network, objectives, train.params, train.state, ctx, batch)

@@ -237,11 +237,11 @@ def _read(content: bytes, values: Sequence[float]) -> Ready | None:
     return Ready(table, _loaded(zlib.decompress(code)), tree_of(head["form"]), tuple(head["keys"]))
 
 
-def _loaded(serialized: bytes) -> Any:
+def _loaded(serialised: bytes) -> Any:
     from jaxlib import xla_client
 
     device = jax.devices()[0]
-    return device.client.deserialize_executable(serialized, xla_client.DeviceList((device,)))
+    return device.client.deserialize_executable(serialised, xla_client.DeviceList((device,)))
 
 
 def _write(file: Path, content: bytes) -> None:
