@@ -73,7 +73,7 @@ def test_a_language_model_is_measured_by_single_tokens_and_by_pairs():
     pair = -(0.92 * math.log(0.92) + 0.08 * math.log(0.02))
     assert levels.constant == pytest.approx(math.log(5), abs=0.01)
     assert levels.linear == pytest.approx(pair, abs=0.02)
-    assert levels.linear_words == "pairs of tokens"
+    assert levels.linear_words == "the bigram frequencies"
 
 
 def test_embeddings_that_are_all_alike_find_their_partner_by_chance(rows):
@@ -128,7 +128,7 @@ def test_a_sigmoid_that_cannot_give_its_inputs_back_is_named():
     sick = autoencoder(np.tile([1.0, 2.0, 3.0], (9, 1)), output="sigmoid")
     found = list(symptoms["target_out_of_range"]().find(sick))
     assert [finding.code for finding in found] == ["S03"]
-    assert "targets go from 1 to 3" in found[0].message
+    assert "targets range from 1 to 3" in found[0].message
     assert not list(symptoms["target_out_of_range"]().find(autoencoder(np.eye(6), output="sigmoid")))
 
 

@@ -70,7 +70,7 @@ def test_wild_targets_are_not_what_a_network_is_judged_by(cells):
     weights.params["dense_1"].update(weight=np.array([[1.0], [2.0], [0.5]], np.float32), bias=np.zeros(1, np.float32))
     assert Scorer(program.prepared).score(weights, "train") > 0.98
     right = SimpleNamespace(score=0.99, train_score=0.99)
-    assert measure(program, [right]).where == f"its training rows ({len(cells)} with a wild target left out)"
+    assert measure(program, [right]).where == f"its own training rows ({len(cells)} with an extreme target excluded)"
 
 
 @pytest.mark.parametrize("y", [np.exp(RNG.normal(size=(300, 1))), (RNG.random((300, 1)) < 0.01) * 1.0, wild([])])

@@ -1,4 +1,4 @@
-"""The time budget of a diagnosis: runs that would take too long use a sample of the rows, or are cut short."""
+"""The time budget of a diagnosis: runs that would take too long train on a sample of the rows, or are cut short."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from retrograd.diagnosis.judgement.levels import MOST_ROWS
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import Program
 
-SECONDS = 120.0  # of a diagnosis, by default
-TRIAL = 0.25  # of the budget, for a first run that shows the speed
-REST = 0.3  # of the budget, for the work after the runs
-QUICK = 8.0  # seconds: while all runs together took less, further seeds are nearly free
-MOST_HELD = 5_000  # held-out rows of a sample: their score is then known to 0.007
+SECONDS = 120.0  # default for a whole diagnosis
+TRIAL = 0.25  # share of the budget for the first run, which shows the speed
+REST = 0.3  # share of the budget for the work after the runs
+QUICK = 8.0  # seconds: as long as all runs together took less, more seeds are nearly free
+MOST_HELD = 5_000  # maximum number of held-out rows in a sample: their score is then known to 0.007
 
 
 def unheard(_: str) -> None:
@@ -29,7 +29,7 @@ def unheard(_: str) -> None:
 
 @dataclass
 class Budget:
-    """The seconds of a diagnosis, and the callback for its progress."""
+    """The seconds allowed for a diagnosis, and the callback that receives its progress."""
 
     seconds: float = math.inf
     say: Callable[[str], None] = unheard
@@ -52,20 +52,20 @@ class Budget:
 
     def tell(self, what: str) -> None:
         """Report the current step and the time used."""
-        of = "" if math.isinf(self.seconds) else f" of {self.seconds:.0f}"
-        self.say(f"{what} ({self.used:.0f}{of} s)")
+        limit = "" if math.isinf(self.seconds) else f" of {self.seconds:.0f}"
+        self.say(f"{what} ({self.used:.0f}{limit} s)")
 
     def allows(self, runs: int, last: float) -> bool:
-        """Return whether one more run as long as the last would fit."""
+        """Return whether another run as long as the last one would fit."""
         return runs == 0 or last < self.left
 
 
 def within(program: Program, budget: Budget, seeds: int) -> tuple[Program, Observed | None]:
-    """Return the program and its first run, on a sample of the rows if all runs together would take too long.
+    """Return the program and its first run; if all runs together would take too long, on a sample of the rows.
 
-    The first run has a quarter of the budget. If it does not end in that time, its speed determines the number of rows
-    of a run, at least as many as the references are fitted on. If there are no more rows than these, or rows
-    are decoded one by one, runs are cut short instead.
+    The first run gets a quarter of the budget. If it does not finish in that time, its speed determines the number of
+    rows in the sample, which is at least the number that references are fitted on. If there are no more rows
+    than that, or rows are decoded one by one, runs are cut short instead.
     """
     if math.isinf(budget.seconds) or program.prepared is None:
         return program, program.observed
@@ -91,7 +91,7 @@ def within(program: Program, budget: Budget, seeds: int) -> tuple[Program, Obser
 
 
 def sampled(dataset: Dataset, rows: int, seed: int = 0) -> Dataset:
-    """Return a data set with a random sample of the training rows, in their order."""
+    """Return a data set with a random sample of the training rows, in their original order."""
     draw = np.random.default_rng(seed)
 
     def some(columns: Batch | None, count: int) -> Batch | None:

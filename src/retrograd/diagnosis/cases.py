@@ -1,4 +1,4 @@
-"""Small generated data sets for the symptoms' examples."""
+"""Small generated data sets for the examples of the symptoms."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ ROWS = 160  # ten batches of 16: enough for every rule, and a run takes millisec
 
 def dataset(name: str, **options: Any) -> Dataset:
     """Return a generated data set: `blobs` (3 classes), `halves` (2 classes), `line` and `wave` (quantities),
-    `noise` (2 classes by chance), `rare` (one row in twenty is of the second class, by chance), `codes` (a quantity for
-    each of 12 numbers of a table's column).
+    `noise` (2 random classes), `rare` (every twentieth row has the second class, whatever its inputs), `codes` (a
+    quantity for each of 12 numbers in a table column).
 
     Options: rows, features, seed, stretch (multiplies x), shift (added to x), target_stretch, target_shift; rounded (x
-    to its sign), copies (features that repeat others), skewed (lognormal), wild (so many cells of the first feature are
-    99999), copied_rows, order (sorted by answer), missing (share of the first feature), shift_at_end (a validation part
-    of its own, moved by so much); and fields of DataSettings under `data`.
+    to its sign), copies (number of features that repeat others), skewed (lognormal), wild (number of cells of the first
+    feature set to 99999), copied_rows, order (sorted by answer), missing (share of the first feature), shift_at_end
+    (offset of a separate validation part); and fields of DataSettings under `data`.
     """
     rows, features = options.get("rows", ROWS), options.get("features", 4)
     rng = np.random.default_rng(options.get("seed", 0))

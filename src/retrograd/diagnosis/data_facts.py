@@ -29,19 +29,19 @@ class DataFacts:
 
     @cached_property
     def levels(self) -> Levels:
-        """The scores of a trivial predictor, a linear one and two others without a network.
+        """The scores of a trivial predictor, a linear model and two other models without a network.
 
-        They see what a tight `clip` takes from the network, if the data can be read again.
+        They are fitted without a tight `clip`, if the data can be read again.
         """
         cut = self.cut.max(initial=0.0) > CUT
-        whole = load(replace(self.settings, clip=None)) if cut and self.settings is not None else self.dataset
-        return reference_levels(whole if whole.rows == self.dataset.rows else self.dataset)
+        dataset = load(replace(self.settings, clip=None)) if cut and self.settings is not None else self.dataset
+        return reference_levels(dataset if dataset.rows == self.dataset.rows else self.dataset)
 
     @cached_property
     def cut(self) -> np.ndarray:
-        """The share of each feature's cells that `clip` brings to its bound, [features].
+        """The share of each feature's cells that `clip` moves to its bound, [features].
 
-        0 for a yes or no that lies at the bounds entirely: it says what it said.
+        0 for a binary feature that lies at the bounds entirely: it loses nothing.
         """
         clip = clip_of(self.dataset.preprocessing.inputs)
         if clip is None or self.x is None:
@@ -51,7 +51,7 @@ class DataFacts:
 
     @cached_property
     def codes(self) -> dict[str, tuple[float, float]]:
-        """The number columns that look like names, and what their values and their order explain of the answers."""
+        """The number columns that look like codes, and how much of the answers their values and their order explain."""
         return coded(self.dataset, self.x, self.y)
 
     @cached_property
@@ -90,18 +90,18 @@ class DataFacts:
 
     @cached_property
     def strangers(self) -> np.ndarray:
-        """Which validation rows have a class that no training row has; none if the targets are not classes."""
+        """Whether each validation row has a class that no training row has; empty if the targets are not classes."""
         valid = self.dataset.valid
         if not self.classifies or valid is None or self.y is None:
             return np.zeros(0, bool)
-        strange: np.ndarray = ~np.isin(np.asarray(valid["y"]).reshape(-1).astype(int), np.unique(self.y))
-        return strange
+        unknown: np.ndarray = ~np.isin(np.asarray(valid["y"]).reshape(-1).astype(int), np.unique(self.y))
+        return unknown
 
     @property
     def unknown_classes(self) -> list[str]:
-        """The classes of validation rows that no training row has."""
-        strange = np.asarray(self.dataset.valid["y"]).reshape(-1)[self.strangers] if self.dataset.valid else ()
-        return [self.dataset.class_name(int(number)) for number in np.unique(strange)]
+        """The classes that occur in validation rows but in no training row."""
+        numbers = np.asarray(self.dataset.valid["y"]).reshape(-1)[self.strangers] if self.dataset.valid else ()
+        return [self.dataset.class_name(int(number)) for number in np.unique(numbers)]
 
     @property
     def badly_split(self) -> bool:

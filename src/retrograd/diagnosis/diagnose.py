@@ -1,4 +1,4 @@
-"""Diagnosis: cheap checks first, the failure before its symptoms, causes in the order in which they explain it."""
+"""Diagnosis: cheap checks first, the failure before its symptoms, causes ordered by how well they explain it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from retrograd.diagnosis.symptom import STAGES, symptoms
 from retrograd.training.config.config import RunConfig
 from retrograd.training.run import as_config
 
-SEEDS, MOST_SEEDS = 3, 5  # three show whether seeds agree; two more if they do not
+SEEDS, MOST_SEEDS = 3, 5  # three show whether seeds agree; two more are run if they do not
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,7 +49,7 @@ class Diagnosis:
 
     @property
     def causes(self) -> tuple[Finding, ...]:
-        """The findings that may explain the failure; none without a failure."""
+        """The findings that may explain the failure; empty without a failure."""
         return tuple(f for f in self.findings if f.severity != "note") if self.ill or self.hopeless else ()
 
     @property
@@ -83,9 +83,9 @@ def diagnose(
 ) -> Diagnosis:
     """Report whether a configuration learns what its data contain, and if not, why.
 
-    `seeds` runs are trained in memory, each at most `seconds` long, all within a `budget` of seconds (None: no
-    limit); nothing is written. With too many rows for the budget, a sample of them is used, and the
-    verdict says so. `say` receives the progress.
+    `seeds` runs are trained in memory, each for at most `seconds`, all within a `budget` of seconds (None: no
+    limit); nothing is written. If there are too many rows for the budget, a sample is used, and the verdict says so.
+    `say` receives the progress.
 
     Raises:  ConfigError, DataError for a configuration or data that cannot be read
     """
@@ -103,9 +103,8 @@ def diagnose(
 def examine(program: Program, seeds: int = SEEDS, budget: Budget | None = None, frugal: bool = False) -> Diagnosis:
     """Return the diagnosis of a program from a number of seeds, or a few more if these leave the verdict to chance.
 
-    References without a signal decide only if the network's own run finds none either. If the network is
-    ill, the remedies for its likeliest causes are tried one by one. A frugal diagnosis runs neither more seeds nor
-    remedies.
+    References that find no signal decide only if the network finds none either. If the network is ill, the
+    remedies for its likeliest causes are tried one by one. A frugal diagnosis tries neither more seeds nor remedies.
     """
     budget = Budget() if budget is None else budget
     budget.tell("examining configuration and data, fitting references")
@@ -137,9 +136,9 @@ def examine(program: Program, seeds: int = SEEDS, budget: Budget | None = None, 
 
 
 def trained(program: Program, seeds: int, budget: Budget, frugal: bool) -> tuple[Program, list[Observed]]:
-    """Return the program, perhaps on a sample of its rows, and its runs: as many as needed within the budget.
+    """Return the program, possibly on a sample of its rows, and as many runs as are needed and fit in the budget.
 
-    Unless it is frugal, further seeds are tried if the first ones leave the verdict to chance, or if they are cheap.
+    Unless `frugal`, further seeds are run if the first ones leave the verdict to chance, or if they are cheap.
     """
     budget.tell(f"run 1 of {seeds}")
     program, first = within(program, budget, seeds)
@@ -166,7 +165,7 @@ def further(program: Program, runs: list[Observed], seeds: int, budget: Budget, 
 
 
 def look(program: Program, stages: tuple[str, ...]) -> Iterator[Finding]:
-    """Yield the findings of the symptoms of these stages, in the order of the stages."""
+    """Yield the findings of these stages' symptoms, in the order of the stages."""
     explained = False
     for stage in stages:
         for name in symptoms:

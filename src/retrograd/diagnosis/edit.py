@@ -1,4 +1,4 @@
-"""Positions in a network's list of entries: the output layer, hidden layers, activations."""
+"""Where things are in a network's list of entries: the output layer, hidden layers, activations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def kind(entry: Entry) -> str:
 
 
 def output_index(entries: tuple[Entry, ...]) -> int | None:
-    """Return the index of the last affine entry: the output layer of a usual network."""
+    """Return the index of the last affine entry, usually the output layer."""
     places = [i for i, entry in enumerate(entries) if kind(entry) in AFFINE]
     return places[-1] if places else None
 
@@ -35,7 +35,7 @@ def is_activation(entry: Entry) -> bool:
 
 
 def activated(entries: tuple[Entry, ...], place: int) -> bool:
-    """Return whether an activation follows an affine entry, within it or after it."""
+    """Return whether an affine entry has an activation, its own or as a separate entry after it."""
     if getattr(entries[place].layer, "activation", None) is not None:
         return kind_of_activation(entries[place]) != "identity"
     for entry in entries[place + 1 :]:
@@ -47,5 +47,5 @@ def activated(entries: tuple[Entry, ...], place: int) -> bool:
 
 
 def kind_of_activation(entry: Entry) -> str:
-    """Return the kind of the activation in an affine entry."""
+    """Return the kind of an affine entry's own activation."""
     return str(getattr(getattr(entry.layer, "activation", None), "kind", "identity"))

@@ -1,6 +1,6 @@
-"""Experiments: the network is retrained with one remedy and no other change.
+"""Experiments: the network is retrained with a single remedy and no other change.
 
-A cause whose remedy alone repairs comes first; among several, the most specific: a learning rate can mask much.
+A cause whose remedy alone repairs comes first; among several, the most specific: a learning rate can mask many faults.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from retrograd.diagnosis.variant import variant
 from retrograd.update.plateau import ReduceOnPlateau
 
 SECONDS = 40.0  # for all experiments of a diagnosis
-LIKELY = 0.4  # findings of this confidence are tried before the learning rate, which compensates for other faults too
-SURE = 0.6  # findings of this confidence are tried before them, even if the remedy compensates for much as well
-CERTAIN = 0.9  # a fault that explains everything and cannot be changed by an experiment: nothing is tried
-ANYTHING = ("adam", "widen")  # their success proves nothing unless a finding of a cause names them
+LIKELY = 0.4  # from this confidence, a remedy is tried before the learning rate, which compensates for other faults too
+SURE = 0.6  # from this confidence, even a remedy that compensates for many faults is tried before the learning rate
+CERTAIN = 0.9  # confidence in a fault without a remedy from which no experiment is worth trying
+ANYTHING = ("adam", "widen")  # their success proves nothing unless a finding about a cause names them
 FAMILIES = {
     "lower_rate": ("lower_rate", "lower_rate_much"),
     "raise_rate": ("raise_rate", "raise_rate_much"),
@@ -34,16 +34,16 @@ FAMILIES = {
 
 
 class Experiment(NamedTuple):
-    """A remedy tried alone: the held-out score without and with the remedy, and whether the failure is gone.
+    """The result of one remedy alone: the held-out score without and with it, and whether it cured the failure.
 
-    The loss is compared where answers have no score.
+    Where answers have no score, `before` and `after` are losses.
     """
 
     remedy: str
     before: float
     after: float
     heals: bool
-    rate: float | None = None  # the learning rate tried, if that is what changed
+    rate: float | None = None  # the learning rate, if that is what changed
     what: str = "score"
 
     def __str__(self) -> str:
@@ -53,9 +53,9 @@ class Experiment(NamedTuple):
 def experiments(
     program: Program, runs: Sequence[Observed], findings: Sequence[Finding], seconds: float = SECONDS
 ) -> tuple[Experiment, ...]:
-    """Return the experiments on the seed that failed most, up to the first remedy that repairs by itself.
+    """Return the experiments on the seed with the worst score, up to the first remedy that repairs by itself.
 
-    `findings` have the likeliest first. Nothing is tried if no single change of the configuration could help.
+    `findings` are sorted, the likeliest first. Nothing is tried if no single change of the configuration could help.
     """
     if program.prepared is None or not runs or program.data.badly_split or _is_settled(findings):
         return ()
@@ -78,7 +78,7 @@ def experiments(
 
 
 def plan(program: Program, findings: Sequence[Finding]) -> Iterator[str]:
-    """Yield remedies to try: for likely causes, then learning rates and more updates, then for unlikely causes."""
+    """Yield the remedies to try: those for likely causes, then learning rates and more updates, then all others."""
     remedied = [finding for finding in findings if finding.remedies and finding.severity != "note"]
     causes = [finding for finding in remedied if not is_effect(finding)]
     likely = [
@@ -90,7 +90,7 @@ def plan(program: Program, findings: Sequence[Finding]) -> Iterator[str]:
     likely += [name for finding in probable for name in finding.remedies[1:] if _is_specific(name)]
     named = {name for finding in remedied for name in finding.remedies[:1]}
     rates: tuple[str, ...] = ("lower_rate", "raise_rate") if "lower_rate" in named else ("raise_rate", "lower_rate")
-    rates = () if set(rates) & set(likely) else rates  # they are tried in the known direction only
+    rates = () if set(rates) & set(likely) else rates  # if a cause names one, only its direction is tried
     others = [finding.remedies[0] for finding in (*causes, *remedied) if finding.remedies[0] not in ANYTHING]
     names = [*likely, *rates, "more_updates", *others]
     yield from dict.fromkeys(degree for name in names for degree in FAMILIES.get(name, (name,)))
@@ -112,14 +112,14 @@ def _score(run: Observed) -> float:
 
 
 class _Trial:
-    """Trains a program with one remedy, from the first weights of one seed."""
+    """Trains a program with one remedy, from the initial weights of one seed."""
 
     def __init__(self, program: Program, run: Observed, seed: int, end: float) -> None:
         self.program, self.seed, self.end = program, seed, end
         self.before = FAILED if run.broken else run.score
-        touched = max((moment.held_out for moment in run.moments), default=FAILED)
+        highest = max((moment.held_out for moment in run.moments), default=FAILED)
         best = program.data.levels.best if program.data.y is not None else float("inf")
-        self.enough = best if touched < best else float("inf")  # a score that was reached and lost does not count
+        self.enough = best if highest < best else float("inf")  # a score that was reached and lost does not count
 
     @property
     def left(self) -> float:
@@ -136,24 +136,28 @@ class _Trial:
             return None
         before, rate = self.program, config.optimizer.first_rate
         if issubclass(remedies[name], Rate) and not isinstance(config.optimizer.learning_rate, ReduceOnPlateau):
-            other: Program | None = before
+            changed_program: Program | None = before
             stepper = before.runs.stepper.with_rates_times(rate / before.config.optimizer.first_rate)
         else:
-            other = variant(before, config)
-            stepper = other.runs.stepper if other is not None and other.prepared is not None else before.runs.stepper
-        if other is None or other.prepared is None:
+            changed_program = variant(before, config)
+            stepper = (
+                changed_program.runs.stepper
+                if changed_program is not None and changed_program.prepared is not None
+                else before.runs.stepper
+            )
+        if changed_program is None or changed_program.prepared is None:
             return None
-        seen = observe(
-            other.prepared,
-            other.runs.scorer,
+        run = observe(
+            changed_program.prepared,
+            changed_program.runs.scorer,
             stepper,
             seed=self.seed + further,
             seconds=max(self.left, 1.0),
             enough=self.enough,
         )
-        heals = judge(other, [seen], False).state == "healthy"
-        changed = rate if rate != before.config.optimizer.first_rate else None
-        after = FAILED if seen.broken else seen.score
+        heals = judge(changed_program, [run], False).state == "healthy"
+        new_rate = rate if rate != before.config.optimizer.first_rate else None
+        after = FAILED if run.broken else run.score
         if before.dataset.task in SCORED:
-            return Experiment(name, self.before, after, heals, changed)
-        return Experiment(name, loss_of(self.before), loss_of(after), heals, changed, "loss")
+            return Experiment(name, self.before, after, heals, new_rate)
+        return Experiment(name, loss_of(self.before), loss_of(after), heals, new_rate, "loss")

@@ -1,13 +1,13 @@
-"""Which causes explain which findings: the graph that orders causes before their consequences."""
+"""Which causes explain which findings: the graph that puts causes before their consequences."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-FAILURE = ("stuck", "underfit", "by_heart", "constant_output", "slow", "hardly_moved")  # possible results of any cause
+FAILURE = ("stuck", "underfit", "by_heart", "constant_output", "slow", "hardly_moved")  # any cause may lead to these
 STEPS = ("divergence", "oscillation", "nonfinite", "dead_units", "saturation", "exploding", "untrained", *FAILURE)
 SIGNALS = ("vanishing", "exploding", "saturation", "dead_units", "untrained", "nonfinite", "initial_loss")
-TOO_LARGE = ("curvature", *STEPS)  # numbers so large that the curvature of the loss is high
+TOO_LARGE = ("curvature", *STEPS)  # consequences of numbers so large that the loss is strongly curved
 SCALES = ("unscaled_inputs", "overscaled_inputs", "unscaled_target")
 STILL = ("untrained", "vanishing", "slow_descent", "dead_units", *FAILURE)
 
@@ -63,7 +63,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "curvature": ("slow_descent", *STEPS),
     "travel": STILL,
     "slow_descent": ("slow", *FAILURE),
-    # the run: its findings are effects of the above, and some are effects of one another
+    # the run: its findings are effects of the above, and sometimes of one another
     "dead_units": ("untrained", *FAILURE),
     "saturation": ("vanishing", *FAILURE),
     "symmetry": ("untrained", *FAILURE),
@@ -75,7 +75,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
 
 
 def explained(names: Collection[str]) -> set[str]:
-    """Return the findings that others among them explain, except those that explain each other."""
+    """Return the names that others among them explain, except those that explain each other."""
     effects = set()
     for cause in names:
         for name in EXPLAINS.get(cause, ()):

@@ -1,4 +1,4 @@
-"""The network of a program: its nodes by role, and their places in the configuration."""
+"""A program's network: its nodes by role, and their places in the configuration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retrograd.training.config.config import RunConfig, default_loss
 
 
 class Graph:
-    """The nodes; none if the network could not be built."""
+    """The nodes of a program's network; empty if the network could not be built."""
 
     def __init__(
         self, config: RunConfig, dataset: Dataset, network: Network | None, objectives: list[Objective]
@@ -33,7 +33,7 @@ class Graph:
 
     @cached_property
     def tail(self) -> tuple[Node, ...]:
-        """The nodes from the last one with weights to the output that the (last) loss reads, in order."""
+        """The nodes from the last one with weights to the output that the (last) loss reads, in that order."""
         if self.network is None:
             return ()
         return self._tail(self.network, self.objectives[-1].inputs[0] if self.objectives else self.network.output)

@@ -15,8 +15,8 @@ from retrograd.network.network import Network, Variables
 from retrograd.propagation.backprop import backprop
 from retrograd.propagation.objective import Objective
 
-ITERATIONS = 12  # of the power method; an error of a tenth does no harm
-SMALL = 1e8  # parameters times numbers in the batch: below, compiling takes longer than iterating
+ITERATIONS = 12  # of the power method; an error of 10 % does no harm
+SMALL = 1e8  # parameters times numbers in the batch: below this, compiling takes longer than iterating
 
 
 def largest_curvature(
@@ -24,10 +24,11 @@ def largest_curvature(
 ) -> float:
     """Return the largest eigenvalue of the Hessian of the loss on a batch, by power iteration.
 
-    Hessian-vector products are derivatives of the gradient along a direction:  H v = d/dt grad(w + t v) at t = 0
+    Hessian-vector products are directional derivatives of the gradient:  H v = d/dt grad(w + t v) at t = 0
     """
-
-    numbers = sum(leaf.size for leaf in jax.tree.leaves(variables.params)) * sum(each.size for each in batch.values())
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(variables.params)) * sum(
+        column.size for column in batch.values()
+    )
     iterate = Program(_iterate, network, tuple(objectives), options=QUICKLY if numbers < SMALL else None)
     draw = np.random.default_rng(0)
     v = jax.tree.map(lambda leaf: np.asarray(draw.normal(size=leaf.shape), leaf.dtype), variables.params)
@@ -40,7 +41,7 @@ def largest_curvature(
 def _iterate(
     network: Network, objectives: Sequence[Objective], params: Any, state: Any, batch: Mapping[str, Any], v: Any
 ) -> tuple[Any, Any]:
-    """Return the direction H v, scaled to length 1, and its original length."""
+    """Return H v scaled to length 1, and its length before scaling."""
 
     def grads(params: Any) -> Any:
         return backprop(network, objectives, params, state, Context(), batch).grads

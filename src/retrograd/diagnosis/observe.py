@@ -20,12 +20,12 @@ from retrograd.training.prepare import Prepared
 from retrograd.update.plateau import ReduceOnPlateau
 from retrograd.update.step import Stepper
 
-MOMENTS = 12  # a dozen points show the shape of a curve and stay cheap beside the run
+MOMENTS = 12  # a dozen points show the shape of a curve and cost little compared with the run
 CUT = "out of time"
 
 
 class Moment(NamedTuple):
-    """The scores and readings at the end of an epoch. `held_out` is that of the validation part, if there is one."""
+    """The scores and readings at the end of an epoch. `held_out` is the validation score, if there is such a part."""
 
     step: int
     train: float
@@ -36,9 +36,9 @@ class Moment(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """A finished run: losses by epoch, moments, last weights, and the error that ended it, if any.
+    """A finished run: losses by epoch, moments, final weights, and the error that ended it, if any.
 
-    `cut` says that time ran out before the last epoch, `stopped` why training ended.
+    `cut` means that time ran out before the last epoch; `stopped` is the reason why training ended.
     """
 
     losses: tuple[float, ...]
@@ -57,7 +57,7 @@ class Observed(NamedTuple):
 
     @property
     def train_score(self) -> float:
-        """The last score on the training part."""
+        """The last training score."""
         return self.moments[-1].train if self.moments else float("-inf")
 
 
@@ -71,26 +71,26 @@ def observe(
     seconds: float | None = None,
     enough: float = math.inf,
 ) -> Observed:
-    """Train a prepared run in memory and return the observations; the weights are the last ones, not the best.
+    """Train a prepared run in memory and return what was observed; the weights are the last ones, not the best.
 
-    An existing `stepper` is not compiled again. A held-out score of `enough` ends the run, and so does its
-    time: after `seconds` it is cut short, even within an epoch.
+    A given `stepper` is reused without compiling it again. The run ends when the held-out score reaches `enough`; after
+    `seconds` it is cut short, even within an epoch.
     """
     settings = prepared.config.training
     epochs = settings.epochs if epochs is None else epochs
-    waiting = (settings.early_stopping, settings.goal, settings.convergence)
-    waits = any(waiting) or isinstance(prepared.config.optimizer.learning_rate, ReduceOnPlateau)
+    stop_rules = (settings.early_stopping, settings.goal, settings.convergence)
+    waits = any(stop_rules) or isinstance(prepared.config.optimizer.learning_rate, ReduceOnPlateau)
     settings = dataclasses.replace(
         settings,
         epochs=epochs,
-        guard="off",  # its behaviour without repairs
+        guard="off",  # the run is observed as it is, without repairs
         seed=settings.seed if seed is None else seed,
         evaluate_every=settings.evaluate_every if waits else max(1, epochs // MOMENTS),
     )
-    began: list[float] = []  # the start of the clock, moved past compilation before the first step and the first score
+    began: list[float] = []  # times of the steps: the clock starts at the second, after compilation
     compiling: list[float] = []
     moments: list[Moment] = []
-    seen: list[Epoch] = []
+    epoch_events: list[Epoch] = []
     last: list[Variables] = []
     part = prepared.measured_part
 
@@ -116,28 +116,28 @@ def observe(
         return "enough" if moments and moments[-1].held_out >= enough else None
 
     first = prepared.first(settings.seed)
-    fitted = Loop(
+    result = Loop(
         stepper or prepared.stepper(),
         settings,
         prepared.dataset.train,
         measure,
         prepared.dataset.valid is not None,
-        (seen.append,),
+        (epoch_events.append,),
         ended,
     ).run(first)
-    measured = [epoch for epoch in seen if epoch.metrics]
+    measured = [epoch for epoch in epoch_events if epoch.metrics]
     moments = [m._replace(step=e.step, loss=e.loss) for m, e in zip(moments, measured, strict=False)]
-    steps = seen[-1].step if seen else 0
-    losses = tuple(epoch.loss for epoch in seen)
-    broken = str(fitted.error) if fitted.error else ""
+    steps = epoch_events[-1].step if epoch_events else 0
+    losses = tuple(epoch.loss for epoch in epoch_events)
+    broken = str(result.error) if result.error else ""
     if broken:  # the weights before the failure are not the program's result
         moments.append(Moment(steps, 0.0, 0.0, float("nan"), float("nan"), None))
     weights = last[0] if last else jax.device_get(first)
-    reason = fitted.stop.reason
+    reason = result.stop.reason
     return Observed(losses, tuple(moments), weights, steps, broken, settings.seed, reason == CUT, reason)
 
 
 def finite(values: tuple[float, ...]) -> np.ndarray:
-    """Return the finite numbers."""
+    """Return the finite values as an array."""
     array: np.ndarray = np.asarray(values, float)
     return np.extract(np.isfinite(array), array)

@@ -1,4 +1,4 @@
-"""Columns of a data set in the user's units: before scaling."""
+"""Columns of a data set in the user's units, before scaling."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from retrograd.data.tables.target import Quantities
 
 
 def inputs_in_own_unit(dataset: Dataset, x: np.ndarray) -> np.ndarray:
-    """Return inputs [rows, ..., features] before their scaling; unchanged if features are not plain numbers."""
+    """Return inputs [rows, ..., features] as they were before scaling; unchanged if features are not plain numbers."""
     inputs = dataset.preprocessing.inputs
     if isinstance(inputs, ArrayInputs):
         return x if inputs.scaling is None else inputs.scaling.undo(x)
@@ -26,30 +26,30 @@ def inputs_in_own_unit(dataset: Dataset, x: np.ndarray) -> np.ndarray:
 
 
 def takes_logarithms(thing: object) -> bool:
-    """Return whether fitted inputs, or a target, use the logarithm of some numbers."""
+    """Return whether fitted inputs, or a target, take the logarithm of any column."""
     return any(not scaling.is_affine for scaling in _scalings(thing))
 
 
 def clip_of(thing: object) -> float | None:
-    """Return the tightest bound of fitted inputs, in units of their scale; None without one."""
+    """Return the tightest clipping bound of fitted inputs, in units of their scale; None without one."""
     return min((scaling.clip for scaling in _scalings(thing) if scaling.clip is not None), default=None)
 
 
 def _scalings(thing: object) -> list[Scaling]:
-    scalings = (getattr(each, "scaling", None) for each in (thing, *getattr(thing, "columns", ())))
+    scalings = (getattr(part, "scaling", None) for part in (thing, *getattr(thing, "columns", ())))
     return [scaling for scaling in scalings if isinstance(scaling, Scaling)]
 
 
 def targets_in_own_unit(dataset: Dataset, y: np.ndarray) -> np.ndarray:
-    """Return quantities [rows, targets], or outputs for them, before their scaling."""
+    """Return quantities [rows, targets], or outputs for them, as they were before scaling."""
     target = dataset.preprocessing.target
     return target.scaling.undo(y) if isinstance(target, Quantities) else y
 
 
 def comparable(dataset: Dataset, y: np.ndarray) -> np.ndarray:
-    """Return targets, or outputs for them, whose R² is that in the user's units.
+    """Return targets, or outputs for them, on a scale where R² is the same as in the user's units.
 
     An affine scaling does not change R²; a logarithm is undone.
     """
-    taken = takes_logarithms(dataset.preprocessing.target)
-    return targets_in_own_unit(dataset, np.reshape(y, (len(y), -1))) if taken else y
+    is_logarithm = takes_logarithms(dataset.preprocessing.target)
+    return targets_in_own_unit(dataset, np.reshape(y, (len(y), -1))) if is_logarithm else y

@@ -23,11 +23,11 @@ from retrograd.update.optimizer import optimizers
 
 
 class Program:
-    """A configuration with its data set. What cannot be built is None, and `refusal` is the reason.
+    """A configuration with its data set. Parts that cannot be built are None, and `refusal` is the reason.
 
-    `prepared` is the run, if that has been built already. `sample` says which rows it trains on, if not all.
-    `data`, `graph`, `start` and `runs` hold the facts of the data, the network, the first moment and the training;
-    `start` and `observed`, the run that symptoms look at, are those of one seed.
+    `prepared` is the run, if it has been built already. `sample` says which rows it trains on, if not all.
+    `data`, `graph`, `start` and `runs` hold the facts about the data, the network, the initial weights and the
+    training; `start` and `observed`, the run that symptoms examine, belong to one seed.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class Program:
 
     @property
     def runs(self) -> Runs:
-        """The training, of a program that can be trained."""
+        """The runs of a program that can be trained."""
         assert self._runs is not None
         return self._runs
 
     @cached_property
     def start(self) -> Start:
-        """The first weights of the seed, and a pass through them."""
+        """The seed's initial weights, and a pass through them."""
         return Start(self.graph, self.probe, self.seed, self.prepared)
 
     @cached_property
@@ -78,7 +78,7 @@ class Program:
         return None if self.prepared is None else self.runs.of(self.seed)
 
     def seen_in(self, run: Observed) -> Program:
-        """Return the same program with another seed's run and first weights for the symptoms."""
+        """Return the same program with the run and the initial weights of another seed."""
         if run is self.__dict__.get("observed"):
             return self
         other = copy.copy(self)
@@ -99,7 +99,7 @@ class Program:
     def mean_rate(self) -> float:
         """The mean learning rate over all steps; times their number, the distance covered with gradients of length 1.
 
-        By the trapezium rule, on points close enough at the start for a warm-up or a sudden decay.
+        By the trapezium rule, with points close enough at the start to resolve a warm-up or a sudden decay.
         """
         assert self.prepared is not None
         last = self.prepared.steps - 1
@@ -124,18 +124,18 @@ class Program:
 
     @cached_property
     def loss_levels(self) -> LossLevels | None:
-        """The loss of a constant output and of a linear model; None without such references."""
+        """The losses of a constant output and of a linear model; None without such references."""
         return None if self.prepared is None else loss_levels(self.prepared)
 
     @cached_property
     def loss_on_the_way(self) -> Loss | None:
-        """The layer without weights that loses most of what predicts the answers, if one loses much."""
+        """The layer without weights that loses most of what predicts the answers; None if no layer loses much."""
         y = self.probe.rows.get("y")
         if y is None or self.data.y is None or self.dataset.task == "multilabel":
             return None
         return lossy(self.graph, self.start, np.asarray(y), self.data.classifies)
 
     def describe(self) -> str:
-        """Return the program in one line."""
+        """Return a one-line description of the program."""
         rows = ", ".join(f"{count} {part}" for part, count in self.dataset.rows.items())
         return f"{self.config.name}: {self.dataset.task}, rows: {rows}; {len(self.graph.nodes)} nodes"

@@ -20,9 +20,9 @@ remedies: Registry[Remedy] = Registry("remedy")
 
 
 class Remedy(ABC):
-    """A change of the configuration. `why` is the reason shown beside it.
+    """A change of the configuration. `why` is the reason shown next to it.
 
-    `cost` is how far it overrides the user's choices, from 1 (a number) to 3 (another network): of equally good
+    `cost` says how far it overrides the user's choices, from 1 (a number) to 3 (another network); among equally good
     repairs, the cheapest is kept.
     """
 
@@ -38,7 +38,7 @@ class Remedy(ABC):
 
 
 def with_data(config: RunConfig, **changes: Any) -> RunConfig | None:
-    """Return the configuration with other settings of its data, or None if they are already set."""
+    """Return the configuration with changed data settings, or None if they are set already."""
     data = config.data or DataSettings()
     if all(getattr(data, name) == value for name, value in changes.items()):
         return None
@@ -46,29 +46,29 @@ def with_data(config: RunConfig, **changes: Any) -> RunConfig | None:
 
 
 def with_training(config: RunConfig, **changes: Any) -> RunConfig:
-    """Return the configuration with other settings of its training."""
+    """Return the configuration with changed training settings."""
     return dataclasses.replace(config, training=dataclasses.replace(config.training, **changes))
 
 
 def with_optimizer(config: RunConfig, **changes: Any) -> RunConfig:
-    """Return the configuration with other settings of its optimizer."""
+    """Return the configuration with changed optimizer settings."""
     return dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, **changes))
 
 
 def with_entries(config: RunConfig, change: Callable[[Entry], Entry | None]) -> RunConfig | None:
-    """Return the configuration with each entry of its network changed (None drops it), or None if none changes."""
+    """Return the configuration with `change` applied to each network entry (None drops it); None if nothing changes."""
     changed = [(i, new) for i, entry in enumerate(config.network) if (new := change(entry)) is not None]
     return None if tuple(entry for _, entry in changed) == config.network else rearranged(config, changed)
 
 
 def with_layers(config: RunConfig, places: Collection[int], **changes: Any) -> RunConfig | None:
-    """Return the configuration with other settings of the layers at these indices, or None without any."""
+    """Return the configuration with changed settings of the layers at these indices; None without indices."""
     entries = (with_layer(entry, **changes) if i in places else entry for i, entry in enumerate(config.network))
     return dataclasses.replace(config, network=tuple(entries)) if places else None
 
 
 def with_behind(config: RunConfig, places: Collection[int], layer: Layer) -> RunConfig | None:
-    """Return the configuration with a layer inserted after the entries at these indices, or None without any."""
+    """Return the configuration with a layer inserted after the entries at these indices; None without indices."""
     entries: list[tuple[int | None, Entry]] = []
     for i, entry in enumerate(config.network):
         entries += [(i, entry), (None, Entry(layer))] if i in places else [(i, entry)]
@@ -76,10 +76,10 @@ def with_behind(config: RunConfig, places: Collection[int], layer: Layer) -> Run
 
 
 def rearranged(config: RunConfig, entries: Sequence[tuple[int | None, Entry]]) -> RunConfig:
-    """Return the configuration with other entries, each with its index among the old ones (None: it is new).
+    """Return the configuration with these entries, each with its index among the old ones (None for a new entry).
 
-    Entries without a name are numbered by kind. If a pattern or a reference names an entry by a name that it would
-    lose, or that another would take over, the entry keeps its name; patterns for dropped entries alone are removed.
+    Entries without a name are numbered by kind. If a pattern or a reference uses a name that an entry would lose or
+    that another would take over, the entry keeps its name; patterns that match only dropped entries are removed.
     """
     before = names_of(config.network)
     config = _without_idle_patterns(config, before, [before[i] for i, _ in entries if i is not None])
@@ -89,13 +89,13 @@ def rearranged(config: RunConfig, entries: Sequence[tuple[int | None, Entry]]) -
     for i, entry in entries:
         old, new = "" if i is None else before[i], names_of([*network, entry])[-1]
         by_pattern = any(fnmatchcase(old, head) != fnmatchcase(new, head) for head in heads)
-        keeps = i is not None and old != new and (by_pattern or bool({old, new} & references))
-        network.append(dataclasses.replace(entry, name=old) if keeps else entry)
+        keeps_name = i is not None and old != new and (by_pattern or bool({old, new} & references))
+        network.append(dataclasses.replace(entry, name=old) if keeps_name else entry)
     return dataclasses.replace(config, network=tuple(network))
 
 
 def names_of(entries: Sequence[Entry]) -> list[str]:
-    """Return the names of entries: the configured name, or kind and number."""
+    """Return the name of each entry: the configured one, else kind and number."""
     counts: Counter[str] = Counter()
     names = []
     for entry in entries:
@@ -106,7 +106,7 @@ def names_of(entries: Sequence[Entry]) -> list[str]:
 
 
 def _references(config: RunConfig) -> Iterator[str]:
-    """Yield the names of entries used by entries and losses."""
+    """Yield the names of entries that other entries and losses refer to."""
     for entry in config.network:
         yield from entry.inputs or ()
         yield from (owner.partition("/")[0] for _, owner in entry.share)
@@ -114,29 +114,29 @@ def _references(config: RunConfig) -> Iterator[str]:
 
 
 def _patterns(config: RunConfig) -> Iterator[str]:
-    """Yield the patterns that choose parameters by path."""
+    """Yield the patterns that select parameters by path."""
     yield from config.freeze
     for penalty in config.penalties:
         yield from penalty.parameters
 
 
-def _without_idle_patterns(config: RunConfig, before: Sequence[str], left: Sequence[str]) -> RunConfig:
-    """Return the configuration without patterns for removed entries, and without penalties on them."""
+def _without_idle_patterns(config: RunConfig, before: Sequence[str], after: Sequence[str]) -> RunConfig:
+    """Return the configuration without patterns that match only removed entries, and without penalties on them."""
 
-    def means(pattern: str, names: Sequence[str]) -> bool:
+    def matches(pattern: str, names: Sequence[str]) -> bool:
         return any(fnmatchcase(name, pattern.partition("/")[0]) for name in names)
 
     def remaining(patterns: Sequence[str]) -> tuple[str, ...]:
-        return tuple(pattern for pattern in patterns if means(pattern, left) or not means(pattern, before))
+        return tuple(pattern for pattern in patterns if matches(pattern, after) or not matches(pattern, before))
 
     penalties = tuple(
         dataclasses.replace(penalty, parameters=remaining(penalty.parameters))
         for penalty in config.penalties
-        if remaining(penalty.parameters) or not penalty.parameters  # without a pattern, all weights are meant
+        if remaining(penalty.parameters) or not penalty.parameters  # no pattern means all weights
     )
     return dataclasses.replace(config, freeze=remaining(config.freeze), penalties=penalties)
 
 
 def with_layer(entry: Entry, **changes: Any) -> Entry:
-    """Return the entry with other settings of its layer."""
+    """Return the entry with changed settings of its layer."""
     return dataclasses.replace(entry, layer=dataclasses.replace(entry.layer, **changes))

@@ -1,4 +1,4 @@
-"""The runs of a program: one compiled step and one scorer for every seed."""
+"""The runs of a program: one compiled step and one scorer for all seeds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Runs:
 
     @cached_property
     def scorer(self) -> Scorer:
-        """The measure of weights by one number; larger is better."""
+        """Scores weights by one number; larger is better."""
         return Scorer(self.prepared)
 
     @cached_property
@@ -28,5 +28,5 @@ class Runs:
         return self.prepared.stepper()
 
     def of(self, seed: int) -> Observed:
-        """Return the run with a seed, observed at a dozen moments."""
+        """Return the run of a seed, observed at a dozen moments."""
         return observe(self.prepared, self.scorer, self.stepper, self.probe.health, seed, seconds=self.seconds)

@@ -1,4 +1,4 @@
-"""The start of a run: its initial weights, and a pass of a few rows through them."""
+"""The start of a run: its initial weights, and a forward and backward pass of a few rows."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from retrograd.propagation.objective import Objective
 from retrograd.propagation.readings import Health, Look, health, look
 from retrograd.training.prepare import Prepared
 
-PROBE_ROWS = 256  # rows of the probe's batch: the error of a mean over them is a sixteenth
+PROBE_ROWS = 256  # the error of a mean over them is a sixteenth of the deviation
 
 
 class Probe:
-    """Evenly spread training rows, and the compiled pass that examines weights with them."""
+    """Evenly spaced training rows, and the compiled pass that examines weights with them."""
 
     def __init__(self, graph: Graph, dataset: Dataset) -> None:
         self.graph, self.dataset = graph, dataset
 
     @cached_property
     def rows(self) -> Batch:
-        """The rows' columns."""
+        """The columns of these rows."""
         rows = self.dataset.rows["train"]
         chosen = np.unique(np.linspace(0, rows - 1, min(rows, PROBE_ROWS)).astype(int))
         return {name: column[chosen] for name, column in self.dataset.train.items()}
 
     def look(self, variables: Variables, rows: Batch | None = None) -> tuple[Pass, Health]:
-        """Return pass and readings of the rows, or of others like them, through some weights, in evaluation mode."""
-        result, seen = self._look(variables.params, variables.state, self.rows if rows is None else rows)
-        return result, health(self._network, jax.device_get(seen))
+        """Return a pass through the weights in evaluation mode, and its readings, on the probe's rows or on `rows`."""
+        result, readings = self._look(variables.params, variables.state, self.rows if rows is None else rows)
+        return result, health(self._network, jax.device_get(readings))
 
     def health(self, variables: Variables) -> Health:
         """Return the readings alone."""
@@ -64,7 +64,7 @@ def _looked(
 
 
 class Start:
-    """The initial weights of a seed, and a probe's results for them; None if the run cannot begin."""
+    """A seed's initial weights, and the probe's results for them; None if the run cannot start."""
 
     def __init__(self, graph: Graph, probe: Probe, seed: int, prepared: Prepared | None) -> None:
         self.graph, self.probe, self.seed, self.prepared = graph, probe, seed, prepared
@@ -73,7 +73,7 @@ class Start:
 
     @cached_property
     def variables(self) -> Variables | None:
-        """The first parameters and state."""
+        """The initial parameters and state."""
         if self.graph.network is None or self.graph.specs is None:
             return None
         if self.prepared is not None and self.is_pretrained:
@@ -89,11 +89,11 @@ class Start:
 
     @cached_property
     def pass_(self) -> Pass | None:
-        """The pass of the probe's rows through the first weights, dropout off; arrays are NumPy's."""
+        """The pass of the probe's rows through the initial weights, without dropout; arrays are NumPy's."""
         if not self.can_train or self.variables is None:
             return None
-        looked: Pass = jax.device_get(self.probe.look(self.variables)[0])
-        return looked
+        result: Pass = jax.device_get(self.probe.look(self.variables)[0])
+        return result
 
     @cached_property
     def loss(self) -> float | None:
@@ -102,12 +102,12 @@ class Start:
 
     @cached_property
     def health(self) -> Health | None:
-        """The readings of the first pass."""
+        """The readings of that pass."""
         return None if not self.can_train or self.variables is None else self.probe.health(self.variables)
 
     @cached_property
     def relative_gradients(self) -> np.ndarray:
-        """rms(gradient) / rms(weight) of each weighted layer in the first pass, where both are above 0."""
+        """rms(gradient) / rms(weight) of each layer with weights, at the initial weights, where both are above 0."""
         if self.health is None:
             return np.zeros(0)
         grads, params = self.health.grads, self.health.params

@@ -1,4 +1,4 @@
-"""Symptoms: rules over the facts of a program, with examples that test them."""
+"""Symptoms: rules about the facts of a program, with examples that test them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ HEAD = [{"dense": {"units": 8, "activation": "relu"}}]  # the first layers of mo
 
 
 class Symptom(ABC):
-    """A rule. `find` yields findings without judging the program: an oddity of a network that learns is a note.
+    """A rule. `find` yields findings without judging the program: in a network that learns, an oddity is only a note.
 
     `code` is the symptom's code in the catalogue, `stage` what it needs: the configuration, the data, probes, or a run.
-    A fault `by_chance` spoils some seeds and spares others: a few good runs do not rule it out. One `of_the_answers`
-    makes them impossible to learn for anyone: where references learn them, it is a note.
+    A fault `by_chance` affects some seeds and not others: a few good runs do not rule it out. A fault `of_the_answers`
+    makes them impossible to learn for any model: where references learn them, it is a note.
     """
 
     code: ClassVar[str]
@@ -38,7 +38,7 @@ class Symptom(ABC):
         """Yield the findings of this symptom."""
 
     def warned(self, program: Program, mistakes: Iterable[Mistake], *remedies: str) -> Iterator[Finding]:
-        """Yield the mistakes detected by a rule that also warns in training."""
+        """Yield findings for mistakes that are also reported as warnings during training."""
         for mistake in mistakes:
             yield self.finding(
                 program.graph.line(mistake.node),
@@ -59,23 +59,23 @@ class Symptom(ABC):
         severity: Severity = "risk",
         confidence: float = 0.5,
     ) -> Finding:
-        """Return a finding of this symptom; its message is the form filled with the values."""
+        """Return a finding of this symptom; its message is `form` filled with the values."""
         name = symptoms.name_of(type(self))
         return Finding.of(name, path, form, values, evidence, remedies, severity, self.code, confidence)
 
 
 def is_effect(finding: Finding) -> bool:
-    """Return whether a finding concerns the run alone, and so may be the effect of another fault."""
+    """Return whether a finding comes from the run, and so may be the effect of another fault."""
     return finding.name in symptoms and symptoms[finding.name].stage == "run"
 
 
 def is_of_the_answers(finding: Finding) -> bool:
-    """Return whether a finding makes the answers impossible to learn for anyone."""
+    """Return whether a finding means that no model could learn the answers."""
     return finding.name in symptoms and symptoms[finding.name].of_the_answers
 
 
 class Setup(NamedTuple):
-    """A program as plain data: its configuration's settings, and the name and options of a generated data set."""
+    """A program as plain data: the settings of its configuration, and the name and options of a generated data set."""
 
     data: str
     settings: dict[str, Any]
@@ -93,7 +93,7 @@ def setup(data: str, options: dict[str, Any] | None = None, **settings: Any) -> 
 
 
 class Examples(NamedTuple):
-    """A program in which a symptom must be found, and two in which it must not: a usual one and a similar one."""
+    """A program in which a symptom must be found, and two in which it must not: an ordinary and a similar one."""
 
     sick: Setup
     healthy: Setup

@@ -1,4 +1,4 @@
-"""A program with one change; it shares what stays the same: network, compiled step, reference levels."""
+"""A program with one change; everything unaffected is shared: network, compiled step, reference levels."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from retrograd.diagnosis.program import Program
 from retrograd.training.config.config import RunConfig
 from retrograd.training.prepare import PARTS
 
-RESCALES = {"scale", "clip", "scale_target"}  # settings of the data that apply to numbers already read
+RESCALES = {"scale", "clip", "scale_target"}  # data settings that can be applied to numbers already read
 
 
 def variant(program: Program, config: RunConfig) -> Program | None:
-    """Return the program under another configuration; None if its data would have to be read again.
+    """Return the program with another configuration; None if its data would have to be read again.
 
-    A split, or words for missing values, apply while reading. Scaling is done on the existing arrays:
-    standardising what some affine map has scaled before gives the same as standardising the source. What was clipped
-    has to be read again.
+    A split, or words for missing values, apply while reading. Scaling is done on the existing arrays: standardising
+    values after any affine map gives the same result as standardising the source. Clipped data have to be read again.
     """
-    own = program.prepared
+    prepared = program.prepared
     dataset = rescaled(program.dataset, program.config.data, config.data)
-    if own is None or dataset is None:
+    if prepared is None or dataset is None:
         return None
     other = Program(config, dataset, program.runs.seconds)
     if all(getattr(config, name) == getattr(program.config, name) for name in ("network", "loss", "losses")):
-        prepared = dataclasses.replace(own, config=config.filled(own.network, dataset.task), dataset=dataset)
+        filled = config.filled(prepared.network, dataset.task)
+        prepared = dataclasses.replace(prepared, config=filled, dataset=dataset)
         other = Program(config, dataset, program.runs.seconds, prepared)
         other.runs.scorer = Scorer(prepared)
         other.runs.scorer.evaluator = program.runs.scorer.evaluator
         if _steps_alike(program.config, config):
             other.runs.stepper = program.runs.stepper
     if program.data.y is not None:
-        other.data.levels = program.data.levels  # accuracy and R² in the user's unit do not depend on the scaling
+        other.data.levels = program.data.levels  # accuracy and R² in the user's units do not depend on the scaling
     return other
 
 
 def _steps_alike(one: RunConfig, other: RunConfig) -> bool:
-    """Return whether both can share a compiled step; a schedule is compiled for the length of its run."""
+    """Return whether two configurations can share a compiled step; a schedule is compiled for a number of steps."""
     same = one.optimizer == other.optimizer and one.penalties == other.penalties
     same = same and one.training.precision == other.training.precision
     is_plain = isinstance(one.optimizer.learning_rate, float | int)
@@ -54,7 +54,9 @@ def _steps_alike(one: RunConfig, other: RunConfig) -> bool:
 
 
 def rescaled(dataset: Dataset, before: DataSettings | None, after: DataSettings | None) -> Dataset | None:
-    """Return the data set as other settings of its scaling would have made it, fitted on the training part."""
+    """Return the data set rescaled from the settings `before` to `after`, fitted on the training part; None if it must
+    be read again.
+    """
     old, new = before or DataSettings(), after or DataSettings()
     changed = {field.name for field in fields(DataSettings) if getattr(old, field.name) != getattr(new, field.name)}
     if not changed <= RESCALES or (old.clip is not None and changed & {"scale", "clip"}):
@@ -73,7 +75,7 @@ def rescaled(dataset: Dataset, before: DataSettings | None, after: DataSettings 
 
 
 def _scaled(dataset: Dataset, name: str, method: str, divisor: float, clip: float | None) -> Dataset:
-    """Return the data set with one column rescaled; a logarithm is taken of the user's values."""
+    """Return the data set with one column rescaled; a logarithm applies to the values in the user's units."""
     undo = inputs_in_own_unit if name == "x" else targets_in_own_unit
     columns = {part: rows for part in PARTS if (rows := getattr(dataset, part)) is not None}
     raw = {part: undo(dataset, rows[name]) if method == "log" else rows[name] for part, rows in columns.items()}

@@ -1,3 +1,3 @@
-"""Where retrograd meets other libraries."""
+"""Interoperation with other libraries."""
 
 from retrograd.interop import torch as torch

@@ -1,1 +1,1 @@
-"""Repairs: patches to a configuration, tried with shared seeds and kept if they measure better."""
+"""Repairs: patches to a configuration, tried with shared seeds and kept if they score better."""

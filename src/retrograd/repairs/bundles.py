@@ -1,4 +1,4 @@
-"""Bundles of remedies worth trying, the likeliest first: faults occur together, so one change often has no effect."""
+"""Bundles of remedies worth trying, likeliest first: faults occur together, so a single change often has no effect."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ SOUND = (
     "default_initial_weights", "hidden_relu", "add_activations", "less_regularisation",
 )  # fmt: skip
 RATES = ("raise_rate", "lower_rate", "raise_rate_some", "lower_rate_much", "raise_rate_much")
-SURE = 0.7  # confidence
+SURE = 0.7  # minimum confidence of the findings whose remedies form a bundle
 OVERFIT = ("early_stopping", "weight_decay", "add_dropout", "augment_images", "mixup", "simpler_network")
 
 
 def consistent(names: Iterable[str]) -> tuple[str, ...]:
-    """Return remedies without repetition, and only the first of those that change the learning rate."""
-    once = list(dict.fromkeys(names))
-    spare = [name for name in once if name in RATES][1:]
-    return tuple(name for name in once if name not in spare)
+    """Return remedies without repetition, with only the first of those that change the learning rate."""
+    unique = list(dict.fromkeys(names))
+    dropped = [name for name in unique if name in RATES][1:]
+    return tuple(name for name in unique if name not in dropped)
 
 
 def bundles(diagnosis: Diagnosis) -> Iterator[tuple[str, ...]]:
-    """Yield bundles: remedies proved by experiments, remedies named by findings, sound defaults, larger changes."""
+    """Yield bundles: remedies that experiments proved, remedies of findings, sound defaults, larger changes."""
     causes = diagnosis.causes
-    named = [finding for finding in causes if finding.remedies and not is_effect(finding)] or causes
-    first = consistent(finding.remedies[0] for finding in named if finding.remedies)
-    faults = consistent(finding.remedies[0] for finding in named if finding.remedies and finding.severity == "fault")
-    sure = consistent(finding.remedies[0] for finding in named if finding.remedies and finding.confidence >= SURE)
+    curable = [finding for finding in causes if finding.remedies and not is_effect(finding)] or causes
+    first = consistent(finding.remedies[0] for finding in curable if finding.remedies)
+    faults = consistent(finding.remedies[0] for finding in curable if finding.remedies and finding.severity == "fault")
+    sure = consistent(finding.remedies[0] for finding in curable if finding.remedies and finding.confidence >= SURE)
     every = tuple(dict.fromkeys(name for finding in causes for name in finding.remedies))
-    healed = tuple(experiment.remedy for experiment in diagnosis.experiments if experiment.heals)
-    if healed:
-        yield healed
+    proved = tuple(experiment.remedy for experiment in diagnosis.experiments if experiment.heals)
+    if proved:
+        yield proved
     if any(finding.name == "overfit" for finding in causes):
         yield from ((name,) for name in OVERFIT)
         yield OVERFIT[:2]

@@ -1,4 +1,4 @@
-"""A repair as a change of the user's file: comments are preserved, and as few lines change as possible."""
+"""A repair as a patch of the user's file that preserves comments and changes as few lines as possible."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from retrograd.network.layer import layers
 from retrograd.training.config.config import RunConfig
 from retrograd.update.optimizer import optimizers
 
-NESTED = ("training", "data", "data.split")  # their settings change one by one; other sections change as a whole
+NESTED = ("training", "data", "data.split")  # sections whose settings change one by one; others change as a whole
 
 
 class Edit(NamedTuple):
-    """One change: a path of the configuration, and its new value (None deletes it)."""
+    """One change: a path in the configuration, and the new value (None deletes it)."""
 
     path: tuple[str, ...]
     value: Any
@@ -32,13 +32,14 @@ def changes(before: RunConfig, after: RunConfig) -> list[Edit]:
 
 def _compare(old: Mapping[str, Any], new: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Edit]:
     for key in dict.fromkeys((*old, *new)):
-        here, a, b = (*path, key), old.get(key), new.get(key)
-        if a == b or key == "network":
+        inner, before, after = (*path, key), old.get(key), new.get(key)
+        if before == after or key == "network":
             continue
-        if ".".join(here) in NESTED and isinstance(b, Mapping) and (a is None or isinstance(a, Mapping)):
-            yield from _compare(a or {}, b, here)
+        is_section = isinstance(after, Mapping) and (before is None or isinstance(before, Mapping))
+        if ".".join(inner) in NESTED and is_section:
+            yield from _compare(before or {}, after, inner)
         else:
-            yield Edit(here, b)
+            yield Edit(inner, after)
 
 
 def patched(text: str, before: RunConfig, after: RunConfig) -> str:
@@ -69,7 +70,7 @@ def difference(old: str, new: str, name: str) -> str:
 
 
 def _plain(config: RunConfig) -> dict[str, Any]:
-    """Return the settings that differ from the defaults, as plain values in the shortest form."""
+    """Return the settings that differ from the defaults, as plain values in their shortest form."""
     plain: dict[str, Any] = dump(config, filled=False)
     plain["network"] = [_short(entry) for entry in plain["network"]]
     return {key: _short(value) if key == "optimizer" else value for key, value in plain.items()}
@@ -96,8 +97,8 @@ def _set(document: Any, edit: Edit, yaml: YAML) -> None:
     *sections, last = edit.path
     for name in sections:
         if not isinstance(document.get(name), Mapping):
-            present = document.get(name)
-            document[name] = yaml.map() if present is None else _styled({"builtin": present}, yaml)
+            value = document.get(name)
+            document[name] = yaml.map() if value is None else _styled({"builtin": value}, yaml)
         document = document[name]
     if edit.value is None:
         document.pop(last, None)

@@ -1,4 +1,4 @@
-"""Random search: the baseline that a repair must beat with the same updates."""
+"""Random search: the baseline that a repair must beat with the same number of updates."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from retrograd.repairs.trial import Budget, Source, Ward
 from retrograd.training.config.config import RunConfig, with_rate
 
 TRIES, TOO_DEAR = 200, 10  # maximum number of draws, and of consecutive draws that are too expensive
-FACTORS = (0.01, 1000.0)  # range of the learning rate's change, drawn on a logarithmic scale
+FACTORS = (0.01, 1000.0)  # range of the factor on the learning rate, drawn on a logarithmic scale
 
 
 def random_search(diagnosis: Diagnosis, source: Source | None, updates: int, seed: int = 0) -> RunConfig:
-    """Return the best of randomly drawn configurations: any remedies together with any learning rate.
+    """Return the best of randomly drawn configurations, with any remedies and any learning rate.
 
-    It may use the same remedies and lacks only the knowledge of which to choose.
+    It has the same remedies as a repair, but no diagnosis to choose among them.
     """
     draw = random.Random(seed)
     ward = Ward(diagnosis.program, source, Budget(updates))
     best, too_dear = ward.start(diagnosis), 0
     for _ in range(TRIES):
-        names = [name for name in remedies if draw.random() < 0.25]  # about the size of a bundle
+        names = [name for name in remedies if draw.random() < 0.25]  # about as many as in a bundle
         draw.shuffle(names)
         candidate = ward.candidate(names)
         low, high = FACTORS

@@ -1,4 +1,4 @@
-"""Repair: a diagnosis, remedies tried from fresh weights, and the smallest patch that measures better."""
+"""Repair: a diagnosis, trials of remedies from fresh weights, and the smallest patch that scores better."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from retrograd.training.config.config import RunConfig
 from retrograd.training.run import as_config
 
 SEEDS = 3  # as in a diagnosis
-TIMES = 8  # the budget of a repair's trials, in configured runs
-LEAST = 20_000  # updates; a small network makes them in seconds
-ANY = 10**12  # updates: no limit
+TIMES = 8  # default budget for the trials, as a multiple of the configured run
+LEAST = 20_000  # minimum budget in updates; a small network makes them in seconds
+ANY = 10**12  # updates, in effect no limit
 
 
 @dataclass(frozen=True, repr=False)
 class Repair:
-    """The diagnosis, the remedies that helped (or None), and the trials."""
+    """A diagnosis, and the search for a repair (None if nothing was tried)."""
 
     diagnosis: Diagnosis
     search: Search | None
@@ -37,12 +37,12 @@ class Repair:
 
     @property
     def config(self) -> RunConfig:
-        """The configuration to use: the repaired one, or the original if nothing is better."""
+        """The configuration to use: the repaired one, or the original if no candidate was better."""
         return self.diagnosis.program.config if self.best is None else self.best.config
 
     @property
     def best(self) -> Candidate | None:
-        """The candidate that measured better."""
+        """The candidate that scored better, if any."""
         return self.search.best if self.search else None
 
     @property
@@ -52,24 +52,24 @@ class Repair:
 
     @property
     def sentence(self) -> str:
-        """The outcome in words."""
+        """The outcome as one sentence."""
         if self.search is None:
             return f"nothing to repair: {self.diagnosis.verdict.sentence}"
         if self.search.best is None:
-            return f"nothing helped: {len(self.search.tried)} bundles of remedies were tried"
+            return f"nothing helped: tried {len(self.search.tried)} bundles of remedies"
         start, best = self.shown(self.search.start), self.shown(self.search.best)
         dataset = self.diagnosis.program.dataset
         what = "score" if dataset.task in SCORED else "loss"
-        what = f"{what} on its training rows" if dataset.valid is None else f"held-out {what}"
-        before = "could not be trained" if start.refusal else f"{start.mean:.3g} ± {start.spread:.2g}"
+        what = f"{what} on its own training rows" if dataset.valid is None else f"held-out {what}"
+        before = "(could not be trained)" if start.refusal else f"{start.mean:.3g} ± {start.spread:.2g}"
         words = f"repaired: {what} {before} -> {best.mean:.3g} ± {best.spread:.2g} by {', '.join(best.remedies)}"
         if best.unseen_mean is not None:
             start_unseen = "" if start.unseen_mean is None else f"{start.unseen_mean:.3g} -> "
-            words += f"; on the test part, which played no part in the choice: {start_unseen}{best.unseen_mean:.3g}"
+            words += f"; on the test part, which was not used in the search: {start_unseen}{best.unseen_mean:.3g}"
         return words
 
     def shown(self, candidate: Candidate) -> Candidate:
-        """Return a candidate with readable numbers: losses where answers have no score."""
+        """Return a candidate with readable numbers: losses if answers have no score."""
         return candidate if self.diagnosis.program.dataset.task in SCORED else as_losses(candidate)
 
     def __repr__(self) -> str:
@@ -90,18 +90,18 @@ class Repair:
         }
 
     def _tried(self, candidate: Candidate) -> dict[str, Any]:
-        """Return a candidate with its measured gain over the start, as plain types."""
+        """Return a candidate and its gain over the start, as plain types."""
         start = self.search.start if self.search else candidate
-        whole = bool(candidate.scores) and not candidate.refusal
-        compared = whole and candidate is not start and not start.refusal
+        is_measured = bool(candidate.scores) and not candidate.refusal
+        has_gain = is_measured and candidate is not start and not start.refusal
         return {
             "remedies": list(candidate.remedies),
             "scores": list(candidate.scores.values()),
             "glances": list(candidate.glances.values()),
             "unseen": list(candidate.unseen.values()),
-            "mean": candidate.mean if whole else None,
-            "spread": candidate.spread if whole else None,
-            "gain": candidate.mean - start.mean if compared else None,
+            "mean": candidate.mean if is_measured else None,
+            "spread": candidate.spread if is_measured else None,
+            "gain": candidate.mean - start.mean if has_gain else None,
             "accepted": candidate is self.best,
             "refusal": candidate.refusal,
         }
@@ -117,12 +117,12 @@ def repair(
     seeds: int = SEEDS,
     baseline: bool = False,
 ) -> Repair:
-    """Diagnose a configuration, try bundles of remedies, and return the smallest one that measures better.
+    """Diagnose a configuration, try bundles of remedies, and return the smallest one that scores better.
 
-    `updates` is what the diagnosis and the trials may spend together: by default the trials 8 times the configured
-    run, and at least 20,000; or `seconds`, which end no trial in progress. `baseline` also runs random search with
-    as many updates.
-    If the data are arrays, `source` makes a data set from data settings, because remedies change their scaling.
+    `updates` limits the updates of the diagnosis and the trials together; by default, trials may take 8 times the
+    configured run, and at least 20,000 updates. `seconds` limits the time instead; a trial in progress is completed.
+    `baseline` also runs random search with as many updates. If the data are arrays, `source` makes a data set from data
+    settings, because remedies may change their scaling.
 
     Raises:  ConfigError, DataError for a configuration or data that cannot be read
     """
@@ -141,7 +141,7 @@ def treat(
     seconds: float | None = None,
     baseline: bool = False,
 ) -> Repair:
-    """Return the repair after a diagnosis; nothing is tried for a healthy network or data without information."""
+    """Return the repair after a diagnosis; nothing is tried unless the network is ill."""
     if not diagnosis.ill:
         return Repair(diagnosis, None)
     if updates is None:
@@ -154,6 +154,6 @@ def treat(
 
 def _at_random(diagnosis: Diagnosis, source: Source | None, result: Search, seeds: int) -> Candidate:
     """Return the result of random search with as many updates and seeds."""
-    chosen = Candidate((), random_search(diagnosis, source, result.budget.spent))
-    Ward(diagnosis.program, source, Budget(ANY)).run(chosen, len(result.best.scores) if result.best else seeds)
-    return chosen
+    candidate = Candidate((), random_search(diagnosis, source, result.budget.spent))
+    Ward(diagnosis.program, source, Budget(ANY)).run(candidate, len(result.best.scores) if result.best else seeds)
+    return candidate

@@ -1,4 +1,4 @@
-"""The search for a repair: bundles by successive halving, accepted above the noise, made minimal, and confirmed."""
+"""The search for a repair: bundles by successive halving, accepted if better beyond noise, minimised, and confirmed."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from retrograd.diagnosis.remedy import remedies
 from retrograd.repairs.bundles import bundles
 from retrograd.repairs.trial import GLANCE, Budget, Candidate, Ward, unique
 
-EXPLORE = 0.45  # of the budget, for the first look at many candidates
-SHARE = 1 / 3  # of a candidate's epochs, in a first look
-DEAREST = 0.4  # of the budget, for one trial
-FINALISTS = 3  # candidates with whole trials on all seeds
-CHEAP = 0.02  # of the remaining budget, for one trial: more seeds are then almost free
+EXPLORE = 0.45  # share of the budget for the short trials of many candidates
+SHARE = 1 / 3  # share of a candidate's epochs in a short trial
+DEAREST = 0.4  # maximum share of the budget for one trial
+FINALISTS = 3  # number of candidates with full trials on all seeds
+CHEAP = 0.02  # share of the remaining budget up to which a trial is so cheap that more seeds are almost free
 GAIN = 0.02  # minimum gain of a repair, in accuracy or R²
-NEAR = 0.02  # to the best score: a candidate with fewer changes is then as good
-UNSURE = 0.05  # standard error of the start's score above which single seeds fail, so that each first look takes two
-SHRINK = 0.8  # of the time, after which a repair is no longer reduced
-RISK = 0.1  # of a score, for each remaining fault that spoils some seeds by chance
-CONFIRM = 2  # seeds that played no part in the choice
+NEAR = 0.02  # distance to the best score within which a candidate with fewer changes is as good
+UNSURE = 0.05  # standard error of the start's score above which single seeds fail, so that short trials use two
+SHRINK = 0.8  # share of the time after which a repair is no longer reduced
+RISK = 0.1  # score deducted for each remaining fault that spoils some seeds by chance
+CONFIRM = 2  # number of extra seeds that were not used in the search
 
 
 @dataclass
 class Search:
-    """The result of a search: the start, the repair (None if nothing helped), and all candidates tried."""
+    """The result of a search: the start, the repair (None if nothing helped), and all candidates that were tried."""
 
     start: Candidate
     best: Candidate | None
@@ -35,14 +35,14 @@ class Search:
 
 
 def search(diagnosis: Diagnosis, ward: Ward, seeds: int) -> Search:
-    """Return the smallest set of remedies that measures better than the start by more than the noise."""
+    """Search for the smallest set of remedies that scores better than the start by more than the noise."""
     start = ward.start(diagnosis)
     ward.budget.spent += sum(run.steps for run in diagnosis.runs)
     result = Search(start, None, explore(diagnosis, ward, start), ward.budget)
-    for chosen in finals(result, ward, seeds, reachable(diagnosis)):
-        settle_start(chosen, start, ward, seeds)
-        if better(chosen, start):
-            for candidate in dict.fromkeys((minimal(chosen, ward, result.tried), chosen)):
+    for finalist in finals(result, ward, seeds, reachable(diagnosis)):
+        settle_start(finalist, start, ward, seeds)
+        if better(finalist, start):
+            for candidate in dict.fromkeys((minimal(finalist, ward, result.tried), finalist)):
                 if better(candidate, start) and confirmed(candidate, start, ward, seeds):
                     result.best = candidate
                     return result
@@ -50,15 +50,15 @@ def search(diagnosis: Diagnosis, ward: Ward, seeds: int) -> Search:
 
 
 def reachable(diagnosis: Diagnosis) -> float:
-    """Return a score known to be reachable: that of the best reference, and at least 0.5."""
-    # references may fail where networks learn
+    """Return a score known to be reachable: that of the best reference, but at least 0.5."""
+    # references may fail where networks can learn
     return max(diagnosis.levels.best if diagnosis.levels else 1.0, 0.5)
 
 
 def explore(diagnosis: Diagnosis, ward: Ward, start: Candidate) -> list[Candidate]:
-    """Take a first look at each bundle within the budget's first part; stop early at the reachable score.
+    """Give each bundle a short trial within the first part of the budget; stop early at the reachable score.
 
-    If the score falls during training, a short look would say nothing.
+    If the score falls during training, short trials would say nothing, so trials are full.
     """
     allowed = ward.budget.spent + EXPLORE * ward.budget.left
     worsens = any(finding.name == "overfit" for finding in diagnosis.causes)
@@ -69,7 +69,7 @@ def explore(diagnosis: Diagnosis, ward: Ward, start: Candidate) -> list[Candidat
         price = ward.price(candidate)
         cost = seeds * max(share * price, min(price, GLANCE))
         best = max(tried, key=lambda c: c.promise, default=start)
-        reserved = 2 * ward.price(best) if best.promise > start.mean + GAIN else 0  # for its whole trials
+        reserved = 2 * ward.price(best) if best.promise > start.mean + GAIN else 0  # for its full trials
         if price > DEAREST * ward.budget.updates:
             continue
         if tried and (ward.budget.spent + cost > allowed or ward.budget.left - cost < reserved):
@@ -85,45 +85,45 @@ def explore(diagnosis: Diagnosis, ward: Ward, start: Candidate) -> list[Candidat
 
 
 def finals(search_so_far: Search, ward: Ward, seeds: int, enough: float) -> Iterator[Candidate]:
-    """Yield the most promising candidates after whole trials, the best first.
+    """Yield the most promising candidates after full trials, the best first.
 
-    A third is tried if neither of two reaches the reachable score.
+    A third one is tried only if the first two miss the reachable score.
     """
     promising = sorted(search_so_far.tried, key=lambda c: (-round((c.promise - RISK * ward.risks(c)) / NEAR), c.cost))
     promising = promising[:FINALISTS]
     ward.forget(promising)
-    seen: list[Candidate] = []
+    finalists: list[Candidate] = []
     for candidate in promising:
-        if len(seen) > 1 and max(c.mean for c in seen) >= enough - NEAR:
+        if len(finalists) > 1 and max(c.mean for c in finalists) >= enough - NEAR:
             break
         ward.run(candidate, seeds if ward.price(candidate) < CHEAP * ward.budget.left else 1)
-        seen += [candidate] if candidate.scores else []
-    while seen:
-        seen.sort(key=lambda c: (-round((c.mean - RISK * ward.risks(c)) / NEAR), c.cost))
-        if len(seen[0].scores) >= seeds or not ward.run(seen[0], len(seen[0].scores) + 1):
-            yield seen.pop(0)
+        finalists += [candidate] if candidate.scores else []
+    while finalists:
+        finalists.sort(key=lambda c: (-round((c.mean - RISK * ward.risks(c)) / NEAR), c.cost))
+        if len(finalists[0].scores) >= seeds or not ward.run(finalists[0], len(finalists[0].scores) + 1):
+            yield finalists.pop(0)
 
 
 def settle_start(chosen: Candidate, start: Candidate, ward: Ward, seeds: int) -> None:
-    """Try the start with further seeds while only the spread of its few ones stands against a gain."""
+    """Try the start with further seeds as long as only the spread of its scores prevents a gain from counting."""
     while chosen.mean - start.mean > GAIN and start.spread > chosen.spread and not better(chosen, start):
         if len(start.scores) >= seeds + CONFIRM or not ward.run(start, len(start.scores) + 1):
             return
 
 
 def confirmed(candidate: Candidate, start: Candidate, ward: Ward, seeds: int) -> bool:
-    """Return whether a repair keeps at least half of its gain on seeds that had no part in choosing it.
+    """Return whether a repair keeps at least half of its gain on seeds that were not used in the search.
 
-    If the budget does not suffice, the choice stands. The test part, which played no part in it, must not score worse
-    than before.
+    If the budget does not allow that, the repair counts as confirmed. The score on the test part, which was not used
+    either, must rise.
     """
-    claimed = (candidate.mean + start.mean) / 2
+    least = (candidate.mean + start.mean) / 2
     ward.run(candidate, seeds + CONFIRM)
-    fresh = [score for seed, score in candidate.scores.items() if seed >= ward.seed + seeds]
+    fresh_scores = [score for seed, score in candidate.scores.items() if seed >= ward.seed + seeds]
     before, after = start.unseen_mean, candidate.unseen_mean
     if before is not None and after is not None and after <= before:
         return False
-    return not fresh or math.fsum(fresh) / len(fresh) >= claimed
+    return not fresh_scores or math.fsum(fresh_scores) / len(fresh_scores) >= least
 
 
 def better(candidate: Candidate, start: Candidate) -> bool:
@@ -133,9 +133,9 @@ def better(candidate: Candidate, start: Candidate) -> bool:
 
 
 def minimal(best: Candidate, ward: Ward, tried: list[Candidate]) -> Candidate:
-    """Return the candidate without the remedies that make no difference; the most expensive are dropped first.
+    """Return the candidate without remedies that make no difference, trying to drop the costliest first.
 
-    A smaller bundle must succeed on every seed of the larger one, and must not bring back a risk that the larger one
+    A smaller bundle must be as good on every seed of the larger one, and must not restore a risk that the larger one
     removed.
     """
     reserve = (ward.budget.left - CONFIRM * ward.price(best)) / 2
@@ -156,7 +156,7 @@ def minimal(best: Candidate, ward: Ward, tried: list[Candidate]) -> Candidate:
 
 
 def as_good(smaller: Candidate, best: Candidate) -> bool:
-    """Return whether a smaller bundle is no worse on the seeds tried so far."""
+    """Return whether a smaller bundle is no worse on the seeds that it was tried with so far."""
     shared = [best.scores[seed] for seed in smaller.scores if seed in best.scores]
     return not shared or smaller.mean >= sum(shared) / len(shared) - NEAR / 2
 

@@ -21,12 +21,12 @@ from retrograd.diagnosis.symptom import symptoms
 from retrograd.training.config.config import RunConfig
 
 Source = Callable[[DataSettings], Dataset]
-GLANCE = 150  # minimum number of updates of a first look
+GLANCE = 150  # minimum number of updates in a short trial
 
 
 @dataclass
 class Budget:
-    """The budget of trials: updates and, if set, seconds."""
+    """The budget for trials: updates and, if set, seconds."""
 
     updates: int
     seconds: float = math.inf
@@ -35,7 +35,7 @@ class Budget:
 
     @property
     def left(self) -> int:
-        """The remaining updates; 0 when the time is over."""
+        """The remaining updates; 0 when time is up."""
         return self.updates - self.spent if self.time_used < 1 else 0
 
     @property
@@ -46,10 +46,10 @@ class Budget:
 
 @dataclass(eq=False)
 class Candidate:
-    """A set of remedies, the resulting configuration, and the held-out scores of its trials by seed.
+    """A set of remedies, the resulting configuration, and the held-out scores of its full trials by seed.
 
-    `glances` are scores of shortened trials: a promise to be kept by a whole trial. `unseen` are the
-    scores of whole trials on the test part, if there is one: they play no part in the choice.
+    `glances` are the scores of short trials, a promise that a full trial must keep. `unseen` are the scores of full
+    trials on the test part, if there is one; the search does not use them.
     """
 
     remedies: tuple[str, ...]
@@ -61,17 +61,17 @@ class Candidate:
 
     @property
     def mean(self) -> float:
-        """The mean score of the trials."""
+        """The mean score of full trials."""
         return _mean(self.scores.values())
 
     @property
     def promise(self) -> float:
-        """The mean score of the first looks."""
+        """The mean score of short trials."""
         return _mean(self.glances.values())
 
     @property
     def shown(self) -> float:
-        """The mean score of whole trials, or of first looks if there are none."""
+        """The mean score of full trials, or of short ones if there are no others."""
         return self.mean if self.scores else self.promise
 
     @property
@@ -94,7 +94,7 @@ class Candidate:
 
 
 class Ward:
-    """Tries configurations on one data source; programs, with data and compiled steps, are reused for further seeds."""
+    """Tries configurations on one data source, reusing programs with their data and compiled steps for all seeds."""
 
     def __init__(self, program: Program, source: Source | None, budget: Budget) -> None:
         self.program, self.budget = program, budget
@@ -113,7 +113,7 @@ class Ward:
         return start
 
     def candidate(self, names: Sequence[str]) -> Candidate:
-        """Return the candidate with remedies applied in order, without those that change nothing."""
+        """Return the candidate with these remedies applied in order, without those that change nothing."""
         config = self.program.config
         used: list[str] = []
         for name in dict.fromkeys(names):
@@ -131,31 +131,31 @@ class Ward:
         return 0 if prepared is None else prepared.steps
 
     def risks(self, candidate: Candidate) -> int:
-        """Return the number of remaining faults in a candidate's configuration that spoil a run by chance."""
+        """Return the number of faults left in a candidate's configuration that spoil some seeds by chance."""
         program = self._program(candidate.config)
-        chancy = (symptoms[name]() for name in symptoms if symptoms[name].by_chance)
-        return sum(1 for symptom in chancy for _ in symptom.find(program))
+        rules = (symptoms[name]() for name in symptoms if symptoms[name].by_chance)
+        return sum(1 for symptom in rules for _ in symptom.find(program))
 
     def glance(self, candidate: Candidate, seeds: int, share: float, enough: float) -> None:
-        """Try a candidate for a share of its epochs, or until its score is enough."""
+        """Try a candidate for a share of its epochs, or until its score reaches `enough`."""
         program = self._program(candidate.config)
         if program.prepared is None:
             self._refuse(candidate, program)
             return
-        whole, steps = program.prepared.config.training.epochs, program.prepared.steps
-        least = math.ceil(GLANCE * whole / max(steps, 1))
-        epochs = min(whole, max(math.ceil(share * whole), least))
+        planned, steps = program.prepared.config.training.epochs, program.prepared.steps
+        least = math.ceil(GLANCE * planned / max(steps, 1))
+        epochs = min(planned, max(math.ceil(share * planned), least))
         for seed in range(self.seed, self.seed + seeds):
-            seen = observe(
+            run = observe(
                 program.prepared, program.runs.scorer, program.runs.stepper, seed=seed, epochs=epochs, enough=enough
             )
-            self.budget.spent += seen.steps
-            candidate.glances[seed] = FAILED if seen.broken else seen.score
-            if seen.steps == steps:
-                note(candidate, seed, seen, program)
+            self.budget.spent += run.steps
+            candidate.glances[seed] = FAILED if run.broken else run.score
+            if run.steps == steps:
+                note(candidate, seed, run, program)
 
     def run(self, candidate: Candidate, seeds: int) -> bool:
-        """Try a candidate until it has scores of `seeds` seeds; return whether the budget sufficed."""
+        """Try a candidate until it has scores for `seeds` seeds; return whether the budget sufficed."""
         program = self._program(candidate.config)
         if program.prepared is None:
             self._refuse(candidate, program)
@@ -165,9 +165,9 @@ class Ward:
                 continue
             if self.price(candidate) > self.budget.left:
                 return False
-            seen = observe(program.prepared, program.runs.scorer, program.runs.stepper, seed=seed)
-            self.budget.spent += seen.steps
-            note(candidate, seed, seen, program)
+            trial = observe(program.prepared, program.runs.scorer, program.runs.stepper, seed=seed)
+            self.budget.spent += trial.steps
+            note(candidate, seed, trial, program)
         return True
 
     def _refuse(self, candidate: Candidate, program: Program) -> None:
@@ -190,7 +190,7 @@ class Ward:
 
     def _own_source(self, settings: DataSettings) -> Dataset:
         if settings.path is None and settings.builtin is None:
-            raise RetrogradError("the data are arrays, and a remedy changes how they are prepared",
+            raise RetrogradError("the data are arrays, and a remedy would change their preprocessing",
                                  cure="pass `source`, a function from data settings to a data set")  # fmt: skip
         return load(settings)
 
@@ -203,25 +203,25 @@ def _key(settings: DataSettings | None) -> str:
     return str(dump(settings or DataSettings()))
 
 
-def note(candidate: Candidate, seed: int, seen: Observed, program: Program) -> None:
-    """Record the scores of a whole trial."""
-    candidate.scores[seed] = FAILED if seen.broken else seen.score
+def note(candidate: Candidate, seed: int, run: Observed, program: Program) -> None:
+    """Record the scores of a full trial."""
+    candidate.scores[seed] = FAILED if run.broken else run.score
     if program.dataset.test is not None:
-        candidate.unseen[seed] = FAILED if seen.broken else program.runs.scorer.score(seen.variables, "test")
+        candidate.unseen[seed] = FAILED if run.broken else program.runs.scorer.score(run.variables, "test")
 
 
 def as_losses(candidate: Candidate) -> Candidate:
-    """Return a candidate with losses in the place of the scores derived from them."""
-    measured = (candidate.scores, candidate.glances, candidate.unseen)
-    scores, glances, unseen = ({seed: loss_of(score) for seed, score in scores_of.items()} for scores_of in measured)
+    """Return a candidate with the losses that its scores were derived from."""
+    by_kind = (candidate.scores, candidate.glances, candidate.unseen)
+    scores, glances, unseen = ({seed: loss_of(score) for seed, score in by_seed.items()} for by_seed in by_kind)
     return dataclasses.replace(candidate, scores=scores, glances=glances, unseen=unseen)
 
 
 def unique(candidates: Iterator[Candidate]) -> Iterator[Candidate]:
-    """Yield the candidates with a configuration not seen before."""
-    seen = set()
+    """Yield the candidates whose configuration has not occurred before."""
+    keys = set()
     for candidate in candidates:
         key = str(dump(candidate.config))
-        if key not in seen and candidate.remedies:
-            seen.add(key)
+        if key not in keys and candidate.remedies:
+            keys.add(key)
             yield candidate

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 SHUFFLES = 400  # a chance of 0.05 is then known to 0.011
-FEWEST_ROWS = 8  # minimum for a statement about chance
+FEWEST_ROWS = 8  # minimum for a permutation test
 
 
 def ranking(scores: np.ndarray, truth: np.ndarray, classes: bool) -> float:
@@ -20,14 +20,14 @@ def ranking(scores: np.ndarray, truth: np.ndarray, classes: bool) -> float:
 
 
 class Ranking:
-    """Fixed predictions, whose ranks are computed once, against answers in any order."""
+    """Fixed predictions, ranked once, to be compared with answers in any order."""
 
     def __init__(self, scores: np.ndarray, truth: np.ndarray, classes: bool) -> None:
         self.classes = classes
         scores = np.asarray(scores, np.float64).reshape(len(truth), -1)
         self.ranks = np.stack([ranks_of(column) for column in scores.T], 1)
-        known = np.bincount(truth, minlength=scores.shape[1])[: scores.shape[1]] if classes else np.zeros(0)
-        self.numbers = np.flatnonzero(known)
+        counts = np.bincount(truth, minlength=scores.shape[1])[: scores.shape[1]] if classes else np.zeros(0)
+        self.numbers = np.flatnonzero(counts)
 
     def of(self, truth: np.ndarray) -> float:
         """Return the ranking of these predictions against answers."""
@@ -40,7 +40,7 @@ class Ranking:
 
 
 def share_by_chance(statistic: Callable[[np.ndarray], float], truth: np.ndarray, seed: int) -> float | None:
-    """Return how often shuffled answers fit a statistic as well as the true ones; None for too few rows."""
+    """Return how often shuffled answers reach the statistic of the true ones; None for too few rows."""
     if len(truth) < FEWEST_ROWS:
         return None
     rng = np.random.default_rng(seed)
@@ -64,12 +64,12 @@ def ranks_of(values: np.ndarray) -> np.ndarray:
 
 
 def area(ranks: np.ndarray, positive: np.ndarray) -> float:
-    """Return the area under the ROC curve from ranks and positives, both [rows]; 0.5 if all rows are alike."""
-    count = int(positive.sum())
-    rest = len(positive) - count
-    if not count or not rest:
+    """Return the area under the ROC curve from ranks and positives, both [rows]; 0.5 if all rows are of one kind."""
+    positives = int(positive.sum())
+    negatives = len(positive) - positives
+    if not positives or not negatives:
         return 0.5
-    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * rest))
+    return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Reference levels: scores without a network, so that failure is measured rather than guessed."""
+"""Reference levels: scores of models without a network, so that failure is measured rather than guessed."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from retrograd.diagnosis.judgement.score import columns_of, mean_area, r_squared
 from retrograd.diagnosis.judgement.usual_rows import UsualRows
 from retrograd.diagnosis.original_unit import comparable
 
-MOST_ROWS, MOST_FEATURES = 3_000, 4_000  # more rows are sampled, so that references take seconds
+MOST_ROWS, MOST_FEATURES = 3_000, 4_000  # beyond that, a sample is used, so that references take seconds
 FOLDS = 5  # scikit-learn's default
 LUCK = threshold("D07", "chance")
-SURER = 0.01  # chance of the second test, which is used only if the first one finds nothing
-FEWEST_HELD = 30  # minimum number of held-out rows to judge a signal
-FEWEST_FOLDED = 100  # minimum number of rows of both parts, out of fold, if there are fewer held-out rows
-FEW = 16  # rows of yes and no up to which they are a truth table, even an incomplete one
+SURER = 0.01  # level of the second test, which is used only if the first one finds nothing
+FEWEST_HELD = 30  # minimum number of held-out rows to test for a signal
+FEWEST_FOLDED = 100  # minimum number of rows in both parts to test out of fold, with fewer held-out rows
+FEW = 16  # maximum number of rows of two-valued features that count as a truth table, even an incomplete one
 WORDS = {
     "trivial": "a constant", "linear": "a linear model", "nearest": "a nearest-neighbour model",
-    "forest": "a random forest", "by heart": "whoever learns every row by heart",
+    "forest": "a random forest", "by heart": "memorising every row",
 }  # fmt: skip
 
 
 class Levels(NamedTuple):
-    """Scores (accuracy, mean AUC, R²) on training and held-out rows by reference; the probability of the best by luck.
+    """Scores (accuracy, mean AUC, R²) of the references on training and held-out rows, and how likely chance is.
 
-    Without a held-out part, `held_out` is out of fold on the training rows; if these are a whole truth table
-    (`whole`), everything except contradictions can be learned, as the level `by heart`.
+    Without a held-out part, `held_out` is out of fold on the training rows; if these are a complete truth table
+    (`whole`), the level `by heart` says what memorising reaches: everything except contradictions.
 
-    `chance` is the share of random pairings of the held-out rows' predictions and answers that fit as well: the
-    smallest over the references, times their number. With few held-out rows it is that of all rows, out of
+    `chance` is the share of random pairings of predictions and answers of the held-out rows that fit as well as the
+    true ones: the smallest over the references, times their number. With few held-out rows, all rows are used, out of
     fold. None for too few rows. `tested` is the number of rows in the test.
-    `ranking` is 2 AUC - 1 (of numbers the rank correlation) on held-out rows, and `errors` the linear model's errors
-    by part: the rows judged, and for each of them 1 for a wrong class, or the squared error / variance.
+    `ranking` is 2 AUC - 1 (for numbers, the rank correlation) on held-out rows. `errors` are the linear model's errors
+    by part: the rows, and for each of them 1 for a wrong class, or the squared error / variance.
     """
 
     train: dict[str, float]
@@ -68,7 +68,7 @@ class Levels(NamedTuple):
 
     @property
     def best_words(self) -> str:
-        """The reference with the best held-out score, in words."""
+        """The reference with the best held-out score, as text for a sentence."""
         return WORDS.get(self.best_name, self.best_name)
 
 
@@ -81,7 +81,7 @@ class Rows(NamedTuple):
 
 
 class Guess(NamedTuple):
-    """A reference's answers, and their ranking: a share for each class, or the answers themselves."""
+    """A reference's answers, and their ranking scores: a share for each class, or the answers themselves."""
 
     answers: np.ndarray
     scores: np.ndarray
@@ -103,9 +103,9 @@ def reference_levels(dataset: Dataset, seed: int = 0) -> Levels:
     for name, model in references(classes, len(train_rows.x), seed).items():
         if classes and len(np.unique(train_rows.y)) < 2 and name != "trivial":
             continue
-        known = fitted(model, train_rows, train_rows.x, classes)
-        guess = _guess(model, train_rows, valid_rows, classes, known, whole)
-        train[name] = _score(known.answers, train_rows.y, dataset.task)
+        in_training = fitted(model, train_rows, train_rows.x, classes)
+        guess = _guess(model, train_rows, valid_rows, classes, in_training, whole)
+        train[name] = _score(in_training.answers, train_rows.y, dataset.task)
         scores[name] = _score(guess.answers, judged.y, dataset.task)
         ranks[name] = ranking(guess.scores, judged.y, classes)
         if name != "trivial" and valid_rows is not None:
@@ -113,7 +113,7 @@ def reference_levels(dataset: Dataset, seed: int = 0) -> Levels:
             if dataset.task != "multilabel":  # their score is a ranking
                 chances.append(_chance(guess, valid_rows.y, dataset.task, seed))
         if name == "linear":
-            errors = {"train": (train_rows.chosen, row_errors(known.answers, train_rows.y, classes))}
+            errors = {"train": (train_rows.chosen, row_errors(in_training.answers, train_rows.y, classes))}
             if valid_rows is not None:
                 errors["valid"] = (valid_rows.chosen, row_errors(guess.answers, valid_rows.y, classes))
     if whole:
@@ -123,24 +123,24 @@ def reference_levels(dataset: Dataset, seed: int = 0) -> Levels:
 
 
 def references(classes: bool, rows: int, seed: int) -> dict[str, Any]:
-    """Return the models without a network, by name."""
+    """Return the reference models by name."""
     from sklearn import dummy, ensemble, linear_model, neighbors
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    near = max(1, min(5, rows - rows // FOLDS - 1))  # scikit-learn's five, or as many as a fold has
+    near = max(1, min(5, rows - rows // FOLDS - 1))  # scikit-learn's five, or fewer for small folds
     if classes:
         return {
             "trivial": dummy.DummyClassifier(),
-            # three times the usual limit, which wide tables exceed
+            # three times the default limit, which wide tables exceed
             "linear": make_pipeline(StandardScaler(), linear_model.LogisticRegression(max_iter=300)),
             "nearest": make_pipeline(StandardScaler(), neighbors.KNeighborsClassifier(near)),
-            # 60 instead of the usual 100 trees, so that a reference takes seconds
+            # 60 trees instead of the default 100, so that a reference takes seconds
             "forest": ensemble.RandomForestClassifier(60, random_state=seed),
         }
     return {
         "trivial": dummy.DummyRegressor(),
-        # the penalty is only for columns that depend on one another
+        # the penalty only guards against linearly dependent columns
         "linear": make_pipeline(StandardScaler(), linear_model.Ridge(1e-3)),
         "nearest": make_pipeline(StandardScaler(), neighbors.KNeighborsRegressor(near)),
         "forest": ensemble.RandomForestRegressor(60, random_state=seed),
@@ -151,7 +151,7 @@ def fitted(model: Any, train_rows: Rows, x: np.ndarray, classes: bool) -> Guess:
     """Fit a reference on rows and return its answers for other rows."""
     y = train_rows.y if classes or train_rows.y.shape[1] > 1 else train_rows.y.squeeze(-1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # without convergence it is still a reference
+        warnings.simplefilter("ignore")  # a model that has not converged is still a reference
         model.fit(train_rows.x, y)
         answers = np.asarray(model.predict(x))
         if not classes:
@@ -168,32 +168,32 @@ def out_of_fold(model: Any, train_rows: Rows, classes: bool) -> Guess:
 
     answers = np.zeros(train_rows.y.shape, train_rows.y.dtype if classes else np.float64)
     scores = np.zeros((len(train_rows.y), train_rows.y.max() + 1)) if classes else answers
-    for known, asked in KFold(min(FOLDS, len(train_rows.x)), shuffle=True, random_state=0).split(train_rows.x):
-        part = Rows(train_rows.x[known], train_rows.y[known], known)
+    for others, fold in KFold(min(FOLDS, len(train_rows.x)), shuffle=True, random_state=0).split(train_rows.x):
+        part = Rows(train_rows.x[others], train_rows.y[others], others)
         if classes and len(np.unique(part.y)) < 2:
-            answers[asked] = part.y[0]
+            answers[fold] = part.y[0]
             continue
-        guess = fitted(model, part, train_rows.x[asked], classes)
-        answers[asked] = guess.answers
-        scores[asked, : guess.scores.shape[1]] = guess.scores
+        guess = fitted(model, part, train_rows.x[fold], classes)
+        answers[fold] = guess.answers
+        scores[fold, : guess.scores.shape[1]] = guess.scores
     return Guess(answers, scores)
 
 
 def is_whole(x: np.ndarray) -> bool:
     """Return whether rows are a truth table rather than a sample of a larger domain.
 
-    All combinations of several features' values, or a handful of rows of yes and no.
+    They are if they contain all combinations of several features' values, or are a few rows of two-valued features.
     """
-    values = [count for count in (len(np.unique(column)) for column in x.T) if count > 1]
-    if len(values) < 2:
+    counts = [count for count in (len(np.unique(column)) for column in x.T) if count > 1]
+    if len(counts) < 2:
         return False
-    if len(x) <= FEW and max(values) == 2:
+    if len(x) <= FEW and max(counts) == 2:
         return True
-    return math.prod(values) <= len(x) and len(np.unique(x, axis=0)) == math.prod(values)
+    return math.prod(counts) <= len(x) and len(np.unique(x, axis=0)) == math.prod(counts)
 
 
 def learnable(x: np.ndarray, y: np.ndarray, classes: bool, labels: bool = False) -> float:
-    """Return the score of perfect memory: 1 minus the loss by rows that contradict each other."""
+    """Return the score of memorising every row: 1, less what rows that contradict each other cost."""
     _, group = np.unique(x, axis=0, return_inverse=True)
     group = group.reshape(-1)
     if classes:
@@ -206,9 +206,9 @@ def learnable(x: np.ndarray, y: np.ndarray, classes: bool, labels: bool = False)
 
 
 def rows_of(dataset: Dataset, part: str, seed: int) -> Rows:
-    """Return features and targets of a part, at most 3,000 rows; embedded columns are represented by their numbers.
+    """Return features and targets of at most 3,000 rows of a part; embedded columns are represented by their numbers.
 
-    Rows with a wild target that outweighs all others are omitted.
+    Rows with an extreme target that outweighs all others are omitted.
     """
     columns = columns_of(dataset, part)
     usual = UsualRows(dataset)
@@ -233,11 +233,13 @@ def row_errors(answers: np.ndarray, y: np.ndarray, classes: bool) -> np.ndarray:
         return np.asarray(((answers - y) ** 2 / np.where(spread > 0, spread, 1)).mean(1))
 
 
-def _guess(model: Any, train_rows: Rows, valid_rows: Rows | None, classes: bool, known: Guess, whole: bool) -> Guess:
-    """Return the answers that judge a reference: for held-out rows, or out of fold, or for all rows."""
+def _guess(
+    model: Any, train_rows: Rows, valid_rows: Rows | None, classes: bool, in_training: Guess, whole: bool
+) -> Guess:
+    """Return the answers by which a reference is judged: for held-out rows, out of fold, or for all rows."""
     if valid_rows is not None:
         return fitted(model, train_rows, valid_rows.x, classes)
-    return known if whole else out_of_fold(model, train_rows, classes)
+    return in_training if whole else out_of_fold(model, train_rows, classes)
 
 
 def _score(answers: np.ndarray, truth: np.ndarray, task: str) -> float:
@@ -247,19 +249,22 @@ def _score(answers: np.ndarray, truth: np.ndarray, task: str) -> float:
 
 
 def _chance(guess: Guess, truth: np.ndarray, task: str, seed: int) -> float | None:
-    """Return how often predictions fit shuffled answers as well as the true ones."""
+    """Return how often predictions score as well on shuffled answers as on the true ones."""
     return share_by_chance(lambda answers: _score(guess.answers, answers, task), truth, seed)
 
 
 def _chance_of_ranking(guess: Guess, truth: np.ndarray, classes: bool, seed: int) -> float | None:
-    """Return the same by ranking: if one class is rare, no answer beats "never", but shares may rank well."""
+    """Return the same for the ranking: with a rare class, no answer beats "never", but class shares may rank well."""
     return share_by_chance(Ranking(guess.scores, truth, classes).of, truth, seed)
 
 
 def _luck(
     chances: list[float | None], train_rows: Rows, valid_rows: Rows, classes: bool, seed: int
 ) -> tuple[float | None, int]:
-    """Return the probability of the best reference by luck, and the rows tested, out of fold as well if many."""
+    """Return the probability that the best reference is mere luck, and the number of rows tested.
+
+    With few held-out rows, all rows are tested out of fold; with many and no signal, the training rows as well.
+    """
     luck, few = _smallest(chances), len(valid_rows.x) < FEWEST_HELD
     if few and len(train_rows.x) + len(valid_rows.x) >= FEWEST_FOLDED:
         both = Rows(*(np.concatenate(pair) for pair in zip(train_rows, valid_rows, strict=True)))
@@ -271,9 +276,9 @@ def _luck(
 
 
 def _chance_of_one(rows: Rows, classes: bool) -> float | None:
-    """Return the chance of the feature that depends most on the answer by itself, times the number of features.
+    """Return the p-value of the single feature most related to the answer, times the number of features.
 
-    A few among hundreds of idle ones escape models that have to choose. By the F test of one feature (and one target).
+    Models that have to choose miss a few informative features among hundreds. Tested by F, for one feature and target.
     """
     from sklearn.feature_selection import f_classif, f_regression
 
@@ -288,7 +293,7 @@ def _chance_of_one(rows: Rows, classes: bool) -> float | None:
 
 
 def _chance_out_of_fold(rows: Rows, classes: bool, seed: int) -> float | None:
-    """Return the probability by luck of the ranking of rows by models fitted on the other folds."""
+    """Return the probability that the out-of-fold ranking of rows is mere luck."""
     if (classes and len(np.unique(rows.y)) < 2) or len(rows.x) < FOLDS:
         return None
     models = references(classes, len(rows.x), seed)
@@ -297,6 +302,6 @@ def _chance_out_of_fold(rows: Rows, classes: bool, seed: int) -> float | None:
 
 
 def _smallest(chances: list[float | None]) -> float | None:
-    """Return the smallest of several probabilities, times their number: one of many is small by luck."""
-    known = [chance for chance in chances if chance is not None]
-    return min(1.0, min(known) * len(known)) if known else None
+    """Return the smallest of several probabilities, times their number, since one of many is small by luck."""
+    tested = [chance for chance in chances if chance is not None]
+    return min(1.0, min(tested) * len(tested)) if tested else None

@@ -1,4 +1,4 @@
-"""What a layer without weights loses of what the answers depend on: models are fitted before and after it."""
+"""How much a layer without weights loses of what the answers depend on: models are fitted before and after it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from retrograd.diagnosis.start import Start
 from retrograd.network.scope import Node
 
 LOST, KNOWN = threshold("S22", "lost"), threshold("S22", "known")
-MOST_FEATURES = 500  # of a layer's output that the models read
+MOST_FEATURES = 500  # maximum number of values per row that the models read
 MODELS = ("linear", "forest")
 
 
 class Loss(NamedTuple):
-    """A node, what models reach with its inputs and with its outputs, and whether it reads the data themselves."""
+    """A node, the scores of models on its inputs and on its outputs, and whether no weights precede it."""
 
     node: Node
     before: float
@@ -30,36 +30,36 @@ class Loss(NamedTuple):
 
 
 def lossy(graph: Graph, start: Start, y: np.ndarray, classes: bool) -> Loss | None:
-    """Return the layer that loses most, if one loses more than the share that counts.
+    """Return the layer that loses most; None if no layer loses more than the threshold.
 
-    y are the answers of the rows that went through the first weights: class numbers [rows], or quantities [rows, ...].
+    y: the answers of the probe's rows, class numbers [rows] or quantities [rows, ...]
     """
-    look, variables = start.pass_, start.variables
-    if look is None or variables is None:
+    initial, variables = start.pass_, start.variables
+    if initial is None or variables is None:
         return None
     answers = np.asarray(y).reshape(len(y)).astype(int) if classes else np.asarray(y, np.float64).reshape(len(y), -1)
     constant = float(np.bincount(answers).max() / len(answers)) if classes else 0.0
 
     @cache
-    def reached(name: str) -> float:
-        return _reached(np.asarray(look.outputs[name]), answers, classes)
+    def score(name: str) -> float:
+        return _best_score(np.asarray(initial.outputs[name]), answers, classes)
 
-    trained: set[str] = set()  # nodes after weights
+    trained: set[str] = set()  # nodes with weights, or after weights
     losses = []
     for node in graph.nodes:
-        weighs = any(variables.params.get(node.name, {}))
-        if weighs or trained & {name.partition(".")[0] for name in node.inputs}:
+        has_weights = any(variables.params.get(node.name, {}))
+        if has_weights or trained & {name.partition(".")[0] for name in node.inputs}:
             trained.add(node.name)
-        if weighs or len(node.inputs) != 1 or not _drops(look.outputs, node):
+        if has_weights or len(node.inputs) != 1 or not _drops(initial.outputs, node):
             continue
-        if reached(node.inputs[0]) - constant >= KNOWN:
-            losses.append(Loss(node, reached(node.inputs[0]), reached(node.name), node.name not in trained))
+        if score(node.inputs[0]) - constant >= KNOWN:
+            losses.append(Loss(node, score(node.inputs[0]), score(node.name), node.name not in trained))
     worst = max(losses, key=lambda loss: loss.before - loss.after, default=None)
     return worst if worst is not None and worst.before - worst.after > LOST * (worst.before - constant) else None
 
 
 def _drops(outputs: Mapping[str, Any], node: Node) -> bool:
-    """Return whether a node changes more than the arrangement of its input; activations are judged by other rules."""
+    """Return whether a node does more than rearrange its input; activations are judged by other rules."""
     if node.inputs[0] not in outputs or node.name not in outputs or hasattr(node.layer, "initializer"):
         return False
     before, after = np.asarray(outputs[node.inputs[0]]), np.asarray(outputs[node.name])
@@ -68,8 +68,8 @@ def _drops(outputs: Mapping[str, Any], node: Node) -> bool:
     return after.size < before.size or not np.allclose(np.sort(after, axis=None), np.sort(before, axis=None))
 
 
-def _reached(values: np.ndarray, answers: np.ndarray, classes: bool) -> float:
-    """Return the best score out of fold of models that read some values; of quantities at least 0."""
+def _best_score(values: np.ndarray, answers: np.ndarray, classes: bool) -> float:
+    """Return the best out-of-fold score of models fitted on these values; for quantities, at least 0."""
     x = np.nan_to_num(np.asarray(values, np.float64).reshape(len(values), -1))
     if x.shape[1] > MOST_FEATURES:
         x = x[:, np.random.default_rng(0).permutation(x.shape[1])[:MOST_FEATURES]]

@@ -1,4 +1,4 @@
-"""Evidence from several seeds: which of them failed, and whether they are below a reference beyond noise."""
+"""Evidence from several seeds: which of them failed, and whether they fall short of a reference beyond noise."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from retrograd.diagnosis.judgement.measure import ERRORS, Measure
 
-HALF = 0.5  # of the other seeds' gain
-SURE = 0.99  # one-sided, of Student's t
-GAIN, MORE = 0.02, 1.25  # a shortfall that a repair could verifiably remove; and the ratio to the reference's errors
+HALF = 0.5  # share of the best seed's gain below which a seed has failed
+SURE = 0.99  # one-sided level of Student's t
+GAIN, MORE = 0.02, 1.25  # smallest shortfall that a repair could verifiably remove; ratio to the reference's errors
 
 
 def granted(scores: Sequence[float], luck: float = ERRORS) -> float:
-    """Return the mean of several seeds' scores plus `luck` standard errors, but no more than the best seed reached."""
+    """Return the mean of several seeds' scores plus `luck` standard errors, but no more than the best score."""
     mean = math.fsum(scores) / len(scores)
     if len(scores) < 2:
         return mean
@@ -24,35 +24,37 @@ def granted(scores: Sequence[float], luck: float = ERRORS) -> float:
 
 
 def failed(measure: Measure) -> list[int]:
-    """Return which seeds learned less than half as much as the best one, on training rows and on others.
+    """Return the indices of seeds that learned less than half as much as the best, on training and on held-out rows.
 
-    Both must fall short by more than chance: a low score on few held-out rows alone may be bad luck.
+    Both scores must fall short by more than chance: a low score on a few held-out rows alone may be bad luck.
     """
     if len(measure.own) < 2:
         return []
     pairs = ((measure.own, measure.own_trivial), (measure.held, measure.trivial))
-    tops = [max(scores) for scores, _ in pairs]
+    best_scores = [max(scores) for scores, _ in pairs]
     seeds = []
     for i in range(len(measure.own)):
-        short = [
+        falls_short = [
             scores[i] - floor < HALF * (top - floor) and _short(measure, scores[i], top, rows)
-            for (scores, floor), top, rows in zip(pairs, tops, (measure.own_rows, measure.rows), strict=True)
+            for (scores, floor), top, rows in zip(pairs, best_scores, (measure.own_rows, measure.rows), strict=True)
         ]
         misses = (
-            measure.whole and measure.lags(measure.held[i], measure.best) and not measure.lags(tops[1], measure.best)
+            measure.whole
+            and measure.lags(measure.held[i], measure.best)
+            and not measure.lags(best_scores[1], measure.best)
         )
-        if all(short) or misses:
+        if all(falls_short) or misses:
             seeds.append(i)
     return seeds
 
 
 def _short(measure: Measure, score: float, top: float, rows: int) -> bool:
-    """Return whether a seed's score is below another's by more than chance (for R², by a relevant difference)."""
+    """Return whether a score is below the best seed's by more than chance (for R², by a relevant difference)."""
     return score < top - measure.least_gap and (measure.kind == "r2" or measure.lags(score, top, rows))
 
 
 def below(errors: np.ndarray, reference: np.ndarray) -> tuple[float, bool]:
-    """Return the excess of a network's errors over a reference's on the same rows, and whether it is beyond noise.
+    """Return by how much a network's errors exceed a reference's on the same rows, and whether that is beyond noise.
 
         t = mean difference / sqrt(variance over rows / rows + variance over seeds / seeds),  Welch's degrees of freedom
 

@@ -1,4 +1,4 @@
-"""Measures for judging runs, with their references: accuracy, R², mean AUC, ranking, loss as a score."""
+"""The measures by which runs are judged, with their references: accuracy, R², mean AUC, ranking, loss as a score."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.original_unit import comparable
 from retrograd.diagnosis.program import Program
 
-ACCURACY_GAP, R2_GAP, TIMES = 0.05, 0.1, 2.0  # smaller gaps are not a failure; for errors, twice the reference's is one
-ERRORS = 2.0  # standard errors of a difference
-RARE = 0.75  # accuracy of a constant: the other classes are a third of it, and less
-MANY = 10**9  # rows, for which nothing is chance
+ACCURACY_GAP, R2_GAP, TIMES = (
+    0.05,
+    0.1,
+    2.0,
+)  # smaller gaps, or less than twice the unexplained variance, are no failure
+ERRORS = 2.0  # standard errors of a difference beyond which it is not chance
+RARE = 0.75  # accuracy of a constant from which the other classes are rare: a third as frequent, or less
+MANY = 10**9  # number of rows with which nothing is chance
 
 
 class Measure(NamedTuple):
-    """Scores of several runs on held-out and on training rows, and those of references; larger is better.
+    """Scores of several runs on held-out rows (`held`) and training rows (`own`), and of references; larger is better.
 
-    kinds: accuracy, r2, auc (0.5 is chance), rank (2 AUC - 1, 0 is), order (rank correlation, 0 is), gain (of a table
-    of pairs of tokens). `rows` is how many rows stand for others.
+    kinds: accuracy, r2, auc (0.5 is chance), rank (2 AUC - 1; 0 is chance), order (rank correlation; 0 is chance), gain
+    (loss as a score, for tokens). `rows` is the sample size for the error of a score.
     """
 
     name: str
@@ -41,15 +45,15 @@ class Measure(NamedTuple):
     rows: int
     own_rows: int
     where: str
-    classes: tuple[int, int] = (0, 0)  # rows of the rarest class and of the others
-    whole: bool = False  # whether the rows are a whole truth table
+    classes: tuple[int, int] = (0, 0)  # number of rows of the rarest class, and of all others
+    whole: bool = False  # whether the rows are a complete truth table
 
     def lags(self, score: float, reference: float, rows: int | None = None) -> bool:
         """Return whether a score is below a reference by more than chance explains."""
         rows = self.rows if rows is None else rows
         if self.kind == "accuracy":
             share = min(max((score + reference) / 2, 0.0), 1.0)
-            error = math.sqrt(share * (1 - share) / max(rows, 1))  # on the same rows: half the variance of two samples
+            error = math.sqrt(share * (1 - share) / max(rows, 1))  # the same rows: half the variance of two samples
             return score < reference - max(ACCURACY_GAP, ERRORS * error)
         if self.kind == "auc":
             error = area_error(max(score, reference, 0.5), *self.classes) if rows < MANY else 0.0
@@ -66,12 +70,12 @@ class Measure(NamedTuple):
         return score < reference - R2_GAP and 1 - score > TIMES * (1 - reference)
 
     def shown(self, score: float) -> float:
-        """Return a score in its usual form: AUC instead of 2 AUC - 1."""
+        """Return a score as it is usually quoted: AUC instead of 2 AUC - 1."""
         return (1 + score) / 2 if self.kind == "rank" else score
 
     @property
     def least_gap(self) -> float:
-        """The smallest relevant difference, however many rows there are."""
+        """The smallest relevant difference, for any number of rows."""
         return {"r2": R2_GAP, "rank": 2 * ACCURACY_GAP, "order": 2 * ACCURACY_GAP}.get(self.kind, ACCURACY_GAP)
 
 
@@ -86,14 +90,14 @@ def lags(score: float, reference: float, rows: int, classifies: bool) -> bool:
 
 
 def measure(program: Program, runs: Sequence[Observed]) -> Measure:
-    """Return the measure of runs of a program with classes or numbers as answers.
+    """Return the measure for runs of a program whose answers are classes or numbers.
 
-    If a class is so rare that no reference beats the most frequent class by a relevant difference, accuracy
-    cannot distinguish networks, and they are judged by ranking. The same holds if a few huge targets
-    dominate the squared error of every answer.
+    If a class is so rare that no reference beats the most frequent class by a relevant difference, accuracy cannot
+    distinguish networks, and they are judged by ranking. The same applies if a few huge targets dominate the squared
+    error of every answer.
     """
     levels, split = program.data.levels, program.dataset.valid is not None
-    rows, where = program.dataset.rows["train"], "held-out rows" if split else "its training rows"
+    rows, where = program.dataset.rows["train"], "held-out rows" if split else "its own training rows"
     where += _left_out(program, "valid" if split else "train")
     if ranks_only(program):
         part, (name, kind, classes) = "valid" if split else "train", ("rank correlation", "order", (0, 0))
@@ -118,33 +122,33 @@ def measure(program: Program, runs: Sequence[Observed]) -> Measure:
 
 
 def _left_out(program: Program, part: str) -> str:
-    """Return the remark on rows of a part that are not judged because of their wild targets."""
+    """Return the remark about the rows of a part that are excluded because of extreme targets."""
     usual = UsualRows(program.dataset)
     if not usual.ranges:
         return ""
-    wild = int((~usual.of(np.asarray(columns_of(program.dataset, part)["y"]))).sum())
-    return f" ({wild} with a wild target left out)" if wild else ""
+    excluded = int((~usual.of(np.asarray(columns_of(program.dataset, part)["y"]))).sum())
+    return f" ({excluded} with an extreme target excluded)" if excluded else ""
 
 
 def _middle_label(program: Program) -> tuple[int, int]:
-    """Return how many measured rows have the label of median frequency, and how many do not; at least 1 each."""
+    """Return how many measured rows have the label of median frequency, and how many do not; each at least 1."""
     y = np.asarray(columns_of(program.dataset, "train" if program.dataset.valid is None else "valid")["y"])
     positive = int(np.median((y.reshape(len(y), -1) > HALF).sum(0)))
     return max(1, positive), max(1, len(y) - positive)
 
 
 def ranks_only(program: Program) -> bool:
-    """Return whether answers can be ranked although by accuracy or R² no reference beats a constant."""
+    """Return whether answers can be ranked, although no reference beats a constant by accuracy or R²."""
     levels = program.data.levels
     best = max(levels.ranking.values(), default=0.0)
-    tells = levels.chance is not None and levels.chance <= LUCK and best > 2 * ACCURACY_GAP
+    can_rank = levels.chance is not None and levels.chance <= LUCK and best > 2 * ACCURACY_GAP
     if program.data.classifies:
-        return tells and levels.trivial >= RARE and levels.best - levels.trivial < ACCURACY_GAP
-    return tells and program.dataset.task == "regression" and levels.best < R2_GAP
+        return can_rank and levels.trivial >= RARE and levels.best - levels.trivial < ACCURACY_GAP
+    return can_rank and program.dataset.task == "regression" and levels.best < R2_GAP
 
 
 def measure_of_losses(program: Program, runs: Sequence[Observed]) -> Measure | None:
-    """Return the measure of runs that have only a loss; None without a reference for it."""
+    """Return the measure for runs that have only a loss; None without a reference for it."""
     levels = program.loss_levels
     if levels is None:
         return None
@@ -155,25 +159,25 @@ def measure_of_losses(program: Program, runs: Sequence[Observed]) -> Measure | N
     )
     assert best is not None
     scores = {
-        each: [FAILED if run.broken else levels.score(levels.loss(run.variables, each)) for run in runs]
-        for each in {part, "train"}
+        name: [FAILED if run.broken else levels.score(levels.loss(run.variables, name)) for run in runs]
+        for name in {part, "train"}
     }
-    scale = "gain" if program.dataset.task in ("next_token", "masked_token") else "r2"
+    kind = "gain" if program.dataset.task in ("next_token", "masked_token") else "r2"
     return Measure(
-        "loss", scale, scores[part], scores["train"],
+        "loss", kind, scores[part], scores["train"],
         levels.score(best), words, 0.0, 0.0, 0.0, MANY, MANY,
-        "held-out rows" if part == "valid" else "its training rows",
+        "held-out rows" if part == "valid" else "its own training rows",
     )  # fmt: skip
 
 
 def ranks(program: Program, run: Observed, part: str) -> float:
-    """Return how well a run's last outputs rank the answers of a part: `chance.ranking`."""
+    """Return how well a run's final outputs rank the answers of a part, by `chance.ranking`."""
     ranked = None if run.broken else _ranked(program, run, part)
     return FAILED if ranked is None else ranking(*ranked, program.data.classifies)
 
 
 def beats_chance(program: Program, run: Observed, luck: float = SURER) -> bool:
-    """Return whether a run ranks held-out answers better than all but a share of their random pairings."""
+    """Return whether a run ranks held-out answers better than all but the share `luck` of random pairings does."""
     if program.data.y is None or run.broken or program.dataset.valid is None:
         return False
     ranked = _ranked(program, run, "valid")
@@ -185,7 +189,7 @@ def beats_chance(program: Program, run: Observed, luck: float = SURER) -> bool:
 
 
 def _ranked(program: Program, run: Observed, part: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the ranking scores of a part's rows, and the truth; None if outputs are not finite."""
+    """Return the ranking scores of a part's rows, and the true answers; None if outputs are not finite."""
     scorer, truth = program.runs.scorer, np.asarray(columns_of(program.dataset, part)["y"])
     outputs = np.asarray(scorer.outputs(run.variables, part), np.float64)
     if not np.isfinite(outputs).all():

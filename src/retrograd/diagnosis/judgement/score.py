@@ -1,4 +1,4 @@
-"""One number for the quality of outputs, larger is better: accuracy, AUC, R², or a loss as a score."""
+"""One number for the quality of outputs (larger is better): accuracy, AUC, R², or a loss as a score."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from retrograd.training.use.link import link_of
 
 SCORED = ("binary", "multiclass", "multilabel", "regression")  # tasks with a class or numbers for each row
 HALF = 0.5
-FAILED = -1.0  # the score of what cannot be trained, and of twice the trivial error
+FAILED = -1.0  # the score of a run that failed, and the R² of twice the trivial error
 
 
 class Scorer:
@@ -37,7 +37,7 @@ class Scorer:
         return self.central(self.evaluator.outputs(variables, columns_of(self.dataset, part)))
 
     def central(self, outputs: np.ndarray) -> np.ndarray:
-        """Return outputs as values of the target: the rate of a logarithm, and of several quantiles the middle one."""
+        """Return outputs as target values: the exponential of a logarithm, the middle one of several quantiles."""
         loss: Any = self.evaluator.main.loss
         if link_of(loss) == "log":
             return exponential(outputs)
@@ -45,7 +45,7 @@ class Scorer:
         return outputs[..., [int(np.abs(levels - HALF).argmin())]] if len(levels) > 1 else outputs
 
     def score(self, variables: Variables, part: str) -> float:
-        """Return the score of weights on a part; for tasks outside SCORED, their loss as a score."""
+        """Return the score of weights on a part; for tasks not in SCORED, their loss as a score."""
         if self.dataset.task not in SCORED:
             return worth(self.evaluator.loss(variables, columns_of(self.dataset, part))[0])
         outputs, y = self.outputs(variables, part), np.asarray(columns_of(self.dataset, part)["y"])
@@ -56,13 +56,13 @@ class Scorer:
 
 
 def columns_of(dataset: Dataset, part: str) -> Mapping[str, np.ndarray]:
-    """Return the columns of a part; for a missing part, those of the training part."""
+    """Return the columns of a part; of the training part if there is no such part."""
     columns: Mapping[str, np.ndarray] | None = getattr(dataset, part)
     return dataset.train if columns is None else columns
 
 
 def score(outputs: np.ndarray, y: np.ndarray, task: str, logits: bool) -> float:
-    """Return accuracy, mean AUC of several labels, or R² of outputs; nonfinite outputs get the worst score."""
+    """Return the accuracy, mean AUC over labels, or R² of outputs; outputs that are not finite get the worst score."""
     outputs = np.asarray(outputs, np.float64).reshape(len(outputs), -1)
     if task in ("binary", "multiclass"):
         truth = np.asarray(y).reshape(len(y))
@@ -75,13 +75,13 @@ def score(outputs: np.ndarray, y: np.ndarray, task: str, logits: bool) -> float:
 
 def labels(outputs: np.ndarray, logits: bool) -> np.ndarray:
     """Return the class numbers predicted by outputs [rows, units]."""
-    one = outputs.shape[1] == 1
-    numbers: np.ndarray = (outputs[:, 0] > (0.0 if logits else 0.5)).astype(int) if one else outputs.argmax(1)
+    single = outputs.shape[1] == 1
+    numbers: np.ndarray = (outputs[:, 0] > (0.0 if logits else 0.5)).astype(int) if single else outputs.argmax(1)
     return numbers
 
 
 def shares(outputs: np.ndarray, logits: bool) -> np.ndarray:
-    """Return the ranking scores [rows, classes]; with one unit, its value is the score of the second class."""
+    """Return the ranking scores [rows, classes]; a single unit's value is the score of the second class."""
     outputs = np.nan_to_num(np.asarray(outputs, np.float64).reshape(len(outputs), -1))
     if outputs.shape[1] == 1:
         return np.hstack([-outputs, outputs])
@@ -103,21 +103,21 @@ def mean_area(scores: np.ndarray, truth: np.ndarray) -> float:
 
 
 def r_squared(outputs: np.ndarray, truth: np.ndarray) -> float:
-    """Return 1 - squared error / squared deviation from the mean, averaged over targets, not below -1."""
+    """Return 1 - squared error / squared deviation from the mean, averaged over targets, at least -1."""
     spread = ((truth - truth.mean(0)) ** 2).sum(0)
     error = ((truth - outputs) ** 2).sum(0)
     with np.errstate(over="ignore", invalid="ignore"):
-        each = 1 - error / np.where(spread > 0, spread, 1)
-    return float(np.nanmean(np.maximum(each, FAILED)))
+        by_target = 1 - error / np.where(spread > 0, spread, 1)
+    return float(np.nanmean(np.maximum(by_target, FAILED)))
 
 
 def worth(loss: float) -> float:
-    """Return 1 - loss / (1 + |loss|): from 2 down to 0, and 1 for no loss; one that is not finite has failed."""
+    """Return 1 - loss / (1 + |loss|), between 2 and 0, and 1 for a loss of 0; a loss that is not finite has failed."""
     return 1 - loss / (1 + abs(loss)) if math.isfinite(loss) else FAILED
 
 
 def loss_of(worth: float) -> float:
-    """Return the loss for a score: infinite for a failed run."""
+    """Return the loss of a score from `worth`; infinite for a failed run."""
     if worth <= 0:
         return math.inf
     return (1 - worth) / (worth if worth <= 1 else 2 - worth)

@@ -1,4 +1,4 @@
-"""The rows that judge a regression: all except the few with a wild target that outweighs all others."""
+"""The rows by which a regression is judged: all except the few with extreme targets that outweigh all others."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ DOMINATED = threshold("D14", "share")
 
 
 def dominating(column: np.ndarray) -> tuple[Outliers, float] | None:
-    """Return the outliers of a column that make up at least half of its variance, and that share; else None.
+    """Return a column's outliers and their share of its variance if that is at least half; else None.
 
     share = sum of (value - median)^2 over the outliers / the same sum over all values
     """
-    far = outliers(column)
-    if far is None:
+    extremes = outliers(column)
+    if extremes is None:
         return None
-    away = (column - np.median(column)) ** 2
-    share = float(away[(column < far.low) | (column > far.high)].sum() / max(away.sum(), 1e-300))
-    return (far, share) if share >= DOMINATED else None
+    squares = (column - np.median(column)) ** 2
+    share = float(squares[(column < extremes.low) | (column > extremes.high)].sum() / max(squares.sum(), 1e-300))
+    return (extremes, share) if share >= DOMINATED else None
 
 
 class UsualRows:
-    """Selects the rows that count, by the training targets of a regression; in other tasks all rows count."""
+    """Selects the rows that count, by the range of a regression's training targets; in other tasks all rows count."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.ranges: dict[int, tuple[float, float]] = {}
@@ -33,10 +33,12 @@ class UsualRows:
             y = dataset.train["y"]
             columns = np.asarray(y, np.float64).reshape(len(y), -1).T
             by_column = {i: dominating(column) for i, column in enumerate(columns)}
-            self.ranges = {i: (each[0].low, each[0].high) for i, each in by_column.items() if each is not None}
+            self.ranges = {
+                i: (extremes[0].low, extremes[0].high) for i, extremes in by_column.items() if extremes is not None
+            }
 
     def of(self, y: np.ndarray) -> np.ndarray:
-        """Return whether each row counts, [rows], by its targets [rows, targets]."""
+        """Return whether each row counts, [rows], from its targets [rows, targets]."""
         usual = np.ones(len(y), bool)
         for i, (low, high) in self.ranges.items():
             width = high - low  # new rows may lie a little outside the training range

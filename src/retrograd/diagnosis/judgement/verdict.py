@@ -1,4 +1,4 @@
-"""Failure first: whether a network learns what can be learned, judged by reference levels instead of symptoms."""
+"""Failure first: whether a network learns what can be learned, judged by reference levels rather than symptoms."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import Program
 
 State = Literal["healthy", "ill", "hopeless", "refused", "undecided"]
-FALLEN = 0.97  # of the first epoch's loss, if there is no reference for the last epoch's
-NEAR = 0.05  # of the way from a constant to a perfect output
+FALLEN = 0.97  # ratio of losses above which the loss has hardly fallen
+NEAR = 0.05  # share of the way from a constant to a perfect output that counts as no progress
 
 
 class Verdict(NamedTuple):
     """Whether a program learns. hopeless: the data contain nothing to learn. refused: it cannot be trained at all.
+    undecided: time ran out, or there are too few rows for a verdict.
 
-    undecided: time ran out, or there are too few rows for a verdict. `run` is the number of the
-    run that shows the failure.
+    `run` is the index of the run that shows the failure.
     """
 
     state: State
@@ -46,7 +46,7 @@ class Verdict(NamedTuple):
 def judge(program: Program, runs: list[Observed], no_signal: bool, luck: float = ERRORS) -> Verdict:
     """Return the verdict on a program from its runs with several seeds, with an allowance for bad luck (see `granted`).
 
-    `luck` is that allowance in standard errors. A seed that fails outright is not excused: it counts as a failure.
+    `luck` is that allowance in standard errors. It does not excuse a seed that fails outright.
     """
     if no_signal:
         return Verdict("hopeless", "nothing in the data predicts the answers: no network can learn them")
@@ -56,25 +56,25 @@ def judge(program: Program, runs: list[Observed], no_signal: bool, luck: float =
     if len(broken) * 2 > len(runs):
         return Verdict("ill", "training ends with values that are not finite", run=broken[0])
     if broken:
-        some = f"with {len(broken)} seed{'s' * (len(broken) > 1)} of {len(runs)}"
-        return Verdict("ill", f"{some} training ends with values that are not finite", run=broken[0])
+        sentence = f"with {_of(broken, runs)}, training ends with values that are not finite"
+        return Verdict("ill", sentence, run=broken[0])
     if program.data.y is None:
         measured = measure_of_losses(program, runs)
         verdict = _by_fall(runs) if measured is None else _by_loss(program, runs, measured, luck)
     elif program.data.badly_split:
         share = Evidence("share of held-out rows of unknown classes", float(program.data.strangers.mean()), STRANGERS)
-        return Verdict("ill", "held-out rows are of classes that no training row has", (share,))
+        return Verdict("ill", "held-out rows have classes that no training row has", (share,))
     else:
         verdict = _by_score(program, runs, luck)
     return shortened(verdict, runs, program.sample)
 
 
 def _by_score(program: Program, runs: list[Observed], luck: float) -> Verdict:
-    """Return the verdict for answers that are classes or numbers."""
+    """Return the verdict for answers that are classes or numbers, by score."""
     measured = measure(program, runs)
     scores = _scores(measured)
     lost = failed(measured)
-    lasting = [run for i, run in enumerate(runs) if i not in lost]
+    successful = [run for i, run in enumerate(runs) if i not in lost]
     held_out = granted([measured.held[i] for i in range(len(runs)) if i not in lost], luck)
     in_training = granted([measured.own[i] for i in range(len(runs)) if i not in lost], luck)
     mean, own_mean = statistics.fmean(measured.held), statistics.fmean(measured.own)
@@ -82,39 +82,39 @@ def _by_score(program: Program, runs: list[Observed], luck: float) -> Verdict:
     if measured.lags(held_out, measured.best):
         words = f"{measured.best_words} reaches {measured.shown(measured.best):.3g}"
         if measured.whole:
-            words = f"all rows can be learned, to {measured.best:.3g}"
+            words = f"memorising every row reaches {measured.best:.3g}"
         return Verdict(
             "ill", f"{_its(measured)} {measured.shown(mean):.3g} on {measured.where}; {words}", scores, worst
         )
     if lost:
         return Verdict("ill", _some_fail(measured, lost), scores, lost[0])
     if measured.lags(in_training, measured.linear, measured.own_rows):
-        words = f"on its own training rows it scores {own_mean:.3g}; a linear model scores {measured.linear:.3g}"
+        words = f"it scores {own_mean:.3g} on its own training rows; a linear model scores {measured.linear:.3g}"
         return Verdict("ill", words, scores, int(np.argmin(measured.own)))
-    worsens = [i for i, run in enumerate(runs) if _worsens(run)]
-    if len(worsens) * 2 > len(runs) and held_out < measured.best and program.dataset.valid is not None:
-        return Verdict("ill", "the held-out score falls while training continues", scores, worsens[0])
-    shortfall = below_linear(program, lasting, measured)
+    worsening = [i for i, run in enumerate(runs) if _worsens(run)]
+    if len(worsening) * 2 > len(runs) and held_out < measured.best and program.dataset.valid is not None:
+        return Verdict("ill", "the held-out score falls while training continues", scores, worsening[0])
+    shortfall = below_linear(program, successful, measured)
     if shortfall is not None:
         return Verdict("ill", shortfall, scores, worst)
-    if not measured.whole and (mean <= measured.trivial < 1 or _by_chance(program, lasting, measured)):
+    if not measured.whole and (mean <= measured.trivial < 1 or _by_chance(program, successful, measured)):
         return Verdict("undecided", _no_better(measured, mean), scores, worst)
     return Verdict("healthy", _learns(program, measured), scores)
 
 
 def _by_chance(program: Program, runs: Sequence[Observed], measured: Measure) -> bool:
-    """Return whether nothing tells the seeds from luck: by no relevant margin above a constant, and by ranking."""
+    """Return whether the seeds may be mere luck: no relevant margin above a constant, and no ranking beyond chance."""
     if program.dataset.valid is None or measured.lags(measured.trivial, max(measured.held)):
         return False
     return not any(beats_chance(program, run, LUCK / len(runs)) for run in runs)
 
 
 def below_linear(program: Program, runs: Sequence[Observed], measured: Measure) -> str | None:
-    """Return the sentence for a network a little below a linear model, row by row, beyond noise; else None.
+    """Return the sentence for a network a little worse than a linear model, row by row, beyond noise; else None.
 
-    On the many training rows the difference must be beyond chance; it must also appear on held-out rows,
-    or the linear model has only memorised its rows. It must be worth a repair: 0.02 of accuracy (0.05 of R²)
-    and a quarter more errors.
+    On the training rows, of which there are many, the difference must be beyond chance; it must also appear on held-out
+    rows, or the linear model has only memorised its rows. It must be worth a repair: 0.02 of accuracy (0.05 of R²) and
+    a quarter more errors.
     """
     least = GAIN if measured.kind == "accuracy" else R2_GAP / 2
     parts = ["train"] if program.dataset.valid is None else ["valid", "train"]
@@ -132,7 +132,7 @@ def below_linear(program: Program, runs: Sequence[Observed], measured: Measure) 
         if gap < least or not more or (part == "train" and not is_sure):
             return None
     words = f"{measured.name} {statistics.fmean(measured.held):.3g} on {measured.where}; a linear model reaches "
-    return f"{words}{linear[parts[0]]:.3g}, and it is ahead on the training rows too, beyond chance"
+    return f"{words}{linear[parts[0]]:.3g}, and is better on the training rows too, beyond chance"
 
 
 def _by_loss(program: Program, runs: list[Observed], measured: Measure, luck: float) -> Verdict:
@@ -163,13 +163,13 @@ def _by_loss(program: Program, runs: list[Observed], measured: Measure, luck: fl
         return Verdict("ill", f"below a simple model: {sentence}", evidence, worst)
     if lost:
         listed, best = ", ".join(f"{losses[i]:.4g}" for i in lost), min(losses)
-        words = f"with {_of(lost, runs)} the loss ends at {listed}, with another one at {best:.4g}; {words}"
+        words = f"with {_of(lost, runs)}, the loss ends at {listed}; the best seed reaches {best:.4g}; {words}"
         return Verdict("ill", words, evidence, lost[0])
     return Verdict("healthy", f"it learns: {sentence}", evidence)
 
 
 def _by_fall(runs: list[Observed]) -> Verdict:
-    """Return the verdict without a reference: whether the loss falls at all."""
+    """Return the verdict without a reference, by whether the loss falls at all."""
     pairs = [(run.losses[0], run.losses[-1]) for run in runs if run.losses]
     first, last = statistics.fmean(a for a, _ in pairs), statistics.fmean(b for _, b in pairs)
     scores = (Evidence("loss of the first epoch", first), Evidence("loss of the last epoch", last))
@@ -179,32 +179,31 @@ def _by_fall(runs: list[Observed]) -> Verdict:
         word = "rises" if last > first + (1 - FALLEN) * abs(first) else "hardly falls"
         return Verdict("ill", f"the loss {word}: {words}", scores, idle[0])
     if len(runs[0].losses) > 1 and idle:
-        return Verdict("ill", f"with {_of(idle, runs)} the loss hardly falls; over all seeds, {words}", scores, idle[0])
-    return Verdict("healthy", f"its loss falls: {words}", scores)
+        sentence = f"with {_of(idle, runs)}, the loss hardly falls; over all seeds, {words}"
+        return Verdict("ill", sentence, scores, idle[0])
+    return Verdict("healthy", f"the loss falls: {words}", scores)
 
 
 def undecided(program: Program, runs: list[Observed]) -> bool:
-    """Return whether only the allowance for luck clears a program, so that further seeds must decide."""
+    """Return whether the allowance for luck decides the verdict, so that further seeds are needed."""
     return judge(program, runs, False).state != judge(program, runs, False, luck=0.0).state
 
 
 def shortened(verdict: Verdict, runs: list[Observed], sample: str) -> Verdict:
-    """Return the verdict, or `undecided` if runs were cut short while the loss was still falling."""
+    """Return the verdict with a remark on shortened runs; `undecided` if one that fails was cut while its loss fell."""
     cut = any(run.cut for run in runs)
     if not cut and not sample:
         return verdict
-    steps = f"runs were cut after {runs[0].steps:,} updates" if cut else ""
-    how = "; ".join(filter(None, (sample, steps)))
+    steps = f"runs were cut short after {runs[0].steps:,} updates" if cut else ""
+    remarks = "; ".join(filter(None, (sample, steps)))
     if verdict.state == "ill" and _falls(runs[verdict.run]):
-        words = (
-            f"not enough time to decide, and the loss still falls: {verdict.sentence} ({how}; a larger budget decides)"
-        )
-        return verdict._replace(state="undecided", sentence=words)
-    return verdict._replace(sentence=f"{verdict.sentence} ({how})")
+        words = f"not enough time to decide, the loss is still falling: {verdict.sentence}"
+        return verdict._replace(state="undecided", sentence=f"{words} ({remarks}; a larger budget may decide)")
+    return verdict._replace(sentence=f"{verdict.sentence} ({remarks})")
 
 
 def _falls(run: Observed) -> bool:
-    """Return whether the loss still fell in a run's last third."""
+    """Return whether the loss was still falling in a run's last third."""
     third = max(1, len(run.losses) // 3)
     return len(run.losses) < 3 or run.losses[-1] < FALLEN * run.losses[-1 - third]
 
@@ -222,7 +221,7 @@ def _some_fail(measured: Measure, lost: list[int]) -> str:
     """Return the sentence about seeds that fail while others learn."""
     listed = ", ".join(f"{measured.shown(measured.held[i]):.3g}" for i in lost)
     top = max(score for i, score in enumerate(measured.held) if i not in lost)
-    words = f"with {_of(lost, measured.held)} it ends at {listed} ({measured.name}, {measured.where}); "
+    words = f"with {_of(lost, measured.held)}, it ends at {listed} ({measured.name}, {measured.where}); "
     words += f"other seeds reach {measured.shown(top):.3g}"
     if measured.best > top:
         words += f", {measured.best_words} {measured.shown(measured.best):.3g}"
@@ -230,13 +229,13 @@ def _some_fail(measured: Measure, lost: list[int]) -> str:
 
 
 def _no_better(measured: Measure, mean: float) -> str:
-    """Return the sentence about a network about as good as a constant, on too few rows to call that a failure."""
+    """Return the sentence about a network no better than a constant, on too few rows to call that a failure."""
     than = "no better than" if mean <= measured.trivial else "hardly better than"
     words = f"{_its(measured)} {measured.shown(mean):.3g} on {measured.where}, {than} a constant answer"
     words += f" ({measured.shown(measured.trivial):.3g})"
     if measured.best > measured.trivial:
         words += f"; {measured.best_words} reaches {measured.shown(measured.best):.3g}"
-    return f"{words}, and {measured.rows} rows are too few to tell that from chance"
+    return f"{words}, and {measured.rows} rows are too few to distinguish that from chance"
 
 
 def _of(lost: Sequence[int], runs: Sequence[object]) -> str:
@@ -248,27 +247,27 @@ def _its(measured: Measure) -> str:
 
 
 def _learns(program: Program, measured: Measure) -> str:
-    """Return the sentence about a network that learns, with its seeds if they differ."""
+    """Return the sentence about a network that learns, with the score of each seed if they differ."""
     mean = statistics.fmean(measured.held)
     if max(measured.held) - min(measured.held) > 2 * ACCURACY_GAP:
         listed = ", ".join(f"{measured.shown(score):.3g}" for score in measured.held)
-        words = f"with some seeds better than with others, {listed} on {measured.where}"
+        words = f"{listed} on {measured.where}, depending on the seed"
     else:
         words = f"{measured.shown(mean):.3g} on {measured.where}"
     if measured.kind == "order":
         return (
-            f"it ranks: {measured.name} {words}; {measured.best_words} {measured.best:.3g}. By R² no answer beats the "
-            "mean: a few huge targets decide the squared error; take their logarithm, or judge by the absolute error"
+            f"it ranks: {measured.name} {words}; {measured.best_words} {measured.best:.3g}. By R², no answer beats the "
+            "mean: a few huge targets dominate the squared error; take their logarithm, or judge by the absolute error"
         )
     if measured.kind == "rank":
-        often = program.data.levels.trivial
+        constant = program.data.levels.trivial
         ranked = f"it ranks: {measured.name} {words}; {measured.best_words} {measured.shown(measured.best):.3g}"
         return (
-            f"{ranked}. By accuracy no answer beats always naming the most frequent class ({often:.1%}): judge by AUC, "
-            "balanced accuracy or log loss, and weigh the classes or move the threshold to find the rare ones"
+            f"{ranked}. By accuracy, no answer beats always predicting the most frequent class ({constant:.1%}): judge "
+            "by AUC, balanced accuracy or log loss, and weight the classes or move the threshold to detect rare ones"
         )
     if measured.whole:
-        return f"it learns: {words}, which are all there are"
+        return f"it learns: {words}, which are all possible rows"
     what = f"{measured.name} " if measured.kind == "auc" else ""
     return f"it learns: {what}{words}; {measured.best_words} {measured.best:.3g}"
 

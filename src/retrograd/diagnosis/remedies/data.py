@@ -1,4 +1,4 @@
-"""Remedies that change how the data become numbers, and their order and parts."""
+"""Remedies that change how data become numbers, their order and their split."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from retrograd.network.losses.cross_entropy import CrossEntropy
 from retrograd.network.losses.quantities.huber import Huber
 from retrograd.training.config.config import RunConfig
 
-CLIP = 5.0  # limit in units of the robust scale, the deviations of a normal sample
-STANDARD = 0.3  # tolerance of mean 0 and deviation 1 for standardised data
+CLIP = 5.0  # in units of the robust scale, the deviation of a normal sample
+STANDARD = 0.3  # data whose mean is this close to 0 and deviation this close to 1 are standardised already
 
 
 @remedies.register("scale_inputs")
@@ -36,9 +36,9 @@ class ScaleInputs(Remedy):
         if program.data.x is None:
             return None
         spread = program.data.x.std(0)
-        used = spread > 0
-        if not used.any() or (
-            (np.abs(spread[used] - 1) < STANDARD).all() and (np.abs(program.data.x.mean(0)) < STANDARD).all()
+        varied = spread > 0
+        if not varied.any() or (
+            (np.abs(spread[varied] - 1) < STANDARD).all() and (np.abs(program.data.x.mean(0)) < STANDARD).all()
         ):
             return None
         return with_data(config, scale="standard")
@@ -69,7 +69,7 @@ class WiderClip(Remedy):
 
 @remedies.register("log_inputs")
 class LogInputs(Remedy):
-    """Take the logarithm of features that span orders of magnitude, and standardise each feature."""
+    """Take the logarithm of features that span orders of magnitude, and standardise all features."""
 
     why = "the logarithm turns factors into steps, so that no row outweighs all others"
 
@@ -83,7 +83,7 @@ class LogInputs(Remedy):
 class LogTarget(Remedy):
     """Take the logarithm of a target that spans orders of magnitude; predictions keep its unit."""
 
-    why = "errors then count as factors, for small targets as well as for large ones"
+    why = "errors then count as ratios, for small targets as well as for large ones"
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
         if program.dataset.task != "regression" or program.data.y is None:
@@ -95,7 +95,7 @@ class LogTarget(Remedy):
 
 @remedies.register("code_is_missing")
 class CodeIsMissing(Remedy):
-    """Treat a number such as -999, far from all others, as a missing value."""
+    """Treat a number far from all others, such as -999, as a missing value."""
 
     why = "it marks a missing value but is read as a quantity"
     cost = 2
@@ -110,15 +110,15 @@ class CodeIsMissing(Remedy):
         for column in inputs.columns:
             if isinstance(column, NumberColumn):
                 raw = column.scaling.undo(program.data.x[:, [inputs.features.index(column.features[0])]])
-                far = outliers(raw)
-                words |= {f"{far.farthest:g}"} if far is not None and far.is_code else set()
+                extremes = outliers(raw)
+                words |= {f"{extremes.farthest:g}"} if extremes is not None and extremes.is_code else set()
         words -= set(data.missing_values)
         return with_data(config, missing_values=(*data.missing_values, *sorted(words))) if words else None
 
 
 @remedies.register("robust_target")
 class RobustTarget(Remedy):
-    """Scale the target by median and quartiles, and let large errors count linearly: Huber's loss."""
+    """Scale the target by median and quartiles, and count large errors linearly, by Huber's loss."""
 
     why = "the squared errors of a few outliers outweigh those of all other rows"
 
@@ -147,9 +147,9 @@ class ScaleTargets(Remedy):
 
 @remedies.register("shuffled_split")
 class ShuffledSplit(Remedy):
-    """Divide the rows at random instead of by their order."""
+    """Split the rows at random instead of in order."""
 
-    why = "training and validation part should contain the same classes"
+    why = "the training and validation parts should contain the same classes"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -172,7 +172,7 @@ class Shuffle(Remedy):
 
 @remedies.register("weigh_classes")
 class WeighClasses(Remedy):
-    """Give each class equal weight in the loss: weights inverse to the classes' frequencies."""
+    """Give each class equal weight in the loss: weights inversely proportional to the class frequencies."""
 
     why = "otherwise the loss is lowest when rare classes are ignored"
 
@@ -195,9 +195,9 @@ class WeighClasses(Remedy):
 
 @remedies.register("codes_as_categories")
 class CodesAsCategories(Remedy):
-    """Take numbers that look like names as categories: each value has weights of its own."""
+    """Treat numbers that look like codes as categories: each value gets its own weights."""
 
-    why = "the order of codes says nothing, so no slope can use it"
+    why = "the order of codes has no meaning, so no slope can use it"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -207,9 +207,9 @@ class CodesAsCategories(Remedy):
 
 @remedies.register("plain_weights")
 class PlainWeights(Remedy):
-    """Leave the weights of classes out of the loss."""
+    """Remove the class weights from the loss."""
 
-    why = "each row then counts alike"
+    why = "each row then counts equally"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:

@@ -23,7 +23,7 @@ UNITS = {
 
 @remedies.register("match_output")
 class MatchOutput(Remedy):
-    """Give the output layer the task's units and no activation, with the loss for such outputs."""
+    """Give the output layer the units that the task needs and no activation, and use the matching loss."""
 
     why = "output and loss belong together: logits with cross-entropy, plain numbers with squared error"
 
@@ -42,12 +42,12 @@ class MatchOutput(Remedy):
         if getattr(last.layer, "activation", None) is not None:
             changes["activation"] = None
         last = with_layer(last, **changes) if changes else last
-        whole = (*config.network[:place], last, *config.network[place + 1 :])
-        remaining = [(i, entry) for i, entry in enumerate(whole) if i <= place or not _squashes(entry)]
-        wanted = default_loss(task, config.data)
+        entries = (*config.network[:place], last, *config.network[place + 1 :])
+        remaining = [(i, entry) for i, entry in enumerate(entries) if i <= place or not _squashes(entry)]
+        default = default_loss(task, config.data)
         loss = config.loss
-        if loss is None or type(loss) is not type(wanted) or not getattr(loss, "from_logits", True):
-            loss = None if loss is None else wanted
+        if loss is None or type(loss) is not type(default) or not getattr(loss, "from_logits", True):
+            loss = None if loss is None else default
         if tuple(entry for _, entry in remaining) == config.network and loss == config.loss:
             return None
         return dataclasses.replace(rearranged(config, remaining), loss=loss)

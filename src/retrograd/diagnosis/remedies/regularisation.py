@@ -1,4 +1,4 @@
-"""Remedies that weaken regularisation, or add it against memorising."""
+"""Remedies that weaken regularisation, or add some against memorising."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from retrograd.training.config.settings import EarlyStopping
 from retrograd.update.mixing import SOFT
 from retrograd.update.penalties import L2
 
-RATE, STRENGTH, PATIENCE = 0.3, 1e-3, 10  # mild strengths: a trial shows if they are too weak
+RATE, STRENGTH, PATIENCE = 0.3, 1e-3, 10  # mild values: a trial shows whether they are too weak
 MOVING = ("random_flip", "random_rotation", "random_scaling", "random_crop", "time_shift")
 NOISE = ("dropout", "spatial_dropout", "token_dropout", "gaussian_noise")
-MOVED, TURNED, MIXED = 1 / 8, 10.0, 0.2  # of an image's side; degrees; of Beta(0.2, 0.2), as its authors use it
+MOVED, TURNED, MIXED = 1 / 8, 10.0, 0.2  # share of an image's side; degrees; Beta(0.2, 0.2), as in the mixup paper
 
 
 @remedies.register("less_regularisation")
 class LessRegularisation(Remedy):
-    """Drop penalties, weight decay, dropout, noise and label smoothing."""
+    """Remove penalties, weight decay, dropout, noise and label smoothing."""
 
-    why = "the penalty outweighs the data"
+    why = "the regularisation outweighs the data"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -76,9 +76,9 @@ class AddDropout(Remedy):
 
 @remedies.register("early_stopping")
 class StopEarly(Remedy):
-    """Stop when the held-out loss has not fallen for 10 evaluations, and keep the best weights."""
+    """Stop when the held-out loss has not decreased for 10 evaluations, and keep the best weights."""
 
-    why = "after the held-out loss has reached its minimum, the network only memorises"
+    why = "after the minimum of the held-out loss, the network only memorises"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -107,7 +107,7 @@ class AugmentImages(Remedy):
 
 @remedies.register("mixup")
 class MixRows(Remedy):
-    """Train on rows blended with others, and on their blended targets."""
+    """Train on blends of two rows and of their targets."""
 
     why = "the network then learns smooth transitions between rows instead of jumps"
     cost = 2
@@ -124,7 +124,7 @@ class MixRows(Remedy):
 
 @remedies.register("more_patience")
 class MorePatience(Remedy):
-    """Let early stopping wait for at least 10 evaluations, and count any fall of the loss as progress."""
+    """Let early stopping wait for at least 10 evaluations, and count any decrease of the loss as progress."""
 
     why = "one evaluation without progress is noise, ten are a plateau"
 
@@ -139,7 +139,7 @@ class MorePatience(Remedy):
 
 @remedies.register("train_to_the_end")
 class TrainToTheEnd(Remedy):
-    """Train all epochs: no goal, no rule of convergence, no time limit."""
+    """Train for all epochs: no goal, no convergence rule, no time limit."""
 
     why = "the rule ended training before the network had learned what it can"
 
@@ -153,9 +153,9 @@ class TrainToTheEnd(Remedy):
 
 @remedies.register("no_augmentation")
 class NoAugmentation(Remedy):
-    """Train on the rows as they are: no random flips, turns or shifts."""
+    """Train on the rows as they are: no random flips, rotations or shifts."""
 
-    why = "a change that turns one answer into another teaches the wrong one"
+    why = "a change that turns one answer into another teaches the wrong answer"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:

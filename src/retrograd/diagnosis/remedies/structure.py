@@ -33,8 +33,8 @@ from retrograd.network.scope import Entry
 from retrograd.training.config.config import RunConfig
 
 SATURATING = ("sigmoid", "tanh", "exponential", "softmax", "hard_sigmoid", "softsign", "log_sigmoid")
-WIDE, FEW = 32, 2  # units; layers of one kind in a row
-USUAL_MOMENTUM, ARRIVED = 0.1, 0.01  # the share of the initial values that may remain
+WIDE, FEW = 32, 2  # units; hidden layers
+USUAL_MOMENTUM, ARRIVED = 0.1, 0.01  # batch norm's default; the share of the initial values that may remain
 ATTENDING = ("multi_head_attention", "transformer_encoder", "transformer_decoder", "repeat")
 PLAIN = ("weight", "bias", "weight_hidden")  # parameters with a configurable initialiser
 
@@ -43,7 +43,7 @@ PLAIN = ("weight", "bias", "weight_hidden")  # parameters with a configurable in
 class DefaultInitialWeights(Remedy):
     """Draw initial weights by the rule for the next activation (He, Glorot, LeCun), with biases of 0."""
 
-    why = "initial weights of the right scale carry signals and gradients through every layer"
+    why = "initial weights of the right scale let signals and gradients pass through every layer"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -79,7 +79,7 @@ class AddBias(Remedy):
 
 @remedies.register("batch_norm_momentum")
 class BatchNormMomentum(Remedy):
-    """Let batch norm's running averages go at least 99 % of the way within the configured updates."""
+    """Let batch norm's running averages cover at least 99 % of the way within the configured updates."""
 
     why = "evaluation should use the statistics of training"
 
@@ -102,8 +102,8 @@ class _HiddenActivations(Remedy):
     """Replace the activations of hidden layers."""
 
     @abstractmethod
-    def wanted(self, before: str) -> Activation | None:
-        """Return the activation that replaces another one; None keeps it."""
+    def replacement(self, before: str) -> Activation | None:
+        """Return the activation that replaces another one; None to keep it."""
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         last = output_index(config.network)
@@ -112,9 +112,10 @@ class _HiddenActivations(Remedy):
         return None if tuple(entry for _, entry in changed) == config.network else rearranged(config, changed)
 
     def _replaced(self, entry: Entry) -> Entry:
-        if is_activation(entry) and (new := self.wanted(kind(entry))):
+        if is_activation(entry) and (new := self.replacement(kind(entry))):
             return dataclasses.replace(entry, layer=new)
-        if getattr(entry.layer, "activation", None) is not None and (new := self.wanted(kind_of_activation(entry))):
+        inner = getattr(entry.layer, "activation", None)
+        if inner is not None and (new := self.replacement(kind_of_activation(entry))):
             return with_layer(entry, activation=new)
         return entry
 
@@ -127,7 +128,7 @@ class HiddenReLU(_HiddenActivations):
     cost = 2
 
     @override
-    def wanted(self, before: str) -> Activation | None:
+    def replacement(self, before: str) -> Activation | None:
         return ReLU() if before in SATURATING else None
 
 
@@ -135,17 +136,17 @@ class HiddenReLU(_HiddenActivations):
 class Leaky(_HiddenActivations):
     """Use leaky relu instead of relu."""
 
-    why = "a leaky unit still has a gradient when inactive, and can recover"
+    why = "a leaky unit has a gradient even when inactive, and can recover"
     cost = 2
 
     @override
-    def wanted(self, before: str) -> Activation | None:
+    def replacement(self, before: str) -> Activation | None:
         return LeakyReLU() if before == "relu" else None
 
 
 @remedies.register("add_activations")
 class AddActivations(Remedy):
-    """Put relu after hidden layers that have no activation."""
+    """Add relu to hidden layers that have no activation."""
 
     why = "without an activation between them, two layers amount to one linear layer"
     cost = 2
@@ -182,7 +183,7 @@ class FewerLayers(Remedy):
         if not spare or any(entry.name or entry.inputs or entry.share for entry in config.network):
             return None
         dropped = set(spare)
-        for i in spare:  # and what follows each of them, up to the next affine layer
+        for i in spare:  # and everything after it up to the next layer with weights
             j = i + 1
             while j < len(config.network) and not hasattr(config.network[j].layer, "weight"):
                 dropped.add(j)
@@ -199,7 +200,7 @@ class SimplerNetwork(Remedy):
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
-        # fewer units are simple enough
+        # 16 units are simple enough
         wide = [i for i in hidden_affine(config.network) if 16 < _units(config.network[i]) < float("inf")]
         if not wide:
             return None
@@ -243,7 +244,7 @@ class Unfreeze(Remedy):
 
 @remedies.register("pool_states")
 class PoolStates(Remedy):
-    """Return the mean of a recurrent layer's states over all steps instead of the last state."""
+    """Use the mean of a recurrent layer's states over all steps instead of the last state."""
 
     why = "every step then receives a delta directly, not only through all later steps"
     cost = 2
@@ -260,9 +261,9 @@ class PoolStates(Remedy):
 
 @remedies.register("no_truncation")
 class NoTruncation(Remedy):
-    """Let gradients travel back through all steps of a sequence."""
+    """Propagate gradients back through all steps of a sequence."""
 
-    why = "what lies further back than `truncate` steps is never learned from"
+    why = "nothing further back than `truncate` steps can be learned"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -272,9 +273,9 @@ class NoTruncation(Remedy):
 
 @remedies.register("add_positions")
 class AddPositions(Remedy):
-    """Add a sinusoid of its place to each step, before the first attention."""
+    """Add a sinusoidal position encoding to each step, before the first attention."""
 
-    why = "attention alone does not know in which order the steps are"
+    why = "attention alone ignores the order of the steps"
     cost = 2
 
     @override
@@ -289,9 +290,9 @@ class AddPositions(Remedy):
 
 @remedies.register("without_lossy_layer")
 class WithoutLossyLayer(Remedy):
-    """Leave out the layer that loses what the answers depend on; in place of a global pooling, flatten."""
+    """Remove the layer that loses what the answers depend on; replace global pooling with flatten."""
 
-    why = "what a layer drops, no later layer brings back"
+    why = "no later layer can recover what a layer has dropped"
     cost = 2
 
     @override
@@ -309,7 +310,7 @@ class WithoutLossyLayer(Remedy):
 
 @remedies.register("shorter_stride")
 class ShorterStride(Remedy):
-    """Let no stride be longer than its kernel."""
+    """Limit each stride to the length of the kernel."""
 
     why = "every place is then read at least once"
     cost = 2

@@ -15,9 +15,9 @@ from retrograd.update.adam import Adam
 from retrograd.update.schedule import Schedule
 
 ENOUGH = 1_500  # updates after which small networks have learned what they can
-MANY = 5_000  # minimum number of updates for a meaningful run
+MANY = 5_000  # updates of a run long enough to learn a lot
 MORE = 5  # maximum multiple of the configured updates
-BATCH, LARGE_BATCH = 32, 128  # Keras's and scikit-learn's usual sizes lie between them
+BATCH, LARGE_BATCH = 32, 128  # the defaults of Keras and scikit-learn lie in this range
 USUAL_MOMENTUM = 0.9  # PyTorch's and Keras's own examples
 CONSTANTS = ("eps", "beta1", "beta2", "rho", "decay")
 NORM = 1.0  # the usual bound, in PyTorch's own examples too
@@ -83,9 +83,9 @@ class MoreUpdates(Remedy):
 
 @remedies.register("many_updates")
 class ManyUpdates(Remedy):
-    """Train for the epochs of 5,000 updates."""
+    """Train for as many epochs as 5,000 updates need."""
 
-    why = "a run this short ends before it has learned much"
+    why = "such a short run ends before the network has learned much"
     cost = 2
 
     @override
@@ -132,7 +132,7 @@ class ClipGradients(Remedy):
 
 @remedies.register("clip_less")
 class ClipLess(Remedy):
-    """Clip gradients only where their norm is above 1, and clip no single entries."""
+    """Clip gradients only if their global norm exceeds 1, and neither single tensors nor single entries."""
 
     why = "a limit far below the usual gradient norm makes steps vanishingly small"
 
@@ -148,7 +148,7 @@ class ClipLess(Remedy):
 class UsualMomentum(Remedy):
     """Set the momentum to 0.9."""
 
-    why = "more momentum keeps following old gradients, and oscillates"
+    why = "higher momentum keeps following old gradients, and oscillates"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -160,7 +160,7 @@ class UsualMomentum(Remedy):
 class ConstantRate(Remedy):
     """Keep the schedule's initial rate throughout."""
 
-    why = "a schedule that ends before training leaves vanishing steps"
+    why = "a schedule that ends before training does leaves only vanishing steps"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -170,17 +170,17 @@ class ConstantRate(Remedy):
 
 @remedies.register("usual_constants")
 class UsualConstants(Remedy):
-    """Give the optimiser its usual constants (eps, betas, momentum), at the same learning rate."""
+    """Reset the optimizer's constants (eps, betas, decay) to their defaults, at the same learning rate."""
 
-    why = "the constants that its authors recommend suit nearly every network"
+    why = "the recommended constants suit nearly every network"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         optimizer = config.optimizer
-        usual = {
+        defaults = {
             field.name: field.default
             for field in fields(type(optimizer))
             if isinstance(field.default, float) and field.name in CONSTANTS
         }
-        changed = {name: value for name, value in usual.items() if getattr(optimizer, name) != value}
+        changed = {name: value for name, value in defaults.items() if getattr(optimizer, name) != value}
         return with_optimizer(config, **changed) if changed else None

@@ -1,4 +1,4 @@
-"""Changes of the rows in training that may change their answers."""
+"""Augmentation that may change the answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from retrograd.network.layers.augmentation.random_flip import RandomFlip
 from retrograd.network.layers.augmentation.random_rotation import RandomRotation
 from retrograd.network.layers.augmentation.time_shift import TimeShift
 
-TURNED = 45.0  # degrees, from which on a 6 may be a 9, and a horizontal line a slanted one
+TURNED = 45.0  # degrees, beyond which a 6 may become a 9, and a horizontal line a slanted one
 IMAGE = {"reshape": [2, 2, 1]}
 
 
@@ -24,21 +24,21 @@ IMAGE = {"reshape": [2, 2, 1]}
     ),
 )
 class Augmentation(Symptom):
-    """An image that is mirrored or turned far, and a series that is shifted, may have another answer: a 6 and a 9, left
-    and right, early and late. Whether it does, a run without it shows.
+    """An image that is mirrored or rotated far, or a series that is shifted, may have another answer: 6 becomes 9, left
+    becomes right, early becomes late. A run without augmentation shows whether it matters.
     """
 
     code = "S23"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the layers that move the content of rows to where it may mean something else."""
+        """Yield the layers that mirror, rotate or shift rows in a way that may change their meaning."""
         for node in program.graph.nodes:
-            turns = isinstance(node.layer, RandomRotation) and node.layer.degrees > TURNED
-            if turns or isinstance(node.layer, (RandomFlip, TimeShift)):
+            turns_far = isinstance(node.layer, RandomRotation) and node.layer.degrees > TURNED
+            if turns_far or isinstance(node.layer, (RandomFlip, TimeShift)):
                 yield self.finding(
                     program.graph.line(node),
-                    "{kind} may turn a row into one with another answer",
+                    "{kind} may change a row so that its answer is no longer right",
                     values={"kind": node.layer.kind},
                     remedies=("no_augmentation",),
                     confidence=0.4,

@@ -1,4 +1,4 @@
-"""Parts of the data with different classes."""
+"""Training and validation parts with different classes."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ TAIL = {"split": {"method": "time"}}
     ),
 )
 class BadSplit(Symptom):
-    """Rows are sorted by class and split without shuffling: a class of the validation part is never trained."""
+    """Rows are sorted by class and split without shuffling: the network never sees a class of the validation part."""
 
     code = "D08"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the share of held-out rows with a class unknown to training, and frequencies far apart.
+        """Yield the share of held-out rows with a class unknown to training, or class frequencies that are far apart.
 
-        If the rows are mixed, the split is not the reason for unlike parts.
+        If the rows are not sorted, the split is not the reason why the parts differ.
         """
         valid = program.dataset.valid
         if (
@@ -44,14 +44,14 @@ class BadSplit(Symptom):
         ):
             return
         answers = np.asarray(valid["y"]).reshape(-1).astype(int)
-        kinds = max(answers.max(), program.data.y.max()) + 1
-        shares = [np.bincount(part, minlength=kinds) / len(part) for part in (program.data.y, answers)]
-        apart = float(np.abs(shares[0] - shares[1]).sum() / 2)
+        classes = max(answers.max(), program.data.y.max()) + 1
+        shares = [np.bincount(part, minlength=classes) / len(part) for part in (program.data.y, answers)]
+        distance = float(np.abs(shares[0] - shares[1]).sum() / 2)
         if program.data.badly_split:
             yield self.finding(
                 "data.split",
-                "no training row has the class {classes}, and the validation part consists of it: the "
-                "rows are sorted and the split does not shuffle",
+                "class {classes} occurs only in the validation part: the rows are sorted and the split does not "
+                "shuffle",
                 Evidence(
                     "share of validation rows with an unknown class", float(program.data.strangers.mean()), STRANGERS
                 ),
@@ -60,12 +60,12 @@ class BadSplit(Symptom):
                 severity="fault",
                 confidence=0.97,
             )
-        elif apart > APART and len(answers) >= FEWEST:
+        elif distance > APART and len(answers) >= FEWEST:
             yield self.finding(
                 "data.split",
-                "the validation part consists of other classes than the training part: "
+                "the validation part has other classes than the training part: "
                 "the rows are sorted and the split does not shuffle",
-                Evidence("distance of the class frequencies", apart, APART),
+                Evidence("distance between the class frequencies", distance, APART),
                 remedies=("shuffled_split",),
                 severity="fault",
                 confidence=0.9,

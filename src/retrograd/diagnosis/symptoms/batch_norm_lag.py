@@ -1,4 +1,4 @@
-"""Batch norm that evaluates with other statistics than it trained with."""
+"""Batch norm whose running averages differ from the statistics of training."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ TAIL = ["relu", {"dense": 3}]
     ),
 )
 class BatchNormLag(Symptom):
-    """In training, batch norm uses the batch's statistics, afterwards running averages. If the same
-    weights answer well with the statistics of the training rows, the averages are wrong.
+    """Batch norm uses the batch's statistics during training, and running averages afterwards. If the same weights
+    score well with the statistics of the training rows, the averages are wrong.
     """
 
     code = "B25"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the score with running averages and with the statistics of the training rows, weights unchanged."""
+        """Yield the scores of the same weights with running averages and with the statistics of the training rows."""
         momenta = {
             node.name: float(momentum)
             for node in program.graph.nodes
@@ -54,8 +54,8 @@ class BatchNormLag(Symptom):
         if fresh - averaged > GAIN:
             yield self.finding(
                 program.graph.line(next(iter(momenta))),
-                "the weights score {fresh:.3g} on the training rows with the statistics of these rows, "
-                "and {score:.3g} with batch norm's running averages, which lag behind",
+                "on the training rows, the weights score {fresh:.3g} with the statistics of these rows, but "
+                "{score:.3g} with batch norm's running averages, which lag behind",
                 Evidence("training score with running averages", averaged),
                 Evidence("with the rows' own statistics", fresh, averaged + GAIN),
                 values={"fresh": fresh, "score": averaged},
@@ -66,9 +66,9 @@ class BatchNormLag(Symptom):
 
 
 def _settled(program: Program, variables: Variables, momenta: dict[str, float]) -> Variables:
-    """Return variables whose running averages are the statistics of the probe rows.
+    """Return the variables with the statistics of the probe's rows as running averages.
 
-    One pass in training gives running' = (1 - momentum) running + momentum batch, which is solved for the batch's.
+    A training pass gives running' = (1 - momentum) running + momentum batch, which is solved for `batch`.
     """
     assert program.graph.network is not None
     ctx = Context(train=True, key=jax.random.key(0))

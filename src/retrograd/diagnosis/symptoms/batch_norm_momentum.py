@@ -25,14 +25,14 @@ TAIL = ["relu", {"dense": 3}]
 class BatchNormMomentum(Symptom):
     """After n updates, (1 - momentum)^n of a running average is still its initial value: mean 0 and variance 1.
 
-    Keras's momentum is the share that is kept (0.99), that of this program and of PyTorch the new share (0.01).
+    In Keras, momentum is the share of the old average (0.99); here and in PyTorch, that of the new batch (0.01).
     """
 
     code = "S17"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the batch norms whose averages lag behind, or consist of the last batch alone."""
+        """Yield the first batch norm whose averages lag behind or consist mostly of the last batch."""
         if program.prepared is None:
             return
         steps = program.prepared.steps
@@ -45,9 +45,9 @@ class BatchNormMomentum(Symptom):
             if left > LEFT:
                 yield self.finding(
                     path,
-                    "after {steps} updates {left:.0%} of its running averages are still the initial mean 0 and "
+                    "after {steps} updates, {left:.0%} of its running averages still come from the initial mean 0 and "
                     "variance 1: momentum {momentum:g} is the share of the newest batch",
-                    Evidence("share of the first values", left, LEFT),
+                    Evidence("share of the initial values", left, LEFT),
                     values={"steps": steps, "left": left, "momentum": momentum},
                     remedies=("batch_norm_momentum",),
                     confidence=0.6 + 0.3 * left,
@@ -56,8 +56,8 @@ class BatchNormMomentum(Symptom):
             if momentum > NEWEST:
                 yield self.finding(
                     path,
-                    "its running averages are {momentum:.0%} the last batch: momentum is the share of the "
-                    "newest batch here, and Keras's {momentum:g} is {rest:.3g}",
+                    "{momentum:.0%} of its running averages come from the last batch: momentum is the share of the "
+                    "newest batch here, so that Keras's {momentum:g} corresponds to {rest:.3g}",
                     Evidence("share of the newest batch", momentum, NEWEST),
                     values={"momentum": momentum, "rest": 1 - momentum},
                     remedies=("batch_norm_momentum",),

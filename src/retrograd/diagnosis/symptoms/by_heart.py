@@ -1,4 +1,4 @@
-"""Even a few rows cannot be memorised."""
+"""A network that cannot even memorise a few rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from retrograd.network.network import Variables
 from retrograd.update.adam import Adam
 from retrograd.update.step import Stepper
 
-ROWS, STEPS, BETWEEN = 16, 500, 50  # rows, updates, and updates between two scores
+ROWS, STEPS, BETWEEN = 16, 500, 50  # rows, updates, and updates between two measurements
 ENOUGH = threshold("B21", "score")
 MARGIN = 0.02  # of accuracy or R²: a smaller shortfall is noise
 HEAD, LAST = {"units": 16, "activation": "relu"}, {"units": 1}
@@ -34,30 +34,30 @@ RATE = 3e-3  # three times Adam's usual rate: 500 updates are few
     ),
 )  # fmt: skip
 class ByHeart(Symptom):
-    """Any sound network memorises 16 rows. If it cannot, neither time nor data are lacking: optimizer, loss, initial
-    weights or structure are wrong, and a run with Adam shows which.
+    """Any sound network can memorise 16 rows. If it cannot, the cause is not a lack of time or data: optimizer, loss,
+    initial weights or structure are wrong. A run with Adam shows whether it is the optimizer.
     """
 
     code = "B21"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the score on 16 rows after 500 updates on them alone, if training fails on its own rows."""
+        """Yield the score on 16 rows after 500 updates on them alone, if the run fails even on its training rows."""
         if program.prepared is None or program.data.y is None or program.start.variables is None or not _fails(program):
             return
         rows = few_rows(program)
         score = learned(program, program.runs.stepper, rows)
         if score is None or score >= ENOUGH:
             return
-        adam = Stepper(program.prepared.network, program.graph.objectives, Adam(RATE))
-        other = learned(program, adam, rows) or 0.0
-        reached = Evidence("score on these rows, with its own optimizer", score, ENOUGH)
-        if other >= ENOUGH:
+        stepper = Stepper(program.prepared.network, program.graph.objectives, Adam(RATE))
+        adam_score = learned(program, stepper, rows) or 0.0
+        evidence = Evidence("score on these rows with the configured optimizer", score, ENOUGH)
+        if adam_score >= ENOUGH:
             yield self.finding(
                 "optimizer",
-                "{rows} rows cannot be memorised in {steps} updates, but with Adam at a rate of "
-                "{rate:g} they can: network and loss are sound, the optimizer is at fault",
-                reached,
+                "{rows} rows cannot be memorised in {steps} updates, but they can with Adam at a rate of {rate:g}: "
+                "network and loss are sound, the optimizer is at fault",
+                evidence,
                 values={"rows": ROWS, "steps": STEPS, "rate": RATE},
                 remedies=("adam", "raise_rate", "lower_rate"),
                 confidence=0.3,
@@ -65,10 +65,10 @@ class ByHeart(Symptom):
         else:
             yield self.finding(
                 "network",
-                "not even {rows} rows can be memorised in {steps} updates, not with Adam either: "
-                "the fault lies in network, initial weights, loss or inputs, not in the optimizer",
-                reached,
-                Evidence("with Adam", other, ENOUGH),
+                "not even {rows} rows can be memorised in {steps} updates, nor can they with Adam: "
+                "the fault lies in the network, initial weights, loss or inputs, not in the optimizer",
+                evidence,
+                Evidence("with Adam", adam_score, ENOUGH),
                 values={"rows": ROWS, "steps": STEPS},
                 remedies=("default_initial_weights", "match_output", "scale_inputs", "hidden_relu"),
                 confidence=0.3,
@@ -76,7 +76,7 @@ class ByHeart(Symptom):
 
 
 def _fails(program: Program) -> bool:
-    """Return whether a network is worse on its own training rows than a linear model, or ended in NaN."""
+    """Return whether a network is worse than a linear model on its own training rows, or ended in NaN."""
     observed = program.observed
     if observed is None:
         return False
@@ -84,7 +84,7 @@ def _fails(program: Program) -> bool:
 
 
 def few_rows(program: Program) -> dict[str, Any]:
-    """Return 16 training rows spread from the smallest answer to the largest, so that each class is represented."""
+    """Return 16 training rows, evenly spaced from the smallest answer to the largest so as to represent each class."""
     answers = np.asarray(program.dataset.train["y"]).reshape(program.dataset.rows["train"], -1)[:, 0]
     places = np.linspace(0, len(answers) - 1, min(ROWS, len(answers))).astype(int)
     chosen = np.sort(np.argsort(answers, kind="stable")[places])

@@ -1,4 +1,4 @@
-"""Gradients that are clipped to nothing."""
+"""Gradients that are clipped to almost nothing."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 NEEDED = threshold("S07", "clipped")
 WHAT = {
     "clip_global_norm": ("all weights together", "their norm"),
-    "clip_norm": ("a matrix", "the largest norm of one"),
-    "clip_value": ("a weight", "a usual one"),
+    "clip_norm": ("a matrix", "the largest norm"),
+    "clip_value": ("a weight", "the usual size"),
 }
-FOLLOWS = ("sgd",)  # optimisers whose steps are as long as the gradient
+FOLLOWS = ("sgd",)  # optimizers whose steps are proportional to the gradient
 TIGHT = {"sgd": {"learning_rate": 0.1, "clip_global_norm": 1e-4}}
 USUAL = {"sgd": {"learning_rate": 0.1, "clip_global_norm": 1.0}}
 
@@ -33,10 +33,10 @@ USUAL = {"sgd": {"learning_rate": 0.1, "clip_global_norm": 1.0}}
     ),
 )  # fmt: skip
 class Clipped(Symptom):
-    """Clipping bounds each step of gradient descent, and so the distance that the weights can move. Adam cancels the
-    bound.
+    """Clipping bounds each step of gradient descent, and so the distance that the weights can move. Adam is not
+    affected.
 
-        |way| <= learning rate / (1 - momentum) x bound x updates
+        distance <= learning rate / (1 - momentum) x bound x updates
     """
 
     code = "S07"
@@ -56,15 +56,21 @@ class Clipped(Symptom):
         momentum = float(getattr(optimizer, "momentum", 0.0) or 0.0)
         for setting, size in sizes.items():
             bound = getattr(optimizer, setting)
-            way = program.mean_rate / (1 - momentum) * (bound or 0.0) * program.prepared.steps
-            if not bound or way >= NEEDED * size:
+            distance = program.mean_rate / (1 - momentum) * (bound or 0.0) * program.prepared.steps
+            if not bound or distance >= NEEDED * size:
                 continue
             yield self.finding(
                 f"optimizer.{setting}",
-                "gradients are clipped to {bound:g}: all updates together move {what} by {way:.3g} at most, and {its} "
-                "is {size:.3g}",
-                Evidence("farthest way / norm of the first weights", way / size, NEEDED),
-                values={"bound": bound, "way": way, "size": size, "what": WHAT[setting][0], "its": WHAT[setting][1]},
+                "gradients are clipped to {bound:g}: all updates together move {what} by {way:.3g} at most; "
+                "{its} is {size:.3g}",
+                Evidence("largest distance / norm of the initial weights", distance / size, NEEDED),
+                values={
+                    "bound": bound,
+                    "way": distance,
+                    "size": size,
+                    "what": WHAT[setting][0],
+                    "its": WHAT[setting][1],
+                },
                 remedies=("clip_less", "raise_rate"),
                 confidence=0.9,
             )

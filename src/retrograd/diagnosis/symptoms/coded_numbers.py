@@ -1,4 +1,4 @@
-"""Numbers that are names: codes of places, products, models."""
+"""Numbers that are codes, of places, products or models."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ GAIN = threshold("D16", "gain")
     ),
 )
 class CodedNumbers(Symptom):
-    """A number whose order says nothing is a name. As a quantity the network has to bend at every value; as a category
-    each value has a weight of its own.
+    """A number whose order has no meaning is a code. To use it as a quantity, the network's output has to bend at every
+    value; as a category, each value has its own weight.
 
         gain = adjusted R² of the mean of each value - adjusted R² of a cubic polynomial
     """
@@ -31,17 +31,17 @@ class CodedNumbers(Symptom):
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the column that tells most more by its values than by their order."""
-        names = program.data.codes
-        if names:
-            worst = max(names, key=lambda name: names[name][0] - names[name][1])
-            by_value, by_order = names[worst]
-            others = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+        """Yield the column whose values explain the most beyond what their order explains."""
+        codes = program.data.codes
+        if codes:
+            worst = max(codes, key=lambda name: codes[name][0] - codes[name][1])
+            by_value, by_order = codes[worst]
+            others = f" (and {len(codes) - 1} more)" if len(codes) > 1 else ""
             yield self.finding(
                 "data.kinds",
-                "the numbers of {name}{others} look like names: singly they explain {by_value:.0%} of the target, as a "
-                "quantity {by_order:.0%}",
-                Evidence("variance explained by value - by a cubic", by_value - by_order, GAIN),
+                "the numbers in {name}{others} look like codes: they explain {by_value:.0%} of the target as "
+                "categories, {by_order:.0%} as a quantity",
+                Evidence("variance explained as categories - as a cubic", by_value - by_order, GAIN),
                 values={"name": worst, "others": others, "by_value": by_value, "by_order": max(by_order, 0.0)},
                 remedies=("codes_as_categories",),
                 confidence=min(0.85, 0.45 + (by_value - by_order)),

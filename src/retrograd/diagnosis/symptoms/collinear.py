@@ -11,7 +11,7 @@ from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
-MOST_FEATURES = 200  # pairs grow with the square
+MOST_FEATURES = 200  # the number of pairs grows with the square
 CORRELATED = threshold("D05", "correlation")
 
 
@@ -24,8 +24,8 @@ CORRELATED = threshold("D05", "correlation")
     ),
 )
 class Collinear(Symptom):
-    """Features are constant or linear functions of one another: harmless for predictions, but their
-    weights are not identifiable.
+    """Features are constant, or linear functions of one another: harmless for predictions, but their weights are not
+    identifiable.
     """
 
     code = "D05"

@@ -1,4 +1,4 @@
-"""A network that gives the same answer to everything."""
+"""A network that gives the same answer for all rows."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class ConstantOutput(Symptom):
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the variance of the last outputs against that of the targets."""
+        """Yield the variance of the final outputs relative to that of the targets."""
         if program.observed is None or program.data.y is None or program.observed.broken:
             return
         outputs = np.asarray(program.runs.scorer.outputs(program.observed.variables, "train"), np.float64)
         if not np.isfinite(outputs).all():
             return
-        # the variance of 0 and 1 in equal parts
+        # 0.25: the variance of 0 and 1 in equal parts
         target = 0.25 if program.data.classifies else float(program.data.y.var(0).mean())
         share = float(outputs.reshape(len(outputs), -1).var(0).mean()) / max(target, 1e-30)
         if share < SHARE:

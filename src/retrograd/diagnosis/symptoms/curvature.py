@@ -1,4 +1,4 @@
-"""A learning rate against the curvature of the loss."""
+"""A learning rate or momentum unsuited to the curvature of the loss."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 STEEP, SLOW = threshold("S07", "overshoot"), threshold("S07", "standstill")
 FEW = threshold("S12", "updates")
-LEFT = float(np.exp(-1))  # of an oscillation left at the end: below this the momentum has damped it
+LEFT = float(np.exp(-1))  # share of an oscillation left at the end, below which the momentum has damped it
 
 
 @symptoms.register(
@@ -26,18 +26,18 @@ LEFT = float(np.exp(-1))  # of an oscillation left at the end: below this the mo
     ),
 )
 class Curvature(Symptom):
-    """Gradient descent is stable while rate times largest curvature is below 2 (1 + momentum), and makes no progress
-    if rate times curvature times updates is small. With rate lambda > (1 - sqrt(momentum))^2 it oscillates,
-    by sqrt(rate lambda) radians per step, and each step leaves sqrt(momentum) of the oscillation.
+    """Gradient descent is stable while rate x lambda < 2 (1 + momentum), and makes no progress if rate x lambda x
+    updates is small. If rate x lambda > (1 - sqrt(momentum))^2, it oscillates by sqrt(rate x lambda) radians per step,
+    and each step leaves sqrt(momentum) of the oscillation.
 
-        lambda = largest eigenvalue of the Hessian at the first weights
+        lambda = largest eigenvalue of the Hessian at the initial weights
     """
 
     code = "S07"
     stage = "probe"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield rates of plain gradient descent that are far too large or too small for the loss's curvature."""
+        """Yield the learning rate or momentum of gradient descent if it is far too large or small for the curvature."""
         optimizer = program.config.optimizer
         if program.optimizer_kind != "sgd" or program.prepared is None or program.start.variables is None:
             return
@@ -50,7 +50,7 @@ class Curvature(Symptom):
         if rate * curvature > STEEP * bound:
             yield self.finding(
                 "optimizer.learning_rate",
-                "the learning rate {rate:g} overshoots: at the initial weights rates above {stable:.3g} "
+                "the learning rate {rate:g} overshoots: at the initial weights, rates above {stable:.3g} "
                 "diverge along the direction in which the loss is most curved",
                 Evidence("learning rate x largest curvature", rate * curvature, bound),
                 values={"rate": rate, "stable": bound / curvature},
@@ -62,17 +62,17 @@ class Curvature(Symptom):
         if momentum > USUAL_MOMENTUM and left > LEFT and np.sqrt(mean * curvature) * steps > np.pi:
             yield self.finding(
                 "optimizer.momentum",
-                "momentum {momentum:g} hardly damps: {left:.0%} of an oscillation along the steepest direction remain "
-                "after all {steps} updates; {usual:g} is usual",
+                "momentum {momentum:g} hardly damps oscillations: {left:.0%} of one along the steepest direction "
+                "remains after all {steps} updates; {usual:g} is usual",
                 Evidence("sqrt(momentum) to the power of the updates", left, LEFT),
                 values={"momentum": momentum, "left": left, "steps": steps, "usual": USUAL_MOMENTUM},
                 remedies=("usual_momentum", "lower_rate"),
                 confidence=0.8,
             )
-        by_step = mean / (1 - momentum) * curvature  # 1 arrives along the steepest direction at once
+        by_step = mean / (1 - momentum) * curvature  # at 1, one step reaches the minimum along the steepest direction
         travelled = by_step * steps
         if travelled < SLOW:
-            too_few = FEW / steps > 1 / by_step  # the shortfall's larger factor is not the rate's
+            too_few = FEW / steps > 1 / by_step  # whether the number of updates falls short by more than the rate does
             yield self.finding(
                 "optimizer.learning_rate",
                 "{steps} updates of {rate:.3g}{average} make no progress, even along the steepest direction",

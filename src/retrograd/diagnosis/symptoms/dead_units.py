@@ -1,4 +1,4 @@
-"""Units with a derivative of 0 for every row."""
+"""Units whose derivative is 0 for every row."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ HEAD = {"units": 16, "activation": "relu"}
     ),
 )  # fmt: skip
 class DeadUnits(Symptom):
-    """A relu unit that no row activates has gradient 0 and never recovers; a layer of them cuts the network."""
+    """A relu unit that no row activates has gradient 0 and never recovers; a whole layer of them cuts the network."""
 
     code = "B06"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the layer with the largest share of dead units at the end of the run, else before it.
+        """Yield the layer with the largest share of dead units at the end of the run, or without a run at its start.
 
-        An output unit counts only if its target exceeds 0 in some row.
+        An output unit counts only if its target is above 0 in some row.
         """
         last = program.observed.moments[-1].health if program.observed and program.observed.moments else None
-        health, when = (last, "at the end") if last is not None else (program.start.health, "at the first weights")
+        health, when = (last, "at the end") if last is not None else (program.start.health, "at the initial weights")
         hidden = {node.name for node in program.graph.hidden}
         dead = {path: float(u.dead) for path, u in health.units.items() if path in hidden} if health else {}
         if health:
@@ -44,7 +44,7 @@ class DeadUnits(Symptom):
             dead |= {path: float(health.units[path].dead) - rightly_dead(program) for path in outputs}
         if dead and max(dead.values()) >= SHARE and program.graph.network is not None:
             path = max(dead, key=lambda path: dead[path])
-            whole = ": nothing passes it" if dead[path] == 1 else ""
+            whole = ": nothing passes through the layer" if dead[path] == 1 else ""
             yield self.finding(
                 program.graph.line(program.graph.network.by_name[path]),
                 "{share:.0%} of the units are dead {when}{whole}",
@@ -56,5 +56,5 @@ class DeadUnits(Symptom):
 
 
 def rightly_dead(program: Program) -> float:
-    """Return the share of output units that are rightly dead: their target is never above 0."""
+    """Return the share of output units that are dead for a good reason: their target is never above 0."""
     return 0.0 if program.numbers is None else float(np.mean(program.numbers.max(0) <= 0))

@@ -1,4 +1,4 @@
-"""More layers than an activation can carry signals or gradients through."""
+"""More layers than signals or gradients can pass with this activation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BORN_DEAD = threshold("S08", "born_dead")
 
 
 def stack(depth: int, units: int, activation: str) -> list[dict[str, object]]:
-    """Return a stack of equal layers."""
+    """Return a stack of identical layers."""
     return [{"dense": {"units": units, "activation": activation}} for _ in range(depth)]
 
 
@@ -29,7 +29,7 @@ def stack(depth: int, units: int, activation: str) -> list[dict[str, object]]:
 )
 class DeepSaturation(Symptom):
     """Each sigmoid passes at most a quarter of a delta. A relu layer of n units is dead for an input with probability
-    2^-n, so a deep and narrow stack is dead from the start; an exponential of an exponential overflows.
+    2^-n, so a deep and narrow stack is easily dead from the start. An exponential of an exponential overflows.
 
         P(born dead) <= 1 - prod_l (1 - 2^-n_l)   (Lu et al. 2019, arXiv:1903.06733)
     """
@@ -47,14 +47,14 @@ class DeepSaturation(Symptom):
             count, limit = kinds.count(kind), threshold("S08", kind)
             if count >= limit:
                 why = {
-                    "sigmoid": f"deltas shrink by a factor of 4 or more at each: {0.25**count:.2g} at most remains",
-                    "tanh": "deltas shrink at each where it saturates",
+                    "sigmoid": f"deltas shrink by a factor of at least 4 at each, to at most {0.25**count:.2g}",
+                    "tanh": "deltas shrink at each layer that saturates",
                     "exponential": "an exponential of an exponential overflows",
                 }[kind]
                 first = next(node for node in program.graph.hidden_activations if node.layer.kind == kind)
                 yield self.finding(
                     program.graph.line(first),
-                    "{count} layers of {kind} in a row: {why}",
+                    "{count} {kind} layers: {why}",
                     Evidence(f"layers of {kind}", count, limit),
                     values={"count": count, "kind": kind, "why": why},
                     remedies=("hidden_relu", "fewer_layers", "widen"),
@@ -67,7 +67,8 @@ class DeepSaturation(Symptom):
         if dead > BORN_DEAD:
             yield self.finding(
                 "network",
-                "{layers} narrow relu layers: with probability {dead:.0%} a whole layer is dead from the start",
+                "{layers} narrow relu layers: the probability that one of them is dead from the start is up to "
+                "{dead:.0%}",
                 Evidence("bound on the probability of a dead layer at the start", dead, BORN_DEAD),
                 values={"layers": len(widths), "dead": dead},
                 remedies=("widen", "fewer_layers"),

@@ -23,13 +23,13 @@ TIMES = threshold("B02", "times")
     ),
 )
 class Divergence(Symptom):
-    """The loss ends well above where it began: the steps overshoot, or the gradient points the wrong way."""
+    """The loss ends well above its initial value: the steps overshoot, or the gradient points the wrong way."""
 
     code = "B02"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the last loss relative to the first."""
+        """Yield the final loss relative to the initial one."""
         if program.observed is None or program.start.pass_ is None or not program.observed.losses:
             return
         first, last = float(program.start.pass_.loss), float(program.observed.losses[-1])
@@ -37,7 +37,7 @@ class Divergence(Symptom):
             yield self.finding(
                 "training",
                 "the loss rose from {first:.4g} to {last:.4g}",
-                Evidence("last loss / first loss", last / max(first, 1e-12), TIMES),
+                Evidence("final loss / initial loss", last / max(first, 1e-12), TIMES),
                 values={"first": first, "last": last},
                 remedies=("lower_rate", "clip_gradients", "scale_inputs"),
                 severity="fault",

@@ -1,4 +1,4 @@
-"""Gradients that grow in the backward pass."""
+"""Outputs or gradients that grow from layer to layer."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ LOUD = {**WIDE, "weight": {"normal": {"std_deviation": 2.0}}}
     ),
 )
 class Exploding(Symptom):
-    """Initial outputs or deltas grow from layer to layer by a factor, which multiplies."""
+    """At the initial weights, outputs or deltas grow by a factor per layer, and the factors multiply."""
 
     code = "B05"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the factor per layer, at the initial weights, of outputs forward or of deltas backward."""
+        """Yield the growth factor per layer of outputs (forward) or of deltas (backward)."""
         if program.start.health is None or len(program.start.relative_gradients) < 3:
             return
         names = [node.name for node in program.start.weighted]
@@ -43,9 +43,9 @@ class Exploding(Symptom):
             if overall > OVERALL and per_layer > PER_LAYER:
                 yield self.finding(
                     "network",
-                    "{what} grow {per_layer:.3g} times at each of {layers} layers",
+                    "{what} grow by a factor of {per_layer:.3g} at each of {layers} layers",
                     Evidence("factor per layer", per_layer, PER_LAYER),
-                    Evidence("factor of all", overall, OVERALL),
+                    Evidence("total factor", overall, OVERALL),
                     values={"what": what, "per_layer": per_layer, "layers": len(sizes) - 1},
                     remedies=("default_initial_weights", "normalise", "clip_gradients"),
                     confidence=0.5,

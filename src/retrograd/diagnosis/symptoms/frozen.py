@@ -21,8 +21,8 @@ from retrograd.update.selection import is_weight, matches
     ),
 )
 class Frozen(Symptom):
-    """A frozen layer is useful with weights from another training. With random weights it is a
-    random projection, and no later layer can recover what it loses.
+    """A frozen layer is useful with pretrained weights. With random weights it is a random projection, and no later
+    layer can recover what it loses.
     """
 
     code = "S19"
@@ -32,20 +32,20 @@ class Frozen(Symptom):
         """Yield the weights frozen at random values."""
         if program.prepared is None or program.prepared.start is not None or program.start.variables is None:
             return
-        sizes, frozen = 0, {}
+        total, frozen = 0, {}
         for node in program.graph.nodes:
             for name, value in program.start.variables.params.get(node.name, {}).items():
                 if not is_weight(name, value) or isinstance(getattr(node.layer, name, None), Values):
                     continue
-                sizes += value.size
+                total += value.size
                 if node.frozen or matches(f"{node.name}/{name}", program.config.freeze):
                     frozen[f"{node.name}/{name}"] = value.size
         if frozen:
-            share = sum(frozen.values()) / sizes
+            share = sum(frozen.values()) / total
             yield self.finding(
                 program.graph.line(next(iter(frozen)).rpartition("/")[0]),
                 "{paths} is frozen at its random initial values: {share:.0%} of the weights never learn",
-                Evidence("share of the weights that are frozen at random", share, 0),
+                Evidence("share of the weights frozen at random values", share, 0),
                 values={"paths": some_of(list(frozen), 3), "share": share},
                 remedies=("unfreeze",),
                 confidence=0.45 + 0.3 * share,

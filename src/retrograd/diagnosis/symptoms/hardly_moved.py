@@ -24,10 +24,10 @@ MOVED = threshold("S07", "moved")
     ),
 )
 class HardlyMoved(Symptom):
-    """All updates together change no layer's weights by more than a small part: in the end the network computes what
-    its random weights computed at the start, whatever the learning rate.
+    """All updates together hardly change the weights of any layer: at the end, the network computes what its random
+    weights computed at the start, whatever the learning rate.
 
-        moved = rms(last weights - first weights) / rms(first weights), of the layer with the largest change
+        moved = rms(final weights - initial weights) / rms(initial weights), for the layer with the largest change
     """
 
     code = "S07"
@@ -50,7 +50,7 @@ class HardlyMoved(Symptom):
         if moved and max(moved) < MOVED:
             yield self.finding(
                 "optimizer.learning_rate",
-                "after {steps:,} updates no layer's weights have moved by more than {moved:.2g} of their size",
+                "after {steps:,} updates, no layer's weights have changed by more than {moved:.2g} of their size",
                 Evidence("change of the weights / their size", max(moved), MOVED),
                 values={"steps": run.steps, "moved": max(moved)},
                 remedies=("raise_rate", "more_updates", "adam"),

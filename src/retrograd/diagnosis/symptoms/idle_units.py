@@ -19,13 +19,13 @@ from retrograd.training.config.output_check import idle_units
     ),
 )
 class IdleUnits(Symptom):
-    """A unit for a class without rows learns only to stay inactive; it may also hide a wrong encoding."""
+    """A unit whose class has no rows learns only to stay inactive; it may also be a sign of a wrong encoding."""
 
     code = "D11"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the output, if it has more units than the data classes."""
+        """Yield the output if it has more units than the data have classes."""
         if program.graph.specs is None or program.dataset.classes is None:
             return
         for objective in program.graph.objectives:

@@ -1,4 +1,4 @@
-"""Classes of very different frequency."""
+"""Classes with very different frequencies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RATIO = threshold("D06", "ratio")
     ),
 )
 class Imbalance(Symptom):
-    """Ignoring a class of one row in twenty costs almost no accuracy: watch balanced accuracy."""
+    """Ignoring a class with one row in twenty costs almost no accuracy, but shows in balanced accuracy."""
 
     code = "D06"
     stage = "data"
@@ -36,7 +36,7 @@ class Imbalance(Symptom):
         if program.data.badly_split and program.data.neighbours_alike < SORTED:
             yield self.finding(
                 "data.target",
-                "no training row has the class {classes}, and {rows} validation rows have it",
+                "no training row has class {classes}, but {rows} validation rows do",
                 Evidence(
                     "share of validation rows with an unknown class", float(program.data.strangers.mean()), STRANGERS
                 ),
@@ -50,9 +50,9 @@ class Imbalance(Symptom):
             rarest = program.dataset.class_name(int(classes[counts.argmin()]))
             yield self.finding(
                 "data.target",
-                "class {rarest} has {fewest} rows, the most frequent one {most}: never predicting "
+                "class {rarest} has {fewest} rows, the most frequent class has {most}: never predicting "
                 "{rarest} is right for {share:.1%} of the rows; check balanced_accuracy or roc_auc",
-                Evidence("rows of the most frequent class / rarest", counts.max() / counts.min(), RATIO),
+                Evidence("rows of the most frequent / rarest class", counts.max() / counts.min(), RATIO),
                 values={
                     "rarest": rarest,
                     "fewest": counts.min(),

@@ -1,4 +1,4 @@
-"""Initial biases that put all rows on the same side of an activation."""
+"""Initial biases that put all rows on one side of an activation."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ HEAD = {"units": 16, "activation": "relu"}
     ),
 )
 class InitialBias(Symptom):
-    """A bias much larger than the spread of the values it is added to determines alone on which side of its bend a unit
-    operates: a relu is dead or linear for every row, a sigmoid or tanh is flat.
+    """A bias much larger than the spread of the values it is added to decides by itself on which side of its bend a
+    unit operates: a relu is dead or linear for every row, a sigmoid or tanh is flat.
     """
 
     code = "S06"
@@ -33,16 +33,16 @@ class InitialBias(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the hidden layer with the largest biases relative to the spread of its outputs over the rows."""
-        look, variables = program.start.pass_, program.start.variables
-        if look is None or variables is None:
+        initial, variables = program.start.pass_, program.start.variables
+        if initial is None or variables is None:
             return
-        bent = {node.inputs[0] for node in program.graph.hidden_activations}
+        activated = {node.inputs[0] for node in program.graph.hidden_activations}
         times = {}
         for node in program.graph.hidden:
             bias = np.asarray(variables.params.get(node.name, {}).get("bias", 0.0), np.float64)
-            if node.name not in bent or not bias.any():
+            if node.name not in activated or not bias.any():
                 continue
-            outputs = np.asarray(look.outputs[node.name], np.float64)
+            outputs = np.asarray(initial.outputs[node.name], np.float64)
             spread = outputs.reshape(-1, outputs.shape[-1]).std(0)
             times[node.name] = float(np.median(np.abs(bias) / np.maximum(spread, 1e-30)))
         worst = max(times, key=lambda name: times[name], default=None)
@@ -50,7 +50,7 @@ class InitialBias(Symptom):
             yield self.finding(
                 f"{program.graph.line(worst)}/bias",
                 "the initial biases are {times:.3g} times the spread of the values they are added to: every row "
-                "is on the same side of the activation",
+                "falls on the same side of the activation",
                 Evidence("|bias| / deviation of the layer's outputs", times[worst], SPREADS),
                 values={"times": times[worst]},
                 remedies=("default_initial_weights",),

@@ -26,7 +26,7 @@ HEAD = {"units": 16, "activation": "relu"}
     ),
 )  # fmt: skip
 class InitialLoss(Symptom):
-    """An uninformed prediction costs ln K for classes and the variance for a quantity; more: outputs too large."""
+    """An uninformed prediction costs ln K for classes and the variance for quantities; more means too large outputs."""
 
     code = "B20"
     stage = "probe"
@@ -52,8 +52,8 @@ class InitialLoss(Symptom):
         if first > TIMES * expected:
             yield self.finding(
                 "network",
-                "the first loss is {first:.4g}; an uninformed prediction would score {expected:.4g}",
-                Evidence("first loss / that of an uninformed prediction", first / expected, TIMES),
+                "the initial loss is {first:.4g}; that of an uninformed prediction would be {expected:.4g}",
+                Evidence("initial loss / that of an uninformed prediction", first / expected, TIMES),
                 values={"first": first, "expected": expected},
                 remedies=("default_initial_weights", "scale_inputs", "match_output"),
                 confidence=0.35,

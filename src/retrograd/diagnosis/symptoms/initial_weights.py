@@ -1,4 +1,4 @@
-"""Initial weights that are all equal, or of a scale that signals do not survive."""
+"""Initial weights that are all equal, or of the wrong scale."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 ALIKE, SCALE, OVERALL = (threshold("S06", name) for name in ("spread", "scale", "overall"))
-TABLES = ("embedding", "learned_positions")  # of vectors that are looked up, not multiplied
+TABLES = ("embedding", "learned_positions")  # their vectors are looked up, not multiplied
 
 
 def dense(units: int, weight: object, activation: str | None = "tanh") -> dict[str, object]:
@@ -30,15 +30,16 @@ def dense(units: int, weight: object, activation: str | None = "tanh") -> dict[s
     ),
 )
 class InitialWeights(Symptom):
-    """Equal weights stay equal for ever: units that compute the same get the same gradient. Weights far from the scale
-    sqrt(gain / fan_in) multiply signals and deltas by a factor at every layer. Zeros in the last layer are harmless.
+    """Equal weights stay equal for ever: units that compute the same value get the same gradient. Weights far from the
+    scale sqrt(gain / fan_in) multiply signals and deltas by a factor at every layer. Zeros in the last layer are
+    harmless.
     """
 
     code = "S06"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield layers with equal weights, and those with a wrong scale."""
+        """Yield the layers whose weights are all equal or of the wrong scale."""
         if program.start.variables is None or program.start.is_pretrained:
             return
         factor = 1.0
@@ -65,7 +66,7 @@ class InitialWeights(Symptom):
             yield self.finding(
                 "network",
                 "signals {grows} through {layers} layers",
-                Evidence("factor of all first weights", factor, OVERALL if factor > 1 else 1 / OVERALL),
+                Evidence("total factor of the initial weights", factor, OVERALL if factor > 1 else 1 / OVERALL),
                 values={"grows": grows, "layers": len(program.start.weighted)},
                 remedies=("default_initial_weights",),
                 confidence=min(0.9, 0.5 + 0.1 * abs(math.log10(max(factor, 1e-30)))),
@@ -89,19 +90,19 @@ class InitialWeights(Symptom):
         times = ratio if ratio > 1 else 1 / ratio
         return self.finding(
             f"{program.graph.line(node)}/weight",  # type: ignore[arg-type]
-            "first weights are {times:.3g} times {larger} than what keeps the scale of signals",
-            Evidence("standard deviation against sqrt(gain / fan_in)", ratio, SCALE if ratio > 1 else 1 / SCALE),
+            "the initial weights are {times:.3g} times {larger} than the scale that preserves signals",
+            Evidence("standard deviation / sqrt(gain / fan_in)", ratio, SCALE if ratio > 1 else 1 / SCALE),
             values={"times": times, "larger": larger},
             remedies=("default_initial_weights",),
             confidence=0.55 + 0.3 * min(1.0, math.log10(times)),
         )
 
     def _expected(self, program: Program, node: object, weight: np.ndarray) -> float:
-        """Return the deviation that keeps the scale: He's for the relu family, Glorot's average of fans otherwise."""
+        """Return the deviation that preserves the scale of signals, by the next layer's rule: He, LeCun or Glorot."""
         receptive = int(np.prod(weight.shape[:-2])) if weight.ndim > 2 else 1
         fan_in, fan_out = weight.shape[-2] * receptive, weight.shape[-1] * receptive
-        behind = next((n for n in program.graph.nodes if n.inputs and n.inputs[0] == node.name), None)  # type: ignore[attr-defined]
-        rule = getattr(behind.layer, "initializer", "") if behind else ""
+        after = next((n for n in program.graph.nodes if n.inputs and n.inputs[0] == node.name), None)  # type: ignore[attr-defined]
+        rule = getattr(after.layer, "initializer", "") if after else ""
         if rule.startswith("he"):
             return math.sqrt(2 / fan_in)
         return math.sqrt(1 / fan_in) if rule.startswith("lecun") else math.sqrt(2 / (fan_in + fan_out))

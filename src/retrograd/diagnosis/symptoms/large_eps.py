@@ -1,4 +1,4 @@
-"""A number against division by zero that outweighs what is divided by."""
+"""An eps so large that it outweighs the gradients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
 TIMES = threshold("S07", "eps")
-DIVIDED = ("adam", "adamw", "nadam", "adamax", "radam", "rmsprop", "lamb")  # by the gradient's size plus eps
+DIVIDED = (
+    "adam",
+    "adamw",
+    "nadam",
+    "adamax",
+    "radam",
+    "rmsprop",
+    "lamb",
+)  # they divide by the gradient's size plus eps
 
 
 @symptoms.register(
@@ -26,15 +34,15 @@ DIVIDED = ("adam", "adamw", "nadam", "adamax", "radam", "rmsprop", "lamb")  # by
     ),
 )
 class LargeEps(Symptom):
-    """Adam and its kin divide a gradient by its usual size plus eps. An eps many times that size makes every step the
-    gradient times rate / eps: gradient descent, at a rate that nobody chose.
+    """Adam and its relatives divide a gradient by its usual size plus eps. If eps is many times that size, each step is
+    the gradient times rate / eps: gradient descent, at a rate that nobody chose.
     """
 
     code = "S07"
     stage = "probe"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield eps against the root mean square of the weights' gradients at the first weights."""
+        """Yield eps relative to the root mean square of the gradients at the initial weights."""
         eps = float(getattr(program.config.optimizer, "eps", 0.0) or 0.0)
         if program.start.health is None or not eps or program.optimizer_kind not in DIVIDED:
             return
@@ -43,7 +51,7 @@ class LargeEps(Symptom):
         if sizes and eps > TIMES * max(sizes):
             yield self.finding(
                 "optimizer.eps",
-                "eps of {eps:g} outweighs the gradients, which are {size:.2g}: steps are {share:.2g} of the rate",
+                "eps {eps:g} outweighs the gradients, whose size is {size:.2g}: steps are {share:.2g} of the rate",
                 Evidence("eps / largest gradient (rms of a layer)", eps / max(sizes), TIMES),
                 values={"eps": eps, "size": max(sizes), "share": max(sizes) / eps},
                 remedies=("usual_constants", "raise_rate"),

@@ -1,4 +1,4 @@
-"""Validation rows that are also training rows, and features that reveal the answer."""
+"""Validation rows that are also training rows, and features that reveal the answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from retrograd.present.wording import some_of
 
 SHARE = threshold("D10", "share")
 FEWEST_ROWS, MANY_FEATURES = 20, 1_000  # fewer rows match by chance; more features are pixels or tokens
-ROUNDING = 1e-9  # of a correlation, with both columns in float32
+ROUNDING = 1e-9  # tolerance for a correlation of 1, with both columns in float32
 
 
 @symptoms.register(
@@ -26,15 +26,15 @@ ROUNDING = 1e-9  # of a correlation, with both columns in float32
     ),
 )
 class Leakage(Symptom):
-    """A row in both parts is memorised and then counted as understood. A feature that separates rows exactly as
-    the answers do is another name for them, and will be unknown when predictions are needed.
+    """A row in both parts is memorised and then counts as learned. A feature that separates rows exactly as the answers
+    do is the answers under another name, and will be unknown when predictions are needed.
     """
 
     code = "D10"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the features that reveal the answer, and the share of validation rows that are also training rows."""
+        """Yield the features that reveal the answers, and the share of validation rows that are also training rows."""
         yield from self._answers(program)
         valid = program.dataset.valid
         if program.data.x is None or valid is None or "x" not in valid:
@@ -44,7 +44,7 @@ class Leakage(Symptom):
         if copies > SHARE and program.data.x.shape[1] > 2:
             yield self.finding(
                 "data.split",
-                "{copies:.0%} of the validation rows are training rows as well: their score is too optimistic",
+                "{copies:.0%} of the validation rows are also training rows: the validation score is too optimistic",
                 Evidence("share of validation rows also in training", float(copies), SHARE),
                 values={"copies": copies},
                 severity="note",

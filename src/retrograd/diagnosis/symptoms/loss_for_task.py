@@ -10,7 +10,7 @@ from retrograd.base.finding import Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
-MIDDLE, ASIDE = 0.5, 0.25  # of a quantile: beyond the quartiles it is no estimate of the middle
+MIDDLE, ASIDE = 0.5, 0.25  # a quantile beyond the quartiles is no estimate of the middle
 DISTANCES = ("mean_squared_error", "mean_absolute_error", "huber")
 
 
@@ -23,33 +23,33 @@ DISTANCES = ("mean_squared_error", "mean_absolute_error", "huber")
     ),
 )
 class LossForTask(Symptom):
-    """A distance between class numbers and outputs can train, but its gradient vanishes where the answer is most wrong;
-    a cross-entropy of quantities has no minimum.
+    """A distance between class numbers and outputs can be trained, but its gradient vanishes where the answer is most
+    wrong; a cross-entropy of quantities has no minimum.
     """
 
     code = "S04"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the loss if the task needs another one."""
+        """Yield the loss if it does not suit the task."""
         loss = program.graph.loss.kind
         levels = np.atleast_1d(getattr(program.graph.loss, "quantile", MIDDLE))
         level = float(levels[0]) if len(levels) == 1 else MIDDLE  # several give a range
         if abs(level - MIDDLE) > ASIDE:
             yield self.finding(
                 "loss",
-                "the quantile {level:g} is a value that {share:.0%} of the targets lie below, not their middle",
+                "outputs estimate the {level:g} quantile, below which {share:.0%} of the targets lie, not their middle",
                 values={"level": level, "share": level},
                 remedies=("match_output",),
                 confidence=0.6,
             )
         if program.data.classifies and loss in DISTANCES:
             squashed = any(node.layer.kind in ("sigmoid", "softmax") for node in program.graph.output_activations)
-            worst = "; after a squashing activation its gradient is smallest where the answer is most wrong"
+            warning = "; after a squashing activation its gradient is smallest where the answer is most wrong"
             yield self.finding(
                 "loss",
-                "{loss} measures distances, and the targets are classes{worst}",
-                values={"loss": loss, "worst": worst if squashed else ""},
+                "{loss} measures distances, but the targets are classes{worst}",
+                values={"loss": loss, "worst": warning if squashed else ""},
                 remedies=("match_output",),
                 confidence=0.45 if loss == "mean_squared_error" else 0.55,
             )
@@ -61,7 +61,7 @@ class LossForTask(Symptom):
             if not np.isin(program.data.y, (0.0, 1.0)).all():
                 yield self.finding(
                     "loss",
-                    "{loss} compares probabilities, and the targets are quantities",
+                    "{loss} compares probabilities, but the targets are quantities",
                     values={"loss": loss},
                     remedies=("match_output", "scale_targets"),
                     severity="fault",
@@ -71,7 +71,7 @@ class LossForTask(Symptom):
             refused = program.refusal is not None  # then the targets are not numbers from 0 to 1
             yield self.finding(
                 "loss",
-                "binary_cross_entropy treats every class as independent, but the classes exclude one another",
+                "binary_cross_entropy treats the classes as independent, but they exclude one another",
                 remedies=("match_output",),
                 severity="fault" if refused else "risk",
                 confidence=0.93 if refused else 0.4,

@@ -1,4 +1,4 @@
-"""Weights of classes that turn the loss away from most rows."""
+"""Class weights under which most rows hardly count."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RATIO = threshold("S20", "ratio")
 
 
 def weighted(weight: float) -> dict[str, object]:
-    """Return the loss with this weight of the second class."""
+    """Return the loss with this weight for the second class."""
     return {"binary_cross_entropy": {"positive_weight": weight}}
 
 
@@ -28,8 +28,8 @@ def weighted(weight: float) -> dict[str, object]:
     ),
 )
 class LossWeights(Symptom):
-    """Weights are to let rare classes count as much as frequent ones. Far beyond that, the loss is lowest where nearly
-    every row is taken for the heavy class.
+    """Class weights should let rare classes count as much as frequent ones. Far beyond that, the loss is lowest when
+    nearly every row is predicted as the heavy class.
 
         ratio = largest / smallest of (weight x rows) over the classes
     """
@@ -38,25 +38,25 @@ class LossWeights(Symptom):
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield weights that make classes less even than they are without them."""
+        """Yield weights that make the classes less balanced than without weights."""
         if not program.data.classifies or program.data.y is None:
             return
         counts = np.bincount(program.data.y).astype(float)
         weights = np.ones(len(counts))
         setting = "class_weights" if getattr(program.graph.loss, "class_weights", None) else "positive_weight"
-        stated = np.atleast_1d(np.asarray(getattr(program.graph.loss, setting, 1.0), float))
-        if setting == "class_weights" and len(stated) == len(counts):
-            weights = stated
-        elif setting == "positive_weight" and len(counts) == 2 and len(stated) == 1:
-            weights[1] = stated[0]
-        total = (weights * counts)[counts > 0]
-        ratio, before = (float(each.max() / max(each.min(), 1e-300)) for each in (total, counts[counts > 0]))
+        configured = np.atleast_1d(np.asarray(getattr(program.graph.loss, setting, 1.0), float))
+        if setting == "class_weights" and len(configured) == len(counts):
+            weights = configured
+        elif setting == "positive_weight" and len(counts) == 2 and len(configured) == 1:
+            weights[1] = configured[0]
+        totals = (weights * counts)[counts > 0]
+        ratio, before = (float(sums.max() / max(sums.min(), 1e-300)) for sums in (totals, counts[counts > 0]))
         if ratio > RATIO and ratio > before:
             heavy = program.dataset.class_name(int(np.argmax(weights * counts)))
             yield self.finding(
                 f"loss.{setting}",
-                "with these weights class {heavy} counts {ratio:.3g} times as much as another one; by their rows alone "
-                "it is {before:.3g}",
+                "with these weights, class {heavy} counts {ratio:.3g} times as much as another class; without weights, "
+                "the ratio is {before:.3g}",
                 Evidence("largest / smallest of weight x rows", ratio, RATIO),
                 values={"heavy": heavy, "ratio": ratio, "before": before},
                 remedies=("plain_weights", "weigh_classes"),

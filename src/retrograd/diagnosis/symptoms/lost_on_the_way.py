@@ -18,8 +18,8 @@ from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
     ),
 )
 class LostOnTheWay(Symptom):
-    """What a layer drops, no later layer brings back: a place that is averaged away, a length that is normalised, steps
-    or features that are not taken. Models without a network are fitted on what goes in and on what comes out.
+    """No later layer can recover what a layer drops: a position that is averaged away, a length that is normalised,
+    steps or features that are not selected. Models without a network are fitted on its inputs and on its outputs.
 
         lost = (score with its inputs - score with its outputs) / (score with its inputs - score of a constant)
     """
@@ -28,14 +28,14 @@ class LostOnTheWay(Symptom):
     stage = "probe"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the layer without weights that loses most of what predicts the answers."""
+        """Yield the layer without weights that loses most of what predicts the answers, if one loses much."""
         loss = program.loss_on_the_way
         if loss is not None:
             yield self.finding(
                 program.graph.line(loss.node),
-                "with what goes into it, models without a network score {before:.3g}; with what comes out, {after:.3g}",
+                "models without a network score {before:.3g} on this layer's inputs, but {after:.3g} on its outputs",
                 Evidence("score with its outputs", loss.after, loss.before),
                 values={"before": loss.before, "after": loss.after},
                 remedies=("without_lossy_layer",),
-                confidence=0.8 if loss.is_first else 0.4,  # weights may learn to bring what a later layer keeps
+                confidence=0.8 if loss.is_first else 0.4,  # weights before it may learn outputs that survive the layer
             )

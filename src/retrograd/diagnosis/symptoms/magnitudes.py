@@ -1,4 +1,4 @@
-"""Quantities that span orders of magnitude, most of them small."""
+"""Quantities that span orders of magnitude, with mostly small values."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ SCALED = {"scale": "standard", "scale_target": "standard"}
     ),
 )  # fmt: skip
 class Magnitudes(Symptom):
-    """Prices, counts, concentrations: if quantities grow by factors, the few largest values dominate mean, deviation
-    and squared error, and all others lie close together. Their logarithms are spread evenly.
+    """If quantities vary by factors, as prices, counts and concentrations do, a few large values dominate mean,
+    deviation and squared error, and all others lie close together. Their logarithms are evenly spread.
     """
 
     code = "D15"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the widest span among the features, and among the targets, without a logarithm."""
+        """Yield the feature and the target with the widest span, if no logarithm is taken."""
         data, dataset, fitted = program.data, program.dataset, program.dataset.preprocessing
         if data.x is not None and dataset.train["x"].ndim == 2 and not takes_logarithms(fitted.inputs):
             yield from self._widest(data, inputs_in_own_unit(dataset, data.x), "data.scale")
@@ -55,7 +55,7 @@ class Magnitudes(Symptom):
             setting,
             "{name}{others} spans orders of magnitude: half of the values lie below {middle:.4g}, "
             "one in a hundred above {high:.4g}",
-            Evidence("99th / 1st hundredth of the positive values", high / low, SPAN),
+            Evidence("99th / 1st percentile of the positive values", high / low, SPAN),
             values={"name": name, "others": others, "middle": middle, "high": high},
             remedies=("log_target",) if is_target else ("log_inputs", "robust_inputs"),
             confidence=0.4,

@@ -24,25 +24,25 @@ HEAD = [{"dense": {"units": 8, "activation": "relu"}}, {"dense": 1}]
     ),
 )
 class MissingValues(Symptom):
-    """Missing values are filled with one value; if there are many, the column says little else."""
+    """Missing values are replaced by a single value; if there are many, the column contains little else."""
 
     code = "D04"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the columns with many missing values in training rows."""
+        """Yield the columns with many missing values in the training rows."""
         inputs = program.dataset.preprocessing.inputs
         if program.data.x is None or not isinstance(inputs, TableInputs):
             return
         for column in inputs.columns:
             if not column.flag:
                 continue
-            lacking = float(program.data.x[:, program.dataset.features.index(column.features[-1])].mean())
-            if lacking > MANY:
+            missing = float(program.data.x[:, program.dataset.features.index(column.features[-1])].mean())
+            if missing > MANY:
                 yield self.finding(
                     "data.missing",
                     "column '{column}': {lacking:.0%} of the training rows have no value and all get the same one",
-                    Evidence("share of rows without a value", lacking, MANY),
-                    values={"column": column.name, "lacking": lacking},
+                    Evidence("share of rows without a value", missing, MANY),
+                    values={"column": column.name, "lacking": missing},
                     confidence=0.3,
                 )

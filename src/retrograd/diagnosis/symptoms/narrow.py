@@ -1,4 +1,4 @@
-"""Hidden layers of very few units."""
+"""Hidden layers with very few units."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FEWEST = threshold("S13", "units")
     ),
 )
 class Narrow(Symptom):
-    """Information that does not fit through a narrow layer is lost to every later layer."""
+    """Information that does not fit through a narrow layer is lost to all later layers."""
 
     code = "S13"
     stage = "static"

@@ -1,4 +1,4 @@
-"""A first layer without bias."""
+"""A first layer without a bias."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ HIDDEN = {"units": 8, "activation": "tanh"}
     ),
 )
 class NoBias(Symptom):
-    """Without a bias in the first layer, all its units bend at inputs of 0; without any bias at all, the
-    output at 0 is fixed before training begins.
+    """Without a bias in the first layer, all its units bend at inputs of 0; without any bias at all, the output for
+    inputs of 0 is fixed before training starts.
 
-        sigma(0 W1) W2 is the same number for every first matrix W1
+        sigma(0 W1) W2 is the same for every W1
 
-    A normalisation after the layer has an offset, and a constant feature acts as a bias.
+    A normalisation after the layer has its own offset, and a constant feature acts as a bias.
     """
 
     code = "S15"
@@ -47,7 +47,7 @@ class NoBias(Symptom):
         what = "no layer has a bias: the output for inputs of 0 is fixed" if not others else "its units have no bias"
         yield self.finding(
             program.graph.line(first),
-            "{what}, and every unit of the first layer is anchored at inputs of 0",
+            "{what}, and every unit of the first layer bends at inputs of 0",
             Evidence("layers with a bias", others, 1),
             values={"what": what},
             remedies=("add_bias", "widen"),

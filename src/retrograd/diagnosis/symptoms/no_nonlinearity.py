@@ -24,7 +24,7 @@ TRANSPARENT = (
     ),
 )
 class NoNonlinearity(Symptom):
-    """A product of matrices is a matrix: layers without an activation between are one linear layer."""
+    """A product of matrices is a matrix: layers without an activation between them are one linear layer."""
 
     code = "S05"
     stage = "static"
@@ -41,12 +41,12 @@ class NoNonlinearity(Symptom):
             while before in nodes and nodes[before].layer.kind in TRANSPARENT:
                 before = nodes[before].inputs[0].partition(".")[0]
             if before in nodes and nodes[before].layer.kind in AFFINE:
-                alone = not program.graph.hidden_activations
-                scope = "; no layer has one: the whole network is linear" if alone else ""
+                is_linear = not program.graph.hidden_activations
+                scope = "; no layer has one: the whole network is linear" if is_linear else ""
                 yield self.finding(
                     program.graph.line(nodes[before]),
-                    "no activation between {before} and {after}: both are one linear layer{scope}",
+                    "no activation between {before} and {after}: together they are one linear layer{scope}",
                     values={"before": before, "after": node.name, "scope": scope},
                     remedies=("add_activations",),
-                    confidence=0.6 if alone else 0.35,
+                    confidence=0.6 if is_linear else 0.35,
                 )

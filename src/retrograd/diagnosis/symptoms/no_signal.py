@@ -22,15 +22,15 @@ LUCK = threshold("D07", "chance")
     ),
 )
 class NoSignal(Symptom):
-    """Neither a linear model nor neighbours nor trees predict held-out answers better than shuffled ones: labels are
-    wrong, or belong to other rows, or the inputs do not determine them. No change of the network helps.
+    """Neither a linear model nor nearest neighbours nor trees predict held-out answers better than shuffled ones: the
+    answers are wrong, belong to other rows, or do not depend on the inputs. No change of the network helps.
     """
 
     code = "D07"
     stage = "probe"  # it fits the references
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield how often shuffled answers fit equally well."""
+        """Yield how often shuffled answers fit as well as the true ones."""
         if program.data.y is None or program.dataset.valid is None or program.data.badly_split:
             return
         chance = program.data.levels.chance

@@ -18,7 +18,7 @@ from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
     ),
 )
 class Nonfinite(Symptom):
-    """NaN or infinity appears in the first pass or during training; its first place is named."""
+    """NaN or infinity appears in the first pass or during training; the finding names where first."""
 
     code = "B01"
     stage = "run"
@@ -33,7 +33,7 @@ class Nonfinite(Symptom):
                     if reading.nonfinite:
                         yield self.finding(
                             path,
-                            "the first pass gives {count} values in the {kind} of {path} that are not finite",
+                            "the first pass yields {count} values that are not finite in the {kind} of {path}",
                             Evidence("values that are not finite", float(reading.nonfinite), 0),
                             values={"count": int(reading.nonfinite), "kind": kind, "path": path},
                             remedies=("match_output", "scale_inputs", "hidden_relu", "default_initial_weights"),
@@ -44,7 +44,7 @@ class Nonfinite(Symptom):
         if program.observed is not None and program.observed.broken:
             yield self.finding(
                 "training",
-                "training met a value that is not finite: {value}",
+                "training stopped at a value that is not finite: {value}",
                 values={"value": program.observed.broken},
                 remedies=("lower_rate", "scale_inputs", "scale_targets", "clip_gradients"),
                 severity="fault",

@@ -23,7 +23,7 @@ PROBABILITIES = {"binary_cross_entropy": {"from_logits": False}}
     ),
 )
 class OneUnitSoftmax(Symptom):
-    """The softmax of a single unit is always 1: the output is constant, and every gradient before it is exactly 0."""
+    """The softmax of a single unit is always 1: the output is constant, and all gradients before it are exactly 0."""
 
     code = "S01"
     stage = "static"

@@ -13,7 +13,7 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 CORRELATION, JUMPS = threshold("B10", "correlation"), threshold("B10", "jumps")
-FEWEST = 10  # epochs: the correlation's own error is then 0.3
+FEWEST = 10  # minimum number of epochs: the standard error of the correlation is then 0.3
 
 
 @symptoms.register(
@@ -27,14 +27,14 @@ FEWEST = 10  # epochs: the correlation's own error is then 0.3
     ),
 )  # fmt: skip
 class Oscillation(Symptom):
-    """Each epoch undoes the previous one: the steps are longer than the valley of the loss is wide."""
+    """Each epoch undoes the previous one: the steps are longer than the width of the loss's valley."""
 
     code = "B10"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the lag-1 correlation of the loss's changes after the first quarter if they are large, and a loss
-        that rises.
+        """Yield the lag-1 correlation of the loss's changes after the first quarter, if they are large or if the loss
+        rises.
         """
         losses = finite(program.observed.losses) if program.observed is not None else np.zeros(0)
         losses = losses[len(losses) // 4 :]  # the first quarter is the descent itself
@@ -45,13 +45,13 @@ class Oscillation(Symptom):
         worst = float(np.max(losses) / max(np.min(losses), 1e-12))
         correlation = float(np.corrcoef(steps[1:], steps[:-1])[0, 1]) if np.std(steps) > 0 else 0.0
         rising = losses[-1] > 2 * losses[0]
-        # a loss within half of its smallest is noise; tenfold is not
+        # half above the smallest loss is noise; ten times is not
         if (correlation < CORRELATION and jump > JUMPS and worst > 1.5) or (rising and worst > 10):
             yield self.finding(
                 "optimizer.learning_rate",
                 "the loss jumps by {jump:.0%} from one epoch to the next",
                 Evidence("correlation of successive changes", correlation, CORRELATION),
-                Evidence("jumps / loss", jump, JUMPS),
+                Evidence("size of the jumps / loss", jump, JUMPS),
                 values={"jump": jump},
                 remedies=("lower_rate", "larger_batch"),
                 confidence=0.4,

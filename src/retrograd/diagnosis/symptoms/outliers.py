@@ -1,4 +1,4 @@
-"""A few cells far from all others."""
+"""A few cells that lie far from all others."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ MOST_FEATURES = 500  # more columns are pixels or tokens, and each needs a sort
     ),
 )
 class OutlyingCells(Symptom):
-    """A few wild cells make up most of a column's variance: standardised by it, all other cells become equal. In the
-    target, their squared errors outweigh those of all other rows.
+    """A few extreme cells make up most of a column's variance: after standardising, all other cells are nearly equal.
+    In the target, their squared errors outweigh those of all other rows.
     """
 
     code = "D14"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the worst input column and the worst target with a variance dominated by a few cells."""
+        """Yield the worst input column and the worst target whose variance a few cells dominate."""
         if (
             program.data.x is not None
             and program.dataset.train["x"].ndim == 2
@@ -43,14 +43,14 @@ class OutlyingCells(Symptom):
             yield from self._worst(program, targets_in_own_unit(program.dataset, program.data.y), "data.scale_target")
 
     def _worst(self, program: Program, columns: np.ndarray, setting: str) -> Iterator[Finding]:
-        wild = {i: far for i, column in enumerate(columns.T) if (far := dominating(column)) is not None}
-        if not wild:
+        extremes = {i: pair for i, column in enumerate(columns.T) if (pair := dominating(column)) is not None}
+        if not extremes:
             return
-        worst = max(wild, key=lambda i: wild[i][1])
+        worst = max(extremes, key=lambda i: extremes[i][1])
         is_target = setting == "data.scale_target"
-        cells, share = wild[worst]
+        cells, share = extremes[worst]
         name = "target" if is_target else f"feature {program.data.feature_name(worst)}"
-        others = f" (and in {len(wild) - 1} more columns)" if len(wild) > 1 else ""
+        others = f" (and in {len(extremes) - 1} more columns)" if len(extremes) > 1 else ""
         yield self.finding(
             setting,
             "{name}: {cells}{others}",

@@ -21,13 +21,13 @@ PROBABILITIES = {"cross_entropy": {"from_logits": False}}
     ),
 )
 class OutputLossPair(Symptom):
-    """Cross-entropies of probabilities need a sigmoid or softmax before them, those of logits need none."""
+    """Cross-entropies of probabilities need a sigmoid or softmax before them; those of logits must not have one."""
 
     code = "S02"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the last activation and the loss if they do not fit."""
+        """Yield the output activation and the loss if they do not match."""
         network, specs = program.graph.network, program.graph.specs
         if network is None or specs is None:
             return

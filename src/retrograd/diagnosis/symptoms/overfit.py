@@ -1,4 +1,4 @@
-"""A network that memorises its rows."""
+"""A network that memorises its training rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 RISE, GAP = threshold("B12", "rise"), threshold("B12", "gap")
-BEFORE = 0.7  # share of the run: later minima are noise
+BEFORE = 0.7  # share of the run after which a minimum is noise
 
 
 @symptoms.register(
@@ -25,13 +25,13 @@ BEFORE = 0.7  # share of the run: later minima are noise
     ),
 )  # fmt: skip
 class Overfit(Symptom):
-    """The held-out loss has an early minimum and then rises, while the training score exceeds the held-out one."""
+    """The held-out loss has an early minimum and then rises, while the training score exceeds the held-out score."""
 
     code = "B12"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the step of the smallest held-out loss and the rise from there."""
+        """Yield the step of the smallest held-out loss, and the rise from there to the end."""
         observed = program.observed
         if observed is None or program.dataset.valid is None or program.data.badly_split:
             return
@@ -45,8 +45,8 @@ class Overfit(Symptom):
         if at < BEFORE * (len(losses) - 1) and rise > RISE and gap > GAP:
             yield self.finding(
                 "training.epochs",
-                "the held-out loss is smallest at step {step} and {rise:.2g} times that at the end; "
-                "training rows score {train:.3g}, held-out ones {held_out:.3g}",
+                "the held-out loss is smallest at step {step}, and {rise:.2g} times as large at the end; "
+                "the score is {train:.3g} on training rows, {held_out:.3g} on held-out rows",
                 Evidence("held-out loss at the end / smallest", rise, RISE),
                 Evidence("training score - held-out score", gap, GAP),
                 values={

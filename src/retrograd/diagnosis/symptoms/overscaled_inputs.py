@@ -1,4 +1,4 @@
-"""Inputs that have been scaled twice."""
+"""Inputs so small that they have probably been scaled twice."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ SMALLEST = threshold("D03", "spread")
     ),
 )
 class OverscaledInputs(Symptom):
-    """Inputs near 0 give gradients near 0: the first layer hardly learns anything except its bias."""
+    """Inputs near 0 give gradients near 0: the first layer learns hardly anything except its bias."""
 
     code = "D03"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the small spread of the features, if most of them have one."""
+        """Yield the spread of the features if it is tiny for most of them."""
         if program.data.x is None:
             return
         spread = program.data.x.std(0)
         varied = spread[spread > 0]
         if not len(varied):
             return
-        # 64: an image of 8 x 8
+        # 64: an image of 8 x 8 pixels
         typical = float(np.median(varied)) if program.data.x.shape[1] > 64 else float(varied.min())
         most = float(np.mean(varied < SMALLEST))
         if most > 0.5:  # single narrow features are harmless
             yield self.finding(
                 "data.scale",
-                "{most:.0%} of the features have a spread under {smallest:g}, as after scaling twice",
+                "{most:.0%} of the features have a spread below {smallest:g}, as if they had been scaled twice",
                 Evidence("standard deviation of the features", typical, SMALLEST),
                 values={"most": most, "smallest": SMALLEST},
                 remedies=("scale_inputs",),

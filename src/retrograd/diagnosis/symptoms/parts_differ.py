@@ -1,4 +1,4 @@
-"""Validation rows preprocessed differently from training rows."""
+"""Validation rows that were preprocessed differently from training rows."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ FACTOR, SHARE = threshold("D09", "factor"), threshold("D09", "share")
     ),
 )
 class PartsDiffer(Symptom):
-    """Only the training part was scaled, or the parts come from different sources: held-out scores mean nothing."""
+    """If only the training part was scaled, or the parts come from different sources, held-out scores mean nothing."""
 
     code = "D09"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the share of features with a very different spread or mean in training and validation part."""
+        """Yield the share of features whose spread or mean differs widely between training and validation part."""
         valid = program.dataset.valid
         # too few rows to estimate a spread
         if program.data.x is None or valid is None or "x" not in valid or len(valid["x"]) < 20:
             return
         other = np.asarray(valid["x"], np.float64).reshape(len(valid["x"]), -1)
         spread = program.data.x.std(0)
-        used = spread > 0
-        if not used.any():
+        varied = spread > 0
+        if not varied.any():
             return
-        ratio = other.std(0)[used] / spread[used]
-        moved = np.abs(other.mean(0)[used] - program.data.x.mean(0)[used]) / spread[used]
-        differs = (ratio > FACTOR) | (moved > FACTOR / 2) | (ratio < 1 / FACTOR)
+        ratio = other.std(0)[varied] / spread[varied]
+        shift = np.abs(other.mean(0)[varied] - program.data.x.mean(0)[varied]) / spread[varied]
+        differs = (ratio > FACTOR) | (shift > FACTOR / 2) | (ratio < 1 / FACTOR)
         share = float(np.mean(differs))
-        if share > SHARE or (moved > FACTOR).any():  # so far apart, the parts need not overlap in that feature
+        if share > SHARE or (shift > FACTOR).any():  # this far apart, the parts hardly overlap in that feature
             yield self.finding(
                 "data",
-                "{share:.0%} of the features have another mean or spread in the validation part, feature {worst} by "
-                "{times:.3g} deviations",
+                "{share:.0%} of the features have a different mean or spread in the validation part; the mean of "
+                "feature {worst} is {times:.3g} deviations away",
                 Evidence("share of features that differ", share, SHARE),
                 values={
                     "share": share,
-                    "worst": program.data.feature_name(int(np.flatnonzero(used)[moved.argmax()])),
-                    "times": moved.max(),
+                    "worst": program.data.feature_name(int(np.flatnonzero(varied)[shift.argmax()])),
+                    "times": shift.max(),
                 },
                 remedies=("shuffled_split",),
                 confidence=0.7,

@@ -1,4 +1,4 @@
-"""A schedule that leaves little of its learning rate."""
+"""A schedule that leaves little of the learning rate."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ WARMUP = {"constant": {"initial": 0.01, "warmup": 100_000}}
     ),
 )
 class RateSchedule(Symptom):
-    """A warm-up that outlasts training, or a rate that vanishes within the first steps, moves the weights less far
-    than the stated rate promises.
+    """With a warm-up that outlasts training, or a rate that vanishes within the first steps, the weights move much less
+    than the configured rate suggests.
 
-        share = mean of the rate over all steps / the schedule's first rate
+        share = mean rate over all steps / configured rate
     """
 
     code = "S18"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the mean rate as a share of the stated rate."""
+        """Yield the mean rate as a share of the configured rate."""
         schedule = program.config.optimizer.learning_rate
         if program.prepared is None or not isinstance(schedule, Schedule):
             return
         stated, steps = program.config.optimizer.first_rate, program.prepared.steps
         share = program.mean_rate / stated
         if share < SHARE:
-            form = "the learning rate falls too soon: in {steps:,} updates it is {mean:.3g} on average, not {stated:g}"
+            form = "the learning rate decays too soon: over {steps:,} updates it averages {mean:.3g}, not {stated:g}"
             if schedule.warmup > steps:
                 form = (
-                    "the warm-up of {warmup:,} updates outlasts training, which has {steps:,}: the learning rate is "
-                    "{mean:.3g} on average, not {stated:g}"
+                    "the warm-up of {warmup:,} updates outlasts the {steps:,} updates of training: the learning rate "
+                    "averages {mean:.3g}, not {stated:g}"
                 )
             yield self.finding(
                 "optimizer.learning_rate",
                 form,
-                Evidence("mean rate / stated rate", share, SHARE),
+                Evidence("mean rate / configured rate", share, SHARE),
                 values={"steps": steps, "mean": program.mean_rate, "stated": stated, "warmup": schedule.warmup},
                 remedies=("constant_rate", "more_updates"),
                 confidence=0.85,

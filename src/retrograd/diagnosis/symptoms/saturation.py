@@ -24,7 +24,7 @@ BOUNDED = ("sigmoid", "tanh", "softsign", "hard_sigmoid")
     ),
 )  # fmt: skip
 class Saturation(Symptom):
-    """Sigmoid and tanh are flat far from 0: deltas vanish in their flat parts."""
+    """Sigmoid and tanh are flat far from 0, and deltas vanish there."""
 
     code = "B07"
     stage = "run"
@@ -35,7 +35,7 @@ class Saturation(Symptom):
         if program.observed is not None and program.observed.moments:
             moments.append(program.observed.moments[-1].health)
         kinds = {node.name: node.layer.kind for node in program.graph.hidden}
-        for health, when in zip(moments, ("from the first pass on", "at the end"), strict=False):
+        for health, when in zip(moments, ("from the start", "at the end"), strict=False):
             shares = {} if health is None else {
                 path: float(u.saturated) for path, u in health.units.items() if kinds.get(path) in BOUNDED
             }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Strides that step over what no kernel reads."""
+"""Strides that skip parts of the input."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def over_image(kernel: int, stride: int) -> list[object]:
     ),
 )
 class SkippedPlaces(Symptom):
-    """A stride longer than the kernel leaves places between its steps that nothing reads.
+    """A stride longer than the kernel skips places that nothing reads.
 
     read = product of min(1, kernel / stride) over the axes
     """
@@ -47,13 +47,13 @@ class SkippedPlaces(Symptom):
             stride = getattr(node.layer, "stride", None)
             if kernel is None or stride is None:
                 continue
-            axes = len(program.graph.specs[node.name].shape) - 2  # but for rows and channels
+            axes = len(program.graph.specs[node.name].shape) - 2  # without rows and channels
             lengths = zip(each_axis(kernel, axes, "kernel"), each_axis(stride, axes, "stride"), strict=True)
             read = math.prod(min(1.0, length / step) for length, step in lengths)
             if read < READ:
                 yield self.finding(
                     program.graph.line(node),
-                    "kernel {kernel} with stride {stride} reads {read:.0%} of the places, and nothing reads the others",
+                    "kernel {kernel} with stride {stride} reads only {read:.0%} of the places; the others are skipped",
                     Evidence("share of the places that are read", read, READ),
                     values={"kernel": kernel, "stride": stride, "read": read},
                     remedies=("shorter_stride",),

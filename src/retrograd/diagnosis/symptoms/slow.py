@@ -19,7 +19,7 @@ FALL = threshold("B11", "fall")
     "slow",
     examples=Examples(
         sick=setup("blobs", network=[{"dense": 3}], optimizer={"sgd": 0.004}),
-        healthy=setup(  # weight decay, without which the loss of separable classes falls for ever
+        healthy=setup(  # with weight decay, or the loss of separable classes would fall for ever
             "blobs",
             network=[{"dense": 3}],
             optimizer={"sgd": {"learning_rate": 0.5, "weight_decay": 0.01}},
@@ -29,13 +29,13 @@ FALL = threshold("B11", "fall")
     ),
 )
 class Slow(Symptom):
-    """The last quarter of the run still lowers the loss clearly: it ended before learning did."""
+    """The loss still decreases clearly in the last quarter of the run: it ended before learning did."""
 
     code = "B11"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the fall over the last quarter of the epochs, where most of them lower the loss."""
+        """Yield the decrease over the last quarter of the epochs, if most of them lower the loss."""
         losses = finite(program.observed.losses) if program.observed is not None else np.zeros(0)
         # with fewer epochs, a quarter is less than one
         if len(losses) < 4 or program.observed is None or program.observed.broken:
@@ -45,8 +45,8 @@ class Slow(Symptom):
         if fall > FALL and np.mean(np.diff(losses[-quarter - 1 :]) < 0) > 0.7:  # a few epochs may rise
             yield self.finding(
                 "training.epochs",
-                "the loss still falls when training ends: by {fall:.0%} in the last quarter",
-                Evidence("fall of the loss in the last quarter", fall, FALL),
+                "the loss is still falling when training ends: by {fall:.0%} in the last quarter",
+                Evidence("decrease of the loss in the last quarter", fall, FALL),
                 values={"fall": fall},
                 remedies=("more_updates", "raise_rate", "adam"),
                 confidence=0.5,

@@ -1,4 +1,4 @@
-"""Plain gradient descent that has not arrived when training ends, at a rate far below the stable one."""
+"""Gradient descent that has not converged when training ends, at a rate far below the stable one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 TIMID = threshold("S07", "timid")
-FALLING = 0.03  # of the loss, in the last quarter of the epochs: a run that gains less has converged
-FEWEST = 4  # minimum number of epochs: a quarter is then one
+FALLING = 0.03  # decrease of the loss in the last quarter of the epochs, below which a run has converged
+FEWEST = 4  # minimum number of epochs: a quarter is then one epoch
 
 
 @symptoms.register(
@@ -25,16 +25,16 @@ FEWEST = 4  # minimum number of epochs: a quarter is then one
     ),
 )
 class SlowDescent(Symptom):
-    """The loss still falls when training ends, and many times larger steps would be stable.
+    """The loss is still falling when training ends, and much larger steps would be stable.
 
-    stable:  rate x lambda < 2 (1 + momentum),  lambda the largest eigenvalue of the Hessian at the first weights
+    stable: rate x lambda < 2 (1 + momentum), lambda the largest eigenvalue of the Hessian at the initial weights
     """
 
     code = "S07"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the ratio of the stable rate to the rate, if the last steps still lowered the loss."""
+        """Yield the ratio of the stable rate to the rate, if the loss still falls in the last epochs."""
         observed = program.observed
         if program.optimizer_kind != "sgd" or observed is None or observed.broken or program.prepared is None:
             return
@@ -50,7 +50,7 @@ class SlowDescent(Symptom):
         if step < TIMID * stable:
             yield self.finding(
                 "optimizer.learning_rate",
-                "the loss still falls when training ends, and a rate {times:.2g} times as large would be stable",
+                "the loss is still falling when training ends, and a rate {times:.2g} times as large would be stable",
                 Evidence("rate / (1 - momentum)", step, TIMID * stable),
                 values={"times": stable / step},
                 remedies=("raise_rate", "more_updates", "adam"),

@@ -22,7 +22,7 @@ from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
     ),
 )
 class SoftmaxHidden(Symptom):
-    """Units that must sum to 1 compete: the layer's signal and gradient are small."""
+    """Units that must sum to 1 compete, so the layer's signals and gradients are small."""
 
     code = "S09"
     stage = "static"
@@ -34,7 +34,7 @@ class SoftmaxHidden(Symptom):
             if node.layer.kind == "softmax" and node.inputs[0] in weighted:
                 yield self.finding(
                     program.graph.line(node),
-                    "softmax between layers makes the units compete: their sum is 1, their gradients are small",
+                    "softmax between layers makes the units compete: they sum to 1, and their gradients are small",
                     remedies=("hidden_relu",),
                     confidence=0.9,
                 )

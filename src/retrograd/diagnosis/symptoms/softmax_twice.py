@@ -21,13 +21,13 @@ from retrograd.training.config.output_check import squashed_twice
     ),
 )
 class SoftmaxTwice(Symptom):
-    """A loss of logits squashes probabilities a second time: it cannot fall below ln(1 + (K-1)/e)."""
+    """A loss that expects logits squashes probabilities a second time: it cannot fall below ln(1 + (K-1)/e)."""
 
     code = "S10"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield squashing activations before a loss of logits, or before one another."""
+        """Yield squashing activations before a loss that expects logits, or one after another."""
         if program.graph.network is not None:
             yield from self.warned(
                 program, squashed_twice(program.graph.network, program.graph.objectives), "match_output"

@@ -1,4 +1,4 @@
-"""A rule that ends a run which is still learning."""
+"""A rule that ends a run while it is still learning."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ FALLING = threshold("B26", "fall")
 RULES = {
     "early stopping": ("early stopping", "early_stopping"),
     "goal": ("the goal", "goal"),
-    "converged": ("the rule of convergence", "convergence"),
+    "converged": ("the convergence rule", "convergence"),
     "time limit": ("the time limit", "time_limit"),
-}  # by the reason that a run gives: in words, and the setting
+}  # by a run's stop reason: text, and setting
 PATIENT, HASTY = {"patience": 10}, {"patience": 1, "min_change": 0.2}
 
 
@@ -32,16 +32,16 @@ PATIENT, HASTY = {"patience": 10}, {"patience": 1, "min_change": 0.2}
     ),
 )
 class StoppedEarly(Symptom):
-    """Early stopping ends a run after `patience` evaluations that lower the loss by less than `min_change`. A short
-    patience mistakes the noise of one evaluation for the end, a large `min_change` a slow descent. A goal that is
-    easily reached, a loose rule of convergence or a time limit end a run as well.
+    """Early stopping ends a run after `patience` evaluations that lower the loss by less than `min_change`. With little
+    patience, the noise of one evaluation ends it; with a large `min_change`, a slow descent does. A goal that is easily
+    reached, a loose convergence rule or a time limit can end a run too soon as well.
     """
 
     code = "B26"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield a run that was ended in its first half, by early stopping while the losses were still falling."""
+        """Yield the rule that ended the run in its first half; early stopping only if the losses were still falling."""
         run, settings = program.observed, program.config.training
         if run is None or run.stopped not in RULES or len(run.losses) > SHARE * settings.epochs:
             return
@@ -53,7 +53,7 @@ class StoppedEarly(Symptom):
         yield self.finding(
             f"training.{where}",
             "{how} ended training after {epochs} of {planned} epochs, when there was more to learn{patience}",
-            Evidence("share of the epochs that were trained", len(run.losses) / settings.epochs, SHARE),
+            Evidence("trained share of the epochs", len(run.losses) / settings.epochs, SHARE),
             values={
                 "how": how,
                 "epochs": len(run.losses),
@@ -66,11 +66,11 @@ class StoppedEarly(Symptom):
 
 
 def _falls(run: Observed) -> bool:
-    """Return whether the losses were still falling when early stopping had seen enough."""
-    losses, held = finite(run.losses), finite(tuple(moment.held_out_loss for moment in run.moments))
-    if len(losses) < 2 or not len(held):
+    """Return whether the losses were still falling when early stopping ended the run."""
+    losses, held_out = finite(run.losses), finite(tuple(moment.held_out_loss for moment in run.moments))
+    if len(losses) < 2 or not len(held_out):
         return False
     fall = float(1 - losses[-1] / losses[-1 - max(1, len(losses) // 4)]) if losses[-1] > 0 else 0.0
-    lowest = float(np.min(held))
+    lowest = float(np.min(held_out))
     # a loss that ends at its lowest value has fallen, by less than `min_change`
-    return bool(held[-1] == lowest or (fall > FALLING and held[-1] <= lowest * (1 + FALLING)))
+    return bool(held_out[-1] == lowest or (fall > FALLING and held_out[-1] <= lowest * (1 + FALLING)))

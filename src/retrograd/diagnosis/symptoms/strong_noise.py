@@ -24,7 +24,7 @@ MOST = threshold("S14", "noise")
     ),
 )
 class StrongNoise(Symptom):
-    """Noise that is added in training is meant to be small beside the values: above their own spread, most of what the
+    """Noise added in training should be small compared with the values: if it exceeds their spread, most of what the
     next layer reads is noise.
     """
 
@@ -32,18 +32,18 @@ class StrongNoise(Symptom):
     stage = "probe"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the noise layer that is strongest against the spread of its input."""
-        look = program.start.pass_
+        """Yield the noise layer that is strongest relative to the spread of its input."""
+        initial = program.start.pass_
         times = {}
-        for node in program.graph.nodes if look is not None else ():
-            if isinstance(node.layer, GaussianNoise) and look is not None:
-                spread = float(np.std(np.asarray(look.outputs[node.inputs[0]], np.float64)))
+        for node in program.graph.nodes if initial is not None else ():
+            if isinstance(node.layer, GaussianNoise) and initial is not None:
+                spread = float(np.std(np.asarray(initial.outputs[node.inputs[0]], np.float64)))
                 times[node.name] = node.layer.std / max(spread, 1e-30)
         worst = max(times, key=lambda name: times[name], default=None)
         if worst is not None and times[worst] > MOST:
             yield self.finding(
                 program.graph.line(worst),
-                "noise {times:.3g} times as large as the spread of the values that it is added to",
+                "the noise is {times:.3g} times as large as the spread of the values it is added to",
                 Evidence("deviation of the noise / of the values", times[worst], MOST),
                 values={"times": times[worst]},
                 remedies=("less_regularisation",),

@@ -1,4 +1,4 @@
-"""Dropout and penalties that outweigh the data."""
+"""Penalties, weight decay, dropout and label smoothing that outweigh the data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from retrograd.update.selection import is_weight
 MOST_DROPPED, MOST_DECAY = threshold("S14", "dropped"), threshold("S14", "decay")
 MOST_SMOOTHED = threshold("S14", "smoothed")
 DROPPING = ("dropout", "spatial_dropout", "token_dropout")
-FEWEST_UNITS = 4  # at the usual 0.5 one pass in sixteen has no unit left
+FEWEST_UNITS = 4  # at the usual rate of 0.5, one pass in sixteen has no unit left
 HEAD = [{"dense": {"units": 16, "activation": "relu"}}]
 
 
@@ -30,16 +30,16 @@ HEAD = [{"dense": {"units": 16, "activation": "relu"}}]
     ),
 )
 class StrongRegularisation(Symptom):
-    """A penalty above the loss pulls all weights to 0; dropout above one half, on few units, or on the output
-    hides the signal, and so do smooth labels that hardly name their class. Weight decay in the gradient is a penalty of
-    decay / 2 |w|^2. Decoupled, with steps of the learning rate's size, it keeps all weights below 1 / decay.
+    """Penalties above the loss pull all weights to 0. Dropout above one half, on few units or on the output, hides the
+    signal, and so does strong label smoothing. Weight decay in the gradient is a penalty of decay / 2 |w|^2; decoupled
+    decay keeps all weights below 1 / decay if steps are of the learning rate's size.
     """
 
     code = "S14"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield penalties and decays larger than the initial loss, and harmful dropout."""
+        """Yield penalties and weight decay that outweigh the initial loss, and too strong dropout and smoothing."""
         yield from self._penalties(program)
         yield from self._decay(program)
         yield from self._smoothing(program)
@@ -69,7 +69,7 @@ class StrongRegularisation(Symptom):
         if value > loss:
             yield self.finding(
                 "penalties",
-                "the penalties cost {value:.3g} at the first weights, the data {loss:.3g}",
+                "at the initial weights, the penalties are {value:.3g}, but the data loss is only {loss:.3g}",
                 Evidence("penalties / loss", value / max(loss, 1e-12), threshold("S14", "penalties")),
                 values={"value": value, "loss": loss},
                 remedies=("less_regularisation",),
@@ -82,13 +82,13 @@ class StrongRegularisation(Symptom):
         if not decay or loss is None or variables is None or program.prepared is None:
             return
         if optimizer.decoupled:
-            shrunk = (
+            shrinkage = (
                 program.mean_rate * decay * program.prepared.steps
-            )  # a weight without gradient ends at exp(-shrunk)
-            if decay > MOST_DECAY and shrunk > 1:
+            )  # a weight without gradient shrinks to exp(-shrinkage)
+            if decay > MOST_DECAY and shrinkage > 1:
                 yield self.finding(
                     "optimizer.weight_decay",
-                    "a weight decay of {decay:g} leaves no weight above about {largest:.2g}, but some need about "
+                    "a weight decay of {decay:g} keeps all weights below about {largest:.2g}, but some need about "
                     "{needed:.2g}",
                     Evidence("weight decay", decay, MOST_DECAY),
                     values={"decay": decay, "largest": 1 / decay, "needed": 1 / MOST_DECAY},
@@ -101,7 +101,8 @@ class StrongRegularisation(Symptom):
         if value > loss:
             yield self.finding(
                 "optimizer.weight_decay",
-                "a weight decay of {decay:g} costs {value:.3g} at the first weights, the data {loss:.3g}",
+                "at the initial weights, a weight decay of {decay:g} is a penalty of {value:.3g}, but the data loss is "
+                "only {loss:.3g}",
                 Evidence("decay / 2 |w|^2 / loss", value / max(loss, 1e-12), threshold("S14", "penalties")),
                 values={"decay": decay, "value": value, "loss": loss},
                 remedies=("less_regularisation",),
@@ -113,7 +114,7 @@ class StrongRegularisation(Symptom):
         if share > MOST_SMOOTHED:
             yield self.finding(
                 "loss.label_smoothing",
-                "label smoothing of {share:g} leaves {left:.2g} of a target to its class",
+                "label smoothing of {share:g} leaves only {left:.2g} of a target for its class",
                 Evidence("label smoothing", share, MOST_SMOOTHED),
                 values={"share": share, "left": 1 - share},
                 remedies=("less_regularisation",),

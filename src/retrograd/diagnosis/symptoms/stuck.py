@@ -1,4 +1,4 @@
-"""A network that answers like the best constant."""
+"""A network no better than a constant answer."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ NEAR = threshold("B03", "near")
     ),
 )  # fmt: skip
 class Stuck(Symptom):
-    """After training, the score on the training rows equals that of the most frequent class, or of the mean."""
+    """After training, the score on the training rows is hardly better than that of a constant answer."""
 
     code = "B03"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the training score and the trivial one."""
+        """Yield the training score and that of the constant answer."""
         if program.observed is None or program.observed.broken or program.data.y is None:
             return
         score, trivial = program.observed.train_score, program.data.levels.train.get("trivial", 0.0)

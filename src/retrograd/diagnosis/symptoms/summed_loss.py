@@ -1,4 +1,4 @@
-"""A loss that sums over the batch."""
+"""A loss that is summed over the batch."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SUMMED = {"mean_squared_error": {"reduction": "sum"}}
     ),
 )
 class SummedLoss(Symptom):
-    """A sum grows with the batch, and with it every gradient: the learning rate is multiplied by the batch size.
-    Adaptive optimizers are not affected.
+    """A sum grows with the batch size, and so does every gradient: in effect, the learning rate is multiplied by the
+    batch size. Adaptive optimizers are not affected.
     """
 
     code = "S16"
@@ -33,8 +33,8 @@ class SummedLoss(Symptom):
             rows = program.prepared.batch_size if program.prepared else program.dataset.rows["train"]
             yield self.finding(
                 "loss.reduction",
-                "the loss is summed over {rows} rows: gradients, and so the steps, are {rows} times those of the mean",
-                Evidence("factor of the learning rate", rows, 1),
+                "the loss is summed over {rows} rows: gradients, and so steps, are {rows} times those of the mean",
+                Evidence("effective factor of the learning rate", rows, 1),
                 values={"rows": rows},
                 remedies=("mean_loss", "lower_rate"),
                 confidence=0.85,

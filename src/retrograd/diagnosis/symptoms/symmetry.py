@@ -26,13 +26,13 @@ SAME = {"units": 6, "activation": "tanh", "weight": {"constant": 0.3}}
     ),
 )  # fmt: skip
 class Symmetry(Symptom):
-    """Units with the same incoming and outgoing weights get the same gradient, and so stay copies for ever."""
+    """Units with the same incoming and outgoing weights get the same gradient, and so remain copies for ever."""
 
     code = "B15"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield hidden layers in which half of the units are copies, in weights and gradients."""
+        """Yield hidden layers in which at least half of the units are copies, in weights and gradients."""
         if program.start.variables is None or program.start.pass_ is None:
             return
         for node in program.start.weighted[:-1]:

@@ -27,7 +27,7 @@ SHARE = threshold("S03", "share")
     ),
 )
 class TargetOutOfRange(Symptom):
-    """Targets lie outside the range of the output activation: the output stays at the bound."""
+    """Targets lie outside the range of the output activation: the output can only approach the bound."""
 
     code = "S03"
     stage = "static"
@@ -48,7 +48,7 @@ class TargetOutOfRange(Symptom):
         if share > SHARE:
             yield self.finding(
                 "data.target",
-                "{what} reaches {low:g} to {high:g}; targets go from {smallest:.4g} to {largest:.4g}",
+                "{what} ranges from {low:g} to {high:g}; targets range from {smallest:.4g} to {largest:.4g}",
                 Evidence("share of targets out of reach", share, SHARE),
                 values={"what": what, "low": low, "high": high, "smallest": numbers.min(), "largest": numbers.max()},
                 remedies=("match_output", "scale_targets"),

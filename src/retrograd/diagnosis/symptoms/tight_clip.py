@@ -1,4 +1,4 @@
-"""Inputs that are clipped to a few different values."""
+"""Inputs clipped so tightly that many of them become equal."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
     ),
 )
 class TightClip(Symptom):
-    """`clip` bounds what lies far out. Within the usual range it makes different rows equal, for the network and for
-    every other model of the same inputs.
+    """`clip` is meant for values far from the rest. Within the usual range it makes different rows equal, for the
+    network and for any other model of the same inputs.
 
         cut = share of a feature's cells at the bounds
     """
@@ -35,10 +35,11 @@ class TightClip(Symptom):
         if clip is None or cut.max(initial=0.0) <= CUT:
             return
         name = program.data.feature_name(int(cut.argmax()))
-        others = f" (and more than {CUT:.0%} of {int((cut > CUT).sum()) - 1} more)" if (cut > CUT).sum() > 1 else ""
+        count = int((cut > CUT).sum()) - 1
+        others = f" (and more than {CUT:.0%} of {count} others)" if count else ""
         yield self.finding(
             "data.clip",
-            "clip {clip:g} makes {cut:.0%} of the cells of feature {name}{others} equal to the bound",
+            "clip {clip:g} sets {cut:.0%} of the cells of feature {name}{others} to the bound",
             Evidence("share of the cells at the bound", float(cut.max()), CUT),
             values={
                 "clip": clip,

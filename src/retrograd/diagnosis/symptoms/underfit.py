@@ -1,4 +1,4 @@
-"""A network that does not even fit its training rows."""
+"""A network that does not even fit its own training rows."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ MARGIN = threshold("B13", "margin")
     ),
 )  # fmt: skip
 class Underfit(Symptom):
-    """On its own training rows the network is worse than logistic or ridge regression, which it contains, or than any
-    reference is on new rows.
+    """On its own training rows, the network is worse than logistic or ridge regression, which it could represent, or
+    than the best reference is on new rows.
     """
 
     code = "B13"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the training score and the reference's."""
+        """Yield the training score and that of the reference."""
         if program.observed is None or program.data.y is None or program.observed.broken:
             return
         levels, score = program.data.levels, program.observed.train_score
         level, reference = levels.train.get("linear", 0.0), "a linear model"
         if levels.best > max(level, score + MARGIN):
-            level, reference = levels.best, f"{levels.best_words} on rows that it has not seen"
+            level, reference = levels.best, f"{levels.best_words} on new rows"
         if score < level - MARGIN:
             yield self.finding(
                 "network",
-                "on the training rows the network scores {score:.3g}, {reference} {level:.3g}",
+                "the network scores {score:.3g} on its training rows, {reference} {level:.3g}",
                 Evidence("training score", score, level - MARGIN),
                 values={"score": score, "reference": reference, "level": level},
                 remedies=("raise_rate", "more_updates", "widen", "adam"),

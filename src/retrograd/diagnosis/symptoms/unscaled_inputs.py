@@ -1,4 +1,4 @@
-"""Inputs with a size or spread unsuited to initial weights and learning rate."""
+"""Inputs whose size or spread does not suit initial weights and learning rate."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-MANY = 64  # features, the pixels of an 8 x 8 image: from here on they are assumed to be of one kind
-ODD = {  # remarks for measures other than the size
+MANY = 64  # features, as in an 8 x 8 image: from this number on, they are assumed to be of one kind
+ODD = {  # text for measures other than the size
     "largest spread / smallest": "some features vary far more than others",
     "mean / spread of a feature": "the mean of some features is large compared with their spread",
     "float32 spacing / spread": "some features vary by little more than the resolution of float32",
@@ -30,8 +30,8 @@ HEAD = [{"dense": {"units": 8, "activation": "tanh"}}]
     ),
 )
 class UnscaledInputs(Symptom):
-    """Large inputs saturate the first layer or multiply its gradients; features of very different spread, or far from
-    0 relative to their spread, give the loss very different curvature along different directions.
+    """Large inputs saturate the first layer or multiply its gradients. Features with very different spreads, or with a
+    mean far from 0 relative to their spread, make the curvature of the loss very different along different directions.
     """
 
     code = "D01"
@@ -63,7 +63,7 @@ class UnscaledInputs(Symptom):
             feature = int(np.argmax(largest))
             names = program.dataset.features
             name = f" ({names[feature]})" if feature < len(names) else ""
-            reach = f"feature {feature}{name} goes up to {largest[feature]:.4g}"
+            reach = f"feature {feature}{name} reaches {largest[feature]:.4g}"
             yield self.finding(
                 "data.scale",
                 "inputs reach the network unscaled: {how}",

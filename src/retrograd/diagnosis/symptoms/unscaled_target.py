@@ -1,4 +1,4 @@
-"""Targets far from the size of a network's initial outputs."""
+"""Targets much larger than a network's initial outputs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ SPREAD, OFFSET = threshold("D02", "spread"), threshold("D02", "offset")
     ),
 )  # fmt: skip
 class UnscaledTarget(Symptom):
-    """Initial outputs are of the order of 1: a target of thousands makes losses and gradients of millions, and takes
-    adaptive optimizers thousands of updates to reach.
+    """Initial outputs are of order 1: targets in the thousands give losses in the millions, and adaptive optimizers
+    need thousands of updates to reach them.
     """
 
     code = "D02"

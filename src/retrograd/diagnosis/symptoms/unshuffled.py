@@ -1,4 +1,4 @@
-"""Sorted rows, trained without shuffling."""
+"""Sorted rows that are not shuffled in training."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ IN_ORDER = {"order": True, "data": {"split": {"method": "none"}}}
     ),
 )
 class Unshuffled(Symptom):
-    """Batches of one class pull the weights to that class, and the next batches away from it."""
+    """Batches of one class pull the weights towards that class, and the next batches pull them away."""
 
     code = "D08"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield how often neighbouring rows have the same class, if they are not shuffled."""
+        """Yield how often neighbouring rows have the same class, if the rows are not shuffled."""
         if program.config.training.shuffle or not program.data.classifies or program.data.y is None:
             return
         if program.prepared is not None and program.prepared.batch_size >= len(program.data.y):
@@ -41,7 +41,7 @@ class Unshuffled(Symptom):
         if same > SORTED and chance < SORTED:
             yield self.finding(
                 "training.shuffle",
-                "the rows are sorted by class and are not shuffled: whole batches contain a single class",
+                "the rows are sorted by class and not shuffled: whole batches contain a single class",
                 Evidence("share of neighbouring rows with the same class", same, SORTED),
                 remedies=("shuffle",),
                 confidence=0.85,

@@ -20,13 +20,13 @@ from retrograd.update.selection import matches
     ),
 )
 class Untrained(Symptom):
-    """A gradient is exactly 0, before and after training: the parameter cannot learn."""
+    """A gradient is exactly 0 before and after training: the parameter cannot learn."""
 
     code = "B08"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the parameters whose gradients are exactly 0 at the beginning and at the end."""
+        """Yield the weights whose gradients are exactly 0 at the start and at the end."""
         if program.start.health is None or program.graph.network is None:
             return
         moments = [program.start.health]
@@ -45,7 +45,7 @@ class Untrained(Symptom):
             yield self.finding(
                 dead[0],
                 "the gradient of {paths} is exactly 0",
-                Evidence("weights without gradient", len(dead), 0),
+                Evidence("weights without a gradient", len(dead), 0),
                 values={"paths": some_of(dead, 3)},
                 remedies=("default_initial_weights", "match_output", "leaky"),
                 severity="fault",

@@ -13,7 +13,7 @@ PER_LAYER, OVERALL = threshold("B04", "per_layer"), threshold("B04", "overall")
 
 
 def stack(depth: int, activation: str) -> list[dict[str, object]]:
-    """Return a stack of equal layers."""
+    """Return a stack of identical layers."""
     return [{"dense": {"units": 8, "activation": activation}} for _ in range(depth)]
 
 
@@ -26,7 +26,7 @@ def stack(depth: int, activation: str) -> list[dict[str, object]]:
     ),
 )
 class Vanishing(Symptom):
-    """Relative gradients |g| / |w| shrink from layer to layer going backward, so the first layers hardly learn."""
+    """Relative gradients |g| / |w| shrink from layer to layer going back, so that the first layers hardly learn."""
 
     code = "B04"
     stage = "run"
@@ -41,7 +41,7 @@ class Vanishing(Symptom):
         if overall < OVERALL and per_layer < PER_LAYER:
             yield self.finding(
                 program.graph.line(program.start.weighted[0]),
-                "the first layer's relative gradient is {overall:.2g} of the last one's: a factor of "
+                "the relative gradient of the first layer is {overall:.2g} times that of the last: a factor of "
                 "{per_layer:.2g} at each of {layers} layers",
                 Evidence("factor per layer", per_layer, PER_LAYER),
                 Evidence("first / last", overall, OVERALL),

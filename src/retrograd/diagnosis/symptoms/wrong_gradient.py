@@ -17,7 +17,7 @@ from retrograd.network.layers.dense import Dense
 from retrograd.training.gradients import check_prepared
 
 TESTED = "retrograd.network."  # modules of the layers and losses in the package
-ENTRIES = 16  # of each tensor
+ENTRIES = 16  # checked entries of each tensor
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class _BiasTwice(Dense):
     """A custom layer that counts its bias twice in the backward pass."""
 
     def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """Return the result of Dense with the gradient of the bias doubled."""
+        """Return the result of Dense with a doubled bias gradient."""
         right = super().backward(params, tape, dy)
         return Backward(right.inputs, {**right.grads, "bias": 2 * right.grads["bias"]})
 
@@ -44,7 +44,7 @@ class _BiasTwice(Dense):
     ),
 )
 class WrongGradient(Symptom):
-    """The gradient is not the derivative: training descends on a function other than the loss.
+    """The gradient is not the derivative of the loss: training descends on another function.
 
     error = |g - g_differences| / max(|g|, |g_differences|), in float64, tensor by tensor
     """

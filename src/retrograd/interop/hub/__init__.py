@@ -1,1 +1,1 @@
-"""Pretrained weights of other programs: a configuration from their folder, and the folder written back."""
+"""Pretrained weights of other programs: make a configuration from their folder, and write such a folder."""

@@ -1,4 +1,4 @@
-"""A trained model as the folder that its weights came from: the same tensors by the same names, with new numbers."""
+"""Write a trained model in the format of the folder that its weights came from: same tensors and names, new values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FLOATS = tuple(DTYPES[name] for name in ("F64", "F32", "F16", "BF16"))
 
 
 class Written(NamedTuple):
-    """A folder that was written: how many tensors, how many bytes of them, and which are new in it."""
+    """A written folder: the number of tensors, their bytes, and the names that the source did not have."""
 
     path: Path
     tensors: int
@@ -37,19 +37,18 @@ class Written(NamedTuple):
 
 
 def export_folder(run: Run | Model | str | Path, folder: str | Path, *, runs: str | Path = "runs") -> Written:
-    """Write a model whose weights came from a folder (`weights.path`) as such a folder again.
+    """Write a model whose weights came from a folder (`weights.path`) in the same format.
 
-    Tensors keep their names and dtypes, adapters are added to the weights, and a new head is written as the family
-    names it, with its classes in config.json. Tensors that the network has no use for (a head of another kind) are left
-    out.
+    Tensors keep their names and dtypes, adapters are added to the weights, and a new head gets the family's names, with
+    its classes in config.json. Tensors that the network does not use (a head of another kind) are omitted.
 
-    Raises:  UsageError for a model whose weights did not come from a folder, or a folder that is there; ModelFileError
-             for parameters that such a folder has no tensor for
+    Raises:  UsageError for a model whose weights did not come from a folder, or a folder that exists; ModelFileError
+             for parameters that have no tensor in such a folder
     """
     model, _ = opened(run, runs)
     weights, path = model.config.weights, Path(folder)
     if weights is None:
-        message, cure = "its weights did not come from such a folder", "a network of your own is exported as ONNX or C"
+        message, cure = "its weights did not come from a folder of pretrained weights", "export it as ONNX or C instead"
         raise UsageError(message, where=model.config.name, cure=cure)
     if path.exists():
         raise UsageError("already exists", where=str(path), cure="choose another name")
@@ -60,16 +59,16 @@ def export_folder(run: Run | Model | str | Path, folder: str | Path, *, runs: st
                     if name not in dict(node.share)}
         for node in model.network.nodes
     }  # fmt: skip
-    wanted, homeless = family.tensors_of(params)
-    if homeless:
-        *problems, last = [family.lacks(place) for place in homeless]
-        raise ModelFileError([*problems, last._replace(cure="export it as ONNX, or keep to the imported layers")])
+    parts, unplaced = family.tensors_of(params)
+    if unplaced:
+        *problems, last = [family.lacks(place) for place in unplaced]
+        raise ModelFileError([*problems, last._replace(cure="export it as ONNX, or use only the imported layers")])
     names = {family.plain_name(name): name for name in source.tensors}
     arrays: dict[str, np.ndarray] = {}
-    for taken in wanted.values():
-        name = names.get(taken.key, _new_name(family, taken.key, source.tensors))
+    for part in parts.values():
+        name = names.get(part.key, _new_name(family, part.key, source.tensors))
         dtype = source.tensors[name].dtype if name in source.tensors else _usual(source.tensors)
-        arrays[name] = joined(taken, params).astype(dtype)
+        arrays[name] = joined(part, params).astype(dtype)
     for key, name in names.items():
         if name not in arrays and _is_copy(family, key):
             arrays[name] = source.tensors.read(name, lambda whole: {0: whole}, {0: source.tensors[name].dtype})[0]
@@ -86,7 +85,7 @@ def export_folder(run: Run | Model | str | Path, folder: str | Path, *, runs: st
 
 
 def _new_name(family: Family, key: str, tensors: Mapping[str, Tensor]) -> str:
-    """Return the name of a tensor that the folder did not have: heads have no prefix, others that of the rest."""
+    """Return the name for a tensor that the source does not have: heads get no prefix, others that of the rest."""
     if family.is_head(key):
         return key
     prefix = next((prefix for prefix in family.prefixes if any(name.startswith(prefix) for name in tensors)), "")
@@ -100,12 +99,12 @@ def _usual(tensors: Mapping[str, Tensor]) -> np.dtype:
 
 
 def _is_copy(family: Family, key: str) -> bool:
-    """Return whether a tensor that no parameter is read from belongs to the model all the same: a buffer."""
+    """Return whether a tensor that holds no parameter still belongs to the model, as a buffer does."""
     return family.is_other(key) and not family.is_head(key)
 
 
 def _config(stored: Mapping[str, Any], model: Model, family: Family, has_new: bool) -> dict[str, Any]:
-    """Return config.json of what is written: with the classes of a head that was learned."""
+    """Return the contents of config.json, with the classes of a newly trained head."""
     config = dict(stored)
     if "classifier" not in model.network.by_name or not has_new:
         return config
@@ -119,7 +118,7 @@ def _config(stored: Mapping[str, Any], model: Model, family: Family, has_new: bo
 
 
 def lines(written: Written) -> Iterator[str]:
-    """Yield what was written as lines."""
-    yield f"{written.path}: {written.tensors} tensors, {written.bytes:,} bytes, as the folder that it came from"
+    """Yield a summary as lines."""
+    yield f"{written.path}: {written.tensors} tensors, {written.bytes:,} bytes, in the format of the source folder"
     if written.new:
-        yield f"new in it: {', '.join(written.new)}"
+        yield f"new tensors: {', '.join(written.new)}"

@@ -1,4 +1,4 @@
-"""The doctor for PyTorch: `watch` looks on at anybody's own training loop, `check` tests anybody's gradients.
+"""The doctor for PyTorch: `watch` observes any training loop, `check` tests any gradients.
 
 Importing this package does not import PyTorch; the first use of one of its names does.
 """

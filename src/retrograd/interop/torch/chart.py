@@ -1,4 +1,4 @@
-"""`watch`: a chart of anybody's own training loop."""
+"""`watch`: a chart of any training loop."""
 
 from __future__ import annotations
 
@@ -24,35 +24,34 @@ from retrograd.interop.torch.verdict import Verdict, judge
 def watch(
     model: nn.Module, optimizer: Optimizer | None = None, loss: Any = None, *, frozen: Iterable[str] = ()
 ) -> Chart:
-    """Return a chart that looks on at a training loop: `with watch(model, optimizer) as chart:` around it.
+    """Return a chart that observes a training loop: put `with watch(model, optimizer) as chart:` around it.
 
-    Backward passes are counted; now and then one turn of the loop is looked at closely, ever more seldom, so that it
-    takes some percent of the time of a run of a thousand steps (`chart.cost` is what it took). Weights and random
-    numbers stay bit for bit what they are without. `optimizer` and `loss` need not be given: steps and losses are
-    recognised as they happen.
-    `frozen` are paths of parameters that are not meant to be trained.
+    Backward passes are counted; now and then, one iteration is inspected closely, ever less often, so that it costs a
+    few percent of the time of a run of a thousand steps (`chart.cost` is the actual share). Weights and random numbers
+    are bit for bit the same as without it. `optimizer` and `loss` are optional: steps and losses are recognised as they
+    happen. `frozen` lists the paths of parameters that are not meant to be trained.
     """
     if not isinstance(model, nn.Module):
         raise UsageError(
-            f"expected a torch.nn.Module, found {type(model).__name__}", where="watch", cure="give the model itself"
+            f"expected a torch.nn.Module, found {type(model).__name__}", where="watch", cure="pass the model itself"
         )
     if optimizer is not None and not isinstance(optimizer, Optimizer):
         raise UsageError(
             f"expected a torch.optim.Optimizer or None, found {type(optimizer).__name__}",
             where="watch",
-            cure="watch(model, optimizer), in this order",
+            cure="write: watch(model, optimizer), in this order",
         )
     return Chart(model, optimizer, tuple([frozen] if isinstance(frozen, str) else frozen))
 
 
 class Chart:
-    """What is known of a loop. It can be read inside the block, and after it."""
+    """What is known about a loop. It can be read inside the block and after it."""
 
     def __init__(self, model: nn.Module, optimizer: Optimizer | None, frozen: tuple[str, ...]) -> None:
-        named = dict(model.named_parameters())
-        self.journal = Journal(model, frozen, {path: id(p) for path, p in named.items()})
+        parameters = dict(model.named_parameters())
+        self.journal = Journal(model, frozen, {path: id(p) for path, p in parameters.items()})
         self.journal.hidden = hidden(model)
-        self._kept = list(named.values())  # so that no identity is given away again
+        self._parameters = list(parameters.values())  # kept alive so that no identity is reused
         self._observer = Observer(self.journal, optimizer)
         self.journal.moody = tuple(self._observer.moods.modules)
 
@@ -75,22 +74,22 @@ class Chart:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What was found, the surest first; `severity` "note" is harmless."""
+        """The findings, causes first; those with `severity` "note" are harmless."""
         self.journal.changed = self._observer.inspection.changed()
         return findings(self.journal, self.verdict)
 
     @property
     def alarms(self) -> tuple[Finding, ...]:
-        """The findings that are more than notes."""
+        """The findings that are not mere notes."""
         return tuple(finding for finding in self.findings if finding.severity != "note")
 
     @property
     def cost(self) -> float:
-        """The share of the loop's processor time that looking closely took."""
+        """The share of the loop's processor time taken by close inspection."""
         return self._observer.pace.cost()
 
     def report(self, file: TextIO | None = None) -> None:
-        """Print verdict and findings, each with the line to change."""
+        """Print the verdict and the findings, each with the line to change."""
         print(self, file=file or sys.stdout)
 
     def __str__(self) -> str:

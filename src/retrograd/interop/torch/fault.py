@@ -1,4 +1,4 @@
-"""What a fault of a loop is: a rule over the journal of what was seen."""
+"""The faults of training loops: rules over the journal of observations."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ loop_faults: Registry[LoopFault] = Registry("loop fault")
 
 
 class LoopFault(ABC):
-    """A rule. A certain fault spoils or wastes training whatever the loss does; a symptom alarms only if it does.
+    """A rule. A certain fault spoils or wastes training whatever the loss does; a symptom counts only if the loop does
+    not learn.
 
-    `code` is the fault's in the catalogue; `certain` says that the rule is an exact test of the loop itself.
+    `code` is the fault's code in the catalogue; `certain` means that the rule is an exact test of the loop itself.
     """
 
     code: ClassVar[str]
@@ -41,7 +42,7 @@ class LoopFault(ABC):
     ) -> Finding:
         """Return a finding of this fault at a line of the user's program, or at a path in the model.
 
-        Its message is the form with the values in its braces.
+        Its message is `form` filled with the values.
         """
         name = loop_faults.name_of(type(self))
         remedies = (remedy,) if remedy else ()
@@ -50,8 +51,8 @@ class LoopFault(ABC):
 
 
 def findings(journal: Journal, verdict: Verdict) -> tuple[Finding, ...]:
-    """Return what all rules find, causes first. A symptom of a loop that learns, or is too short, is a note."""
-    seen: list[Finding] = []
+    """Return the findings of all rules, causes first. Symptoms of a loop that learns, or is too short, are notes."""
+    findings_so_far: list[Finding] = []
     for name in loop_faults:
         fault = loop_faults[name]()
         try:
@@ -61,16 +62,16 @@ def findings(journal: Journal, verdict: Verdict) -> tuple[Finding, ...]:
             continue
         if not fault.certain and verdict.state != "ill":
             new = [finding._replace(severity="note") for finding in new]
-        seen += new
-    return tuple(sorted(seen, key=_place_of))
+        findings_so_far += new
+    return tuple(sorted(findings_so_far, key=_rank))
 
 
-def _place_of(finding: Finding) -> tuple[int, int, float]:
-    """Causes come before symptoms, among them faults before risks; that it does not learn is no cause, and is last."""
-    cause = loop_faults[finding.name].certain
-    last = finding.name == "stuck"
+def _rank(finding: Finding) -> tuple[int, int, float]:
+    """Return the sort key: causes before symptoms, faults before risks; `stuck`, which is no cause, comes last."""
+    is_cause = loop_faults[finding.name].certain
+    is_last = finding.name == "stuck"
     return (
         {"fault": 0, "risk": 0, "note": 2}[finding.severity],
-        last + (not cause),
+        is_last + (not is_cause),
         (finding.severity == "risk") - finding.confidence,
     )

@@ -1,4 +1,4 @@
-"""`check`: the gradients of anybody's module or function against central differences, in float64."""
+"""`check`: the gradients of any module or function against central differences, in float64."""
 
 from __future__ import annotations
 
@@ -15,52 +15,53 @@ from retrograd.checking.slopes import STEP, resolution, slope, verdict_of
 from retrograd.interop.torch.gradient_hints import diagonal_only, hint
 from retrograd.interop.torch.nested import tensors
 
-FEW = 24  # entries tried of every tensor
+FEW = 24  # entries checked per tensor
 
 
 def check(module: Any, *inputs: Any, entries: int = FEW, seed: int = 0) -> GradientReport:
     """Compare the gradients of a module, a `torch.autograd.Function` or a function with central differences.
 
-        error = |gradient - difference| / max(|gradient|, |difference|, round-off), over the entries tried
+        error = |gradient - difference| / max(|gradient|, |difference|, round-off), over the entries checked
 
-    All is done on a copy in float64, of a fixed random combination of the outputs. Every evaluation starts from the
-    same random numbers and buffers, so dropout and batch norm are checked as they are; the module, its buffers and the
-    random state stay as they were. An entry where the slopes on both sides differ lies on a corner and is left out.
+    The gradients are those of a fixed random combination of the outputs, computed in float64 on a copy. Every
+    evaluation starts from the same random numbers and buffers, so that dropout and batch norm are checked as they are;
+    the module, its buffers and the random state are unchanged. An entry whose slopes on both sides differ lies on a
+    kink and is skipped.
     """
     if not inputs:
-        raise UsageError("no inputs", where="check", cure="check(module, x): give the arguments of its forward pass")
+        raise UsageError("no inputs", where="check", cure="check(module, x): pass the arguments of the forward pass")
     double = [_double(value) for value in inputs]
-    wanted = {f"input {i}": x for i, x in enumerate(double) if isinstance(x, Tensor) and x.is_floating_point()}
+    checked = {f"input {i}": x for i, x in enumerate(double) if isinstance(x, Tensor) and x.is_floating_point()}
     run: Any
     if isinstance(module, nn.Module):
         run = copy.deepcopy(module).double()
-        for p in run.parameters():  # each entry is moved through a flat view, which channels_last does not have
+        for p in run.parameters():  # entries are changed through a flat view, which channels_last does not allow
             p.data = p.data.contiguous()
-        wanted |= {path: p for path, p in run.named_parameters() if p.requires_grad}
+        checked |= {path: p for path, p in run.named_parameters() if p.requires_grad}
     elif isinstance(module, type) and issubclass(module, torch.autograd.Function):
         run = module.apply  # type: ignore[attr-defined]
     elif callable(module):
         run = module
     else:
         raise UsageError(f"expected a module or a function, found {type(module).__name__}", where="check")
-    cuda = sorted({x.device.index or 0 for x in wanted.values() if x.device.type == "cuda"})
+    cuda = sorted({x.device.index or 0 for x in checked.values() if x.device.type == "cuda"})
     with torch.random.fork_rng(devices=cuda), torch.enable_grad():
-        return _Trial(run, double, wanted, entries, seed).result()
+        return _Trial(run, double, checked, entries, seed).result()
 
 
 class _Trial:
-    """One point: value and gradients of a fixed combination of the outputs."""
+    """The value and the gradients of a fixed combination of the outputs, at one point."""
 
-    def __init__(self, run: Any, inputs: list[Any], wanted: dict[str, Tensor], entries: int, seed: int) -> None:
-        self.run, self.inputs, self.wanted, self.entries = run, inputs, wanted, entries
+    def __init__(self, run: Any, inputs: list[Any], checked: dict[str, Tensor], entries: int, seed: int) -> None:
+        self.run, self.inputs, self.checked, self.entries = run, inputs, checked, entries
         self.state = {name: b.clone() for name, b in run.named_buffers()} if isinstance(run, nn.Module) else {}
         self.seed = seed
         self.generator = torch.Generator().manual_seed(seed)
         self.weights: list[Tensor] = []
-        self.doubled: dict[str, Tensor] = {}  # the gradients when twice as much arrives
+        self.doubled: dict[str, Tensor] = {}  # the gradients for a doubled incoming gradient
 
     def value(self) -> Tensor:
-        """Evaluate, from the same random numbers and buffers each time."""
+        """Return the value, from the same random numbers and buffers each time."""
         outputs = self.outputs()
         if not self.weights:
             self.weights = [torch.randn(y.shape, generator=self.generator, dtype=torch.float64) for y in outputs]
@@ -79,19 +80,21 @@ class _Trial:
         return [y for y in tensors(self.run(*self.inputs)) if y.is_floating_point()]
 
     def result(self) -> GradientReport:
-        for x in self.wanted.values():
+        for x in self.checked.values():
             x.requires_grad_(True)
         value = self.value()
         if not value.requires_grad:
             raise UsageError(
-                "the outputs do not depend on any input or parameter", where="check", cure="no .detach() or no_grad()"
+                "the outputs do not depend on any input or parameter",
+                where="check",
+                cure="remove .detach() or no_grad()",
             )
-        gradients = torch.autograd.grad(value, list(self.wanted.values()), allow_unused=True)
-        twice = torch.autograd.grad(2 * self.value(), list(self.wanted.values()), allow_unused=True)
-        self.doubled = {name: g for name, g in zip(self.wanted, twice, strict=True) if g is not None}
+        gradients = torch.autograd.grad(value, list(self.checked.values()), allow_unused=True)
+        twice = torch.autograd.grad(2 * self.value(), list(self.checked.values()), allow_unused=True)
+        self.doubled = {name: g for name, g in zip(self.checked, twice, strict=True) if g is not None}
         roundoff = resolution(float(value.detach()))
         with torch.no_grad():
-            pairs = zip(self.wanted.items(), gradients, strict=True)
+            pairs = zip(self.checked.items(), gradients, strict=True)
             return GradientReport(tuple(self._tensor(name, x, gradient, roundoff) for (name, x), gradient in pairs))
 
     def _tensor(self, name: str, x: Tensor, gradient: Tensor | None, roundoff: float) -> TensorError:
@@ -99,46 +102,46 @@ class _Trial:
         analytic = torch.zeros_like(flat) if gradient is None else gradient.reshape(-1)
         n = flat.numel()
         chosen = range(n) if n <= self.entries else torch.randperm(n, generator=self.generator)[: self.entries].tolist()
-        found: list[tuple[int, float, float]] = []
+        tried: list[tuple[int, float, float]] = []  # index, gradient, difference
         kinks = 0
         for i in chosen:
             numeric = self._slope(flat, i)
             if numeric is None:
                 kinks += 1
             else:
-                found.append((i, float(analytic[i]), numeric))
-        if not found:
+                tried.append((i, float(analytic[i]), numeric))
+        if not tried:
             return TensorError(name, tuple(x.shape), 0.0, 0, kinks)
-        a, d = (torch.tensor([each[k] for each in found], dtype=torch.float64) for k in (1, 2))
+        a, d = (torch.tensor([entry[k] for entry in tried], dtype=torch.float64) for k in (1, 2))
         error = float((a - d).norm()) / max(float(a.norm()), float(d.norm()), roundoff)
-        worst, given, difference = max(found, key=lambda each: abs(each[1] - each[2]))
+        worst, computed, difference = max(tried, key=lambda entry: abs(entry[1] - entry[2]))
         is_step = not bool(d.any()) and bool(a.any())
         error = error if error == error else float("inf")
         words = ""
         if verdict_of(error) in ("suspicious", "wrong"):
-            whole = len(found) == n
-            values = x.detach().reshape(-1) if whole else None
+            is_complete = len(tried) == n
+            values = x.detach().reshape(-1) if is_complete else None
             words = hint(a, d, values, tuple(x.shape), self.doubled.get(name), gradient)
-            words = words or (self._diagonal(x, gradient) if whole else "")
+            words = words or (self._diagonal(x, gradient) if is_complete else "")
         at = tuple(int(i) for i in np.unravel_index(worst, tuple(x.shape)))
-        return TensorError(name, tuple(x.shape), error, len(found), kinks, at, given, difference, words, is_step)
+        return TensorError(name, tuple(x.shape), error, len(tried), kinks, at, computed, difference, words, is_step)
 
     def _diagonal(self, x: Tensor, gradient: Tensor | None) -> str:
-        """Compare with the diagonal of the Jacobian, for one output of the shape of this tensor."""
+        """Compare with the diagonal of the Jacobian, for a single output in the shape of this tensor."""
         if gradient is None or len(self.weights) != 1 or self.weights[0].shape != x.shape:
             return ""
-        flat, own = x.detach().view(-1), torch.empty(x.numel(), dtype=torch.float64)
+        flat, diagonal = x.detach().view(-1), torch.empty(x.numel(), dtype=torch.float64)
         for i in range(len(flat)):
             old, ends = float(flat[i]), []
             for sign in (1, -1):
                 flat[i] = old + sign * STEP
                 ends.append(float(self.outputs()[0].reshape(-1)[i]))
             flat[i] = old
-            own[i] = (ends[0] - ends[1]) / (2 * STEP)
-        return diagonal_only(gradient.reshape(-1).cpu(), own * self.weights[0].reshape(-1))
+            diagonal[i] = (ends[0] - ends[1]) / (2 * STEP)
+        return diagonal_only(gradient.reshape(-1).cpu(), diagonal * self.weights[0].reshape(-1))
 
     def _slope(self, flat: Tensor, i: int) -> float | None:
-        """Return the central difference, or None on a corner."""
+        """Return the central difference, or None on a kink."""
         old = float(flat[i])
 
         def at(x: float) -> float:

@@ -9,16 +9,16 @@ from torch import nn
 
 
 def hidden(model: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """Return the parameters of the model's plain containers by the container's path, without those it registers too."""
+    """Return the unregistered parameters in the model's plain containers, by the container's path."""
     registered = {id(p) for p in model.parameters()}
-    found: dict[str, list[nn.Parameter]] = {}
+    by_path: dict[str, list[nn.Parameter]] = {}
     for path, module in model.named_modules():
         for name, value in vars(module).items():
             if not name.startswith("_") and isinstance(value, (list, tuple, dict)):
-                held = [p for p in _parameters(value) if id(p) not in registered]
-                if held:
-                    found[f"{path}.{name}" if path else name] = held
-    return found
+                unregistered = [p for p in _parameters(value) if id(p) not in registered]
+                if unregistered:
+                    by_path[f"{path}.{name}" if path else name] = unregistered
+    return by_path
 
 
 def _parameters(value: Any) -> Iterator[nn.Parameter]:

@@ -1,4 +1,4 @@
-"""What was seen of a loop: plain numbers in bounded memory, from which the faults are told."""
+"""The observations of a loop: plain numbers in bounded memory, from which faults are inferred."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from retrograd.interop.torch.look.series import Series
 from retrograd.interop.torch.place import Place, here
 from retrograd.interop.torch.scaling import Scaling
 
-RECENT = 64  # looks kept of every kind
+RECENT = 64  # observations kept of every kind
 
 
 class LossCall(NamedTuple):
-    """One call of a loss function: shapes, and what the numbers that it got are."""
+    """One call of a loss function: shapes, dtypes, and facts about the numbers that it received."""
 
     kind: str
     place: Place | None
@@ -30,19 +30,19 @@ class LossCall(NamedTuple):
     dtype: str
     target_dtype: str
     facts: frozenset[str]  # probabilities, log_probabilities, columns_sum_to_one, unit_interval, summed
-    lowest: float  # of what was given as prediction
+    lowest: float  # smallest prediction
     value: float
 
 
 class Update(NamedTuple):
-    """What one update did, on a sample of every parameter."""
+    """The effect of one update, on a sample of every parameter."""
 
-    along: float  # cosine between gradient and change; a descent has a negative one
+    along: float  # cosine between gradient and change; negative for a descent
     ratios: dict[str, float]  # rms of the change / rms of the parameter
 
 
 class Reshaped(NamedTuple):
-    """A view or reshape that keeps a dimension's size and yet moves it."""
+    """A view or reshape that keeps a dimension's size but changes its position."""
 
     place: Place
     before: tuple[int, ...]
@@ -50,19 +50,19 @@ class Reshaped(NamedTuple):
 
 
 class Activity(NamedTuple):
-    """The units of one activation in one look."""
+    """The units of one activation in one inspection."""
 
     name: str
     kind: str
-    dead: Any  # booleans, one a unit
-    flat: Any  # booleans: the mean derivative is under 5 % of its maximum
+    dead: Any  # booleans, one per unit
+    flat: Any  # booleans: the mean derivative is below 5 % of its maximum
 
 
 class Gradients(NamedTuple):
     """Gradients after one backward pass."""
 
     norm: float
-    relative: dict[str, float]  # of every weight: length of its gradient / length of the weight
+    relative: dict[str, float]  # by weight: norm of its gradient / norm of the weight
     nonzero: frozenset[str]
     nonfinite: tuple[str, ...]
 
@@ -70,88 +70,88 @@ class Gradients(NamedTuple):
 class Growth(NamedTuple):
     """The gradient of one parameter after a backward pass."""
 
-    turns: int  # backward passes of the same line that it holds
-    ratio: float  # its length / that of what this pass brought
-    error: float  # gradient - (what was left + what this pass brought), relative
+    turns: int  # number of backward passes from the same line that are summed in it
+    ratio: float  # its norm / the norm of this pass's contribution
+    error: float  # gradient - (gradient before + contribution of this pass), relative
 
 
 @dataclass
 class Journal:
-    """Counts, and details of the looks."""
+    """Counts, and the details of the inspections."""
 
     model: nn.Module
     frozen: tuple[str, ...] = ()
-    at_start: dict[str, int] = field(default_factory=dict)  # identities of the parameters
-    moody: tuple[str, ...] = ()  # modules that act differently in and out of training
+    at_start: dict[str, int] = field(default_factory=dict)  # identities of the parameters at the start
+    moody: tuple[str, ...] = ()  # modules that behave differently in training and in evaluation mode
 
-    turns: int = 0  # all backward passes; the other counts are of those that are looked at
-    judged_steps: int = 0  # whose gradients are known to be fresh or stale
+    turns: int = 0  # all backward passes; the other counts cover only inspected ones
+    judged_steps: int = 0  # steps whose gradients are known to be fresh or stale
     forwards: int = 0
-    backwards: int = 0  # with a forward of their own
+    backwards: int = 0  # backward passes of this model
     steps: int = 0
-    training_forwards: int = 0  # in training mode, with gradients
-    per_backward: Counter[int] = field(default_factory=Counter)  # forwards with gradients before each backward
-    per_step: Counter[int] = field(default_factory=Counter)  # backwards before each step
+    training_forwards: int = 0  # forward passes in training mode with gradients
+    per_backward: Counter[int] = field(default_factory=Counter)  # forward passes with gradients before each backward
+    per_step: Counter[int] = field(default_factory=Counter)  # backward passes before each step
     judged_passes: int = 0  # training passes whose mode is known
-    eval_steps: int = 0  # of them with the whole model in evaluation mode
-    parts_in_eval: int = 0  # of them with its changing modules in evaluation mode, though the model's own flag is not
-    sampled: int = 0  # forwards in training mode, without gradients, of the same inputs as the one before
-    stale_steps: int = 0  # steps with gradients left from the step before
+    eval_steps: int = 0  # those with the whole model in evaluation mode
+    parts_in_eval: int = 0  # those with the changing modules in evaluation mode, but not the model's own flag
+    sampled: int = 0  # forward passes in training mode without gradients, on the same inputs as the one before
+    stale_steps: int = 0  # steps that use gradients left from an earlier step
     manual_updates: int = 0
-    blind: int = 0  # forwards in training mode, without gradients
-    blind_runs: int = 0
-    blind_prints: Counter[int] = field(default_factory=Counter)
-    unguarded: int = 0  # forwards in training mode with gradients that no backward uses
+    blind: int = 0  # forward passes in training mode without gradients
+    blind_runs: int = 0  # sequences of such passes
+    blind_prints: Counter[int] = field(default_factory=Counter)  # fingerprints of their inputs
+    unguarded: int = 0  # forward passes in training mode with gradients that no backward pass uses
     losses: Series = field(default_factory=Series)
     rates: Series = field(default_factory=Series)
     top_rate: float = 0.0
     read_rates: int = 0
-    zero_rates: int = 0  # of them with 0 in all groups
-    low_from: int = -1  # the turn from which the rate stays under a thousandth of its maximum
-    rate_turns: int = 0  # times that the rate climbs from nearly nothing, after it was there
+    zero_rates: int = 0  # readings with 0 in all groups
+    low_from: int = -1  # the turn from which the rate stays below a thousandth of its maximum
+    rate_turns: int = 0  # number of times that the rate rises again after it had nearly vanished
     scaling: Scaling = field(default_factory=Scaling)  # of the losses
-    optimizers: int = 0  # that step this model
-    others: int = 0  # that step another
+    optimizers: int = 0  # number of optimizers that step this model
+    others: int = 0  # number of optimizers that step another model
     alternations: Counter[frozenset[int]] = field(default_factory=Counter)  # of two optimizers on shared parameters
     held: set[int] = field(default_factory=set)  # identities of all parameters of the optimizers that step
-    apart: bool = False  # two optimizers of parts that share nothing take turns
-    shared: set[int] = field(default_factory=set)  # parameters that both hold
+    apart: bool = False  # whether two optimizers of disjoint parts take turns
+    shared: set[int] = field(default_factory=set)  # parameters that two optimizers share
     foreign_shapes: list[tuple[int, ...]] = field(default_factory=list)
     fresh_steps: int = 0  # steps that are the first of their optimizer
     stateful: bool = False
     optimizer_kind: str = ""
-    stepped: set[int] = field(default_factory=set)  # identities of the parameters that optimizers hold
-    foreign: int = 0  # parameters of those optimizers that the model does not hold
+    stepped: set[int] = field(default_factory=set)  # identities of the model's parameters that optimizers hold
+    foreign: int = 0  # number of parameters of those optimizers that the model does not have
 
-    # looks
+    # inspections
     looks: int = 0
-    alive: int = 0  # graphs of passes long done that are kept, at most
+    alive: int = 0  # maximum number of graphs of old passes that are kept alive
     tokens: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
     places: dict[str, Place] = field(default_factory=dict)
-    discards: list[tuple[int, int]] = field(default_factory=list)  # for each step: backward passes gone, and used
-    gradients_read: bool = False  # somebody copied gradients before the step
-    clips: list[tuple[Place, str]] = field(default_factory=list)  # calls of clipping, and on what
-    clip_scale: float = 0.0  # the factor in gradients that were clipped
-    floors: list[bool] = field(default_factory=list)  # whether what was differentiated cannot fall below 0
+    discards: list[tuple[int, int]] = field(default_factory=list)  # per step: backward passes lost, and used
+    gradients_read: bool = False  # whether the loop copied gradients before the step
+    clips: list[tuple[Place, str]] = field(default_factory=list)  # calls that clip, and the state of the gradients
+    clip_scale: float = 0.0  # the scaler's factor in clipped gradients
+    floors: list[bool] = field(default_factory=list)  # whether the differentiated value cannot fall below 0
     negated: list[bool] = field(default_factory=list)  # whether it is the negative of a loss
     targets: Later[tuple[Place | None, str, str, float, float]] = field(default_factory=Later)  # loss, domain, range
-    relu_logits: list[tuple[Place | None, Any]] = field(default_factory=list)  # and which units were dead
+    relu_logits: list[tuple[Place | None, Any]] = field(default_factory=list)  # relu before logits: where, dead units
     leaks: list[Leak] = field(default_factory=list)
     functions: Functions = field(default_factory=Functions)
     hidden: dict[str, list[Any]] = field(default_factory=dict)  # parameters in plain lists of the model
-    norms: Later[tuple[str, float, float]] = field(default_factory=Later)  # batch norm: path, share that lags, momentum
+    norms: Later[tuple[str, float, float]] = field(default_factory=Later)  # batch norm: path, lagging share, momentum
     loss_calls: Later[LossCall] = field(default_factory=Later)
-    answers: int = 0  # calls of losses on as many numbers as the model puts out, not on what another made of them
-    parts: int = 0  # calls of losses for one backward pass, at most
+    answers: int = 0  # calls of losses on as many numbers as the model outputs, so probably on its outputs
+    parts: int = 0  # maximum number of loss calls for one backward pass
     slopes: Later[tuple[str, float]] = field(
         default_factory=lambda: Later(32)
-    )  # what a loss counts in what is differentiated: (kind, weight)
+    )  # weights of losses in the differentiated value: (kind, weight)
     broadcasts: deque[tuple[Place | None, tuple[int, ...], tuple[int, ...]]] = field(
         default_factory=lambda: deque(maxlen=RECENT)
     )
     reshapes: dict[tuple[Any, ...], Reshaped] = field(default_factory=dict)
-    copies: list[Place] = field(default_factory=list)  # arithmetic on parameters that changes none
-    late_changes: list[Place] = field(default_factory=list)  # of gradients, between step and next backward
+    copies: list[Place] = field(default_factory=list)  # lines with arithmetic on parameters that changes none
+    late_changes: list[Place] = field(default_factory=list)  # lines that change gradients after the step
     looked_steps: int = 0
     updates: Later[Update] = field(default_factory=Later)
     gradients: Later[Gradients] = field(default_factory=Later)
@@ -160,20 +160,20 @@ class Journal:
     called: set[str] = field(default_factory=set)
     single_row_norms: Counter[str] = field(default_factory=Counter)
     growth: Later[Growth] = field(default_factory=Later)
-    kept: Later[float] = field(default_factory=Later)  # length of the gradient that steps / that backward left
+    kept: Later[float] = field(default_factory=Later)  # norm of the gradient at the step / after backward
     unequal: Later[float] = field(default_factory=Later)  # spread of the outputs over the rows
     input_range: tuple[float, float] = (0.0, 0.0)
     input_nonfinite: bool = False
-    grainy: tuple[float, float] | None = None  # roughness of images as given, and with the channels moved
+    grainy: tuple[float, float] | None = None  # roughness of images as they are, and read as channels-last
     rows: Rows = field(default_factory=Rows)
     changed: set[str] = field(default_factory=set)  # parameters that differ from the start
-    first_bad: str = ""  # what was not finite first
-    failure: str = ""  # the words of the error that ended the loop
+    first_bad: str = ""  # where a value was not finite first
+    failure: str = ""  # the message of the error that ended the loop
     failed_call: LossCall | None = None
     trouble: list[str] = field(default_factory=list)  # errors of the doctor itself
 
     def note(self, event: str, again: bool = False) -> None:
-        """Note the user's line at which something happens; the first, or each time anew."""
+        """Note the user's line at which an event happens: the first one, or the latest if `again`."""
         if again or event not in self.places:
             place = here()
             if place is not None:
@@ -181,10 +181,10 @@ class Journal:
 
     @property
     def usual(self) -> int:
-        """How many forwards with gradients belong to one backward."""
+        """The usual number of forward passes with gradients per backward pass."""
         return self.per_backward.most_common(1)[0][0] if self.per_backward else 1
 
     @property
     def accumulated(self) -> int:
-        """How many backwards belong to one step."""
+        """The usual number of backward passes per step."""
         return self.per_step.most_common(1)[0][0] if self.per_step else 1

@@ -1,4 +1,4 @@
-"""Tensors in what functions take and give: nested tuples, lists and mappings."""
+"""Tensors in the arguments and results of functions: nested tuples, lists and mappings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
-    """Yield all tensors, from the first to the last."""
+    """Yield all tensors in order."""
     if isinstance(value, Tensor):
         yield value
         return

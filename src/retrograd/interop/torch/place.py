@@ -1,4 +1,4 @@
-"""The user's own lines: where a call came from, and what the source says around it."""
+"""Lines of the user's program: where a call comes from, and the source code around it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FOREIGN = (
 )
 
 
-FRAMES_OWN = 3  # references to a snapshot that only its frame holds: the frame's, a local one, the argument
+FRAMES_OWN = 3  # references to a snapshot that only its frame holds: the frame, a local variable, the argument
 
 
 class Place(NamedTuple):
@@ -38,7 +38,7 @@ class Place(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The line itself, without its indentation; empty where there is no source."""
+        """The source line without its indentation; empty if there is no source."""
         return linecache.getline(self.file, self.line).strip()
 
 
@@ -51,21 +51,21 @@ def caller() -> FrameType | None:
 
 
 def variables(frame: FrameType) -> list[Any]:
-    """Return the values of a frame's variables, and leave no snapshot of them behind.
+    """Return the values of a frame's variables without leaving a snapshot of them behind.
 
-    Until Python 3.12, `f_locals` of a function fills a dictionary that lives as long as the frame, and with it every
-    tensor in it. Where the user holds that dictionary, by `locals()`, it is left as it is.
+    Up to Python 3.12, `f_locals` of a function fills a dictionary that lives as long as the frame, and so does every
+    tensor in it. If the user holds that dictionary, by `locals()`, it is not cleared.
     """
-    found = frame.f_locals
-    values = list(found.values())
+    snapshot = frame.f_locals
+    values = list(snapshot.values())
     optimized = frame.f_code.co_flags & inspect.CO_OPTIMIZED
-    if optimized and isinstance(found, dict) and sys.getrefcount(found) <= FRAMES_OWN:
-        found.clear()
+    if optimized and isinstance(snapshot, dict) and sys.getrefcount(snapshot) <= FRAMES_OWN:
+        snapshot.clear()
     return values
 
 
 def within(*files: str) -> bool:
-    """Return whether a function of one of these files of PyTorch is under way."""
+    """Return whether a function from one of these PyTorch files is running."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_filename.endswith(files):
@@ -75,22 +75,22 @@ def within(*files: str) -> bool:
 
 
 def call_site() -> tuple[tuple[str, int], ...]:
-    """Return the user's calls that are under way, each with its place in the bytecode: two on a line are two."""
-    found, frame = [], caller()
+    """Return the user's calls on the stack with their bytecode offsets, which distinguish two calls on one line."""
+    calls, frame = [], caller()
     while frame is not None:
-        found.append((frame.f_code.co_filename, frame.f_lasti))
+        calls.append((frame.f_code.co_filename, frame.f_lasti))
         frame = frame.f_back
-    return tuple(found)
+    return tuple(calls)
 
 
 def here() -> Place | None:
-    """Return the user's line that is being run."""
+    """Return the user's line that is running."""
     frame = caller()
     return None if frame is None else Place(frame.f_code.co_filename, frame.f_lineno)
 
 
 def assigned(place: Place | None, method: str) -> Place | None:
-    """Return where the object was made whose `method` is called at a place: the nearest assignment above it.
+    """Return where the object whose `method` is called at a place was made: the nearest assignment above it.
 
     For `loss.backward()` it is the line `loss = ...`.
     """
@@ -107,7 +107,7 @@ def assigned(place: Place | None, method: str) -> Place | None:
 
 
 def called(file: str, wanted: Callable[[str], bool]) -> list[Place]:
-    """Return the lines of a file that call a function with such a name."""
+    """Return the lines of a file that call a function whose name is wanted."""
     return [Place(file, call.lineno) for call in _calls(file) if wanted(_name(call.func))]
 
 

@@ -9,7 +9,7 @@ from retrograd.interop.torch.place import Place
 from retrograd.interop.torch.verdict import Verdict
 from retrograd.present.text import WIDTH, wrapped
 
-WORDS = {"learns": "It learns", "ill": "It does not learn", "unknown": "Not to be judged"}
+WORDS = {"learns": "It learns", "ill": "It does not learn", "unknown": "Undecided"}
 
 
 def write(journal: Journal, verdict: Verdict, findings: tuple[Finding, ...], pace: Pace) -> str:
@@ -20,16 +20,16 @@ def write(journal: Journal, verdict: Verdict, findings: tuple[Finding, ...], pac
     if journal.failure:
         lines += wrapped(f"The loop ended with an error: {journal.failure.splitlines()[0]}")
     if not alarms:
-        lines.append("Nothing is wrong with this loop, as far as can be seen.")
+        lines.append("No fault was found in this loop.")
     for number, finding in enumerate(alarms, 1):
         lines += ["", *_one(number, finding)]
     if notes:
         lines += ["", "Notes, harmless as long as it learns:"]
         lines += [line for finding in notes for line in wrapped(f"- {finding}", "  ")]
-    lines += ["", f"Watched {journal.turns} backward passes, {journal.looks} of them closely; "
-                  f"that took {pace.cost():.1%} of the time."]  # fmt: skip
+    lines += ["", f"Watched {journal.turns} backward passes, {journal.looks} of them closely, "
+                  f"in {pace.cost():.1%} of the loop's time."]  # fmt: skip
     if journal.trouble:
-        lines += wrapped(f"The doctor itself had trouble: {journal.trouble[0]}")
+        lines += wrapped(f"The doctor itself failed in part: {journal.trouble[0]}")
     return "\n".join(lines)
 
 
@@ -49,6 +49,6 @@ def _one(number: int, finding: Finding) -> list[str]:
 
 
 def _source(path: str) -> str:
-    """Return the user's line, where a path names one."""
+    """Return the user's source line if a path names one."""
     file, _, line = path.rpartition(":")
     return Place(file, int(line)).text if file and line.isdigit() else ""

@@ -130,17 +130,17 @@ const VERDICTS = {
 };
 
 const QUANTITIES = {
-  "training score": "训练得分", "learning rate x updates": "学习率 × 更新次数", "factor per layer": "每层倍数", "with the rows' own statistics": "用样本自身的统计量", "with Adam": "用 Adam", "weights without gradient": "没有梯度的权重",
+  "training score": "训练得分", "learning rate x updates": "学习率 × 更新次数", "factor per layer": "每层倍数", "with the rows' own statistics": "用样本自身的统计量", "with Adam": "用 Adam", "weights without a gradient": "没有梯度的权重",
   "variance of the outputs / of the targets": "输出方差 / 目标方差", "values that are not finite": "非有限值个数", updates: "更新次数", "units of the narrowest hidden layer": "最窄隐藏层的单元数", "training score with running averages": "用滑动平均时的训练得分",
-  "training score - held-out score": "训练得分 − 验证得分", "training rows": "训练样本数", "standard deviation of the features": "特征的标准差", "standard deviation against sqrt(gain / fan_in)": "标准差与 √(gain/fan_in) 之比", "sqrt(momentum) to the power of the updates": "√动量 的更新次数次幂",
-  "spread of the weights": "权重的离散程度", "share of validation rows that train": "验证样本中参与训练的比例", "share of the variance that these cells make up": "这些单元格占方差的比例", "share of the newest batch": "最新批次所占比例", "share of the first values": "初始值所占比例",
-  "share of targets out of reach": "无法达到的目标比例", "share of shuffled answers that fit as well": "打乱答案后拟合同样好的比例", "share of saturated units": "饱和单元的比例", "share of rows without a value": "缺失的样本比例", "share of rows that cannot be right": "不可能答对的样本比例",
-  "share of neighbouring rows with the same class": "相邻样本同类的比例", "share of features that differ": "分布不同的特征比例", "share of dead units": "失活单元的比例", "share of copies": "重复的比例", "share dropped": "丢弃的比例", "score on these rows, with its own optimizer": "用自身优化器在这些样本上的得分",
-  "rows of the most frequent class / rarest": "最多类与最少类的样本数之比", "relative error of the gradient": "梯度的相对误差", "rate / (1 - momentum)": "学习率 / (1 − 动量)", "penalties / loss": "惩罚项 / 损失", "learning rate x largest curvature": "学习率 × 最大曲率", "learning rate x curvature x updates": "学习率 × 曲率 × 更新次数",
-  "layers with a bias": "有偏置的层数", "last loss / first loss": "末损失 / 首损失", "jumps / loss": "跳动 / 损失", "held-out loss at the end / smallest": "末尾验证损失 / 最小值", "first loss / that of ignorance": "首个损失 / 一无所知时的损失", "first / last": "首 / 末", "farthest way / norm of the first weights": "最远移动 / 初始权重的范数",
-  "fall of the loss in the last quarter": "最后四分之一中损失的下降", "factor of the learning rate": "学习率的倍数", "factor of all": "总倍数", "factor of all first weights": "全部初始权重的倍数", "distance of the class frequencies": "类别频率的差距", correlation: "相关系数", "correlation of successive changes": "相邻变化的相关系数",
-  "share of the weights that are frozen at random": "随机冻结的权重比例", "change of the weights / their size": "权重变化 / 权重大小", "|bias| / deviation of the layer's outputs": "|偏置| / 该层输出的标准差", "eps / largest gradient (rms of a layer)": "eps / 最大梯度（某层均方根）", "mean rate / stated rate": "平均学习率 / 设定学习率", "delta at the first steps / at the last steps": "最初几步的 δ / 最后几步的 δ", "share of the epochs that were trained": "已训练的轮数比例", "deviation of the noise / of the values": "噪声标准差 / 数值标准差",
-  "bound of the probability to be born dead": "初始即失活的概率上限", "99th / 1st hundredth of the positive values": "正值的第 99 与第 1 百分位之比",
+  "training score - held-out score": "训练得分 − 验证得分", "training rows": "训练样本数", "standard deviation of the features": "特征的标准差", "standard deviation / sqrt(gain / fan_in)": "标准差与 √(gain/fan_in) 之比", "sqrt(momentum) to the power of the updates": "√动量 的更新次数次幂",
+  "spread of the weights": "权重的离散程度", "share of validation rows also in training": "验证样本中参与训练的比例", "share of the variance due to these cells": "这些单元格占方差的比例", "share of the newest batch": "最新批次所占比例", "share of the initial values": "初始值所占比例",
+  "share of targets out of reach": "无法达到的目标比例", "share of shuffled answers that fit as well": "打乱答案后拟合同样好的比例", "share of saturated units": "饱和单元的比例", "share of rows without a value": "缺失的样本比例", "share that cannot be right": "不可能答对的样本比例",
+  "share of neighbouring rows with the same class": "相邻样本同类的比例", "share of features that differ": "分布不同的特征比例", "share of dead units": "失活单元的比例", "share of copies": "重复的比例", "share dropped": "丢弃的比例", "score on these rows with the configured optimizer": "用所设优化器在这些样本上的得分",
+  "rows of the most frequent / rarest class": "最多类与最少类的样本数之比", "relative error of the gradient": "梯度的相对误差", "rate / (1 - momentum)": "学习率 / (1 − 动量)", "penalties / loss": "惩罚项 / 损失", "learning rate x largest curvature": "学习率 × 最大曲率", "learning rate x curvature x updates": "学习率 × 曲率 × 更新次数",
+  "layers with a bias": "有偏置的层数", "final loss / initial loss": "末损失 / 首损失", "size of the jumps / loss": "跳动 / 损失", "held-out loss at the end / smallest": "末尾验证损失 / 最小值", "initial loss / that of an uninformed prediction": "首个损失 / 一无所知时的损失", "first / last": "首 / 末", "largest distance / norm of the initial weights": "最远移动 / 初始权重的范数",
+  "decrease of the loss in the last quarter": "最后四分之一中损失的下降", "effective factor of the learning rate": "学习率的倍数", "total factor": "总倍数", "total factor of the initial weights": "全部初始权重的倍数", "distance between the class frequencies": "类别频率的差距", correlation: "相关系数", "correlation of successive changes": "相邻变化的相关系数",
+  "share of the weights frozen at random values": "随机冻结的权重比例", "change of the weights / their size": "权重变化 / 权重大小", "|bias| / deviation of the layer's outputs": "|偏置| / 该层输出的标准差", "eps / largest gradient (rms of a layer)": "eps / 最大梯度（某层均方根）", "mean rate / configured rate": "平均学习率 / 设定学习率", "delta at the first steps / at the last steps": "最初几步的 δ / 最后几步的 δ", "trained share of the epochs": "已训练的轮数比例", "deviation of the noise / of the values": "噪声标准差 / 数值标准差",
+  "bound on the probability of a dead layer at the start": "初始即失活的概率上限", "99th / 1st percentile of the positive values": "正值的第 99 与第 1 百分位之比",
 };
 
 const isChinese = () => language() === "zh";
@@ -153,6 +153,6 @@ export const remedyReason = (name, why) => (isChinese() && REMEDIES[name]?.[1]) 
 export const verdictWords = (verdict) => (isChinese() && VERDICTS[verdict]) || null;
 export function quantityWords(quantity) {
   if (!isChinese()) return quantity;
-  const [, kind] = quantity.match(/^layers of (.+)$/) ?? [], [, remedy] = quantity.match(/^with (.+) alone$/) ?? [], [, what] = quantity.match(/^(.+) as it is$/) ?? [];
+  const [, kind] = quantity.match(/^layers of (.+)$/) ?? [], [, remedy] = quantity.match(/^with (.+) alone$/) ?? [], [, what] = quantity.match(/^(.+) as configured$/) ?? [];
   return QUANTITIES[quantity] ?? (kind ? `${kind} 层数` : remedy ? `只做“${remedyTitle(remedy)}”时` : what ? `原样的${what === "score" ? "得分" : what}` : quantity);
 }

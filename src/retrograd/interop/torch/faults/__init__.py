@@ -1,4 +1,4 @@
-"""The faults of loops, one file for each family; importing this package registers them."""
+"""The faults of training loops, one file per family; importing this package registers them."""
 
 from retrograd.interop.torch.fault import loop_faults as faults
 from retrograd.interop.torch.faults import (

@@ -1,4 +1,4 @@
-"""The graph of a pass: cut where it must hold, or held where it must go."""
+"""The graph of a pass: cut where gradients should flow, or kept when it should be released."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ MOST_ALIVE = threshold("U11", "alive")
 
 @loop_faults.register("graph_cut")
 class GraphCut(LoopFault):
-    """A parameter takes part in the forward pass, and no gradient ever arrives there."""
+    """A parameter takes part in the forward pass, but never gets a gradient."""
 
     code = "U08"
 
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield the parameters without gradients."""
         trainable = [path for path, p in journal.model.named_parameters() if p.requires_grad]
-        out = [path for path in trainable if path not in journal.had_gradient]
-        if journal.looks < 2 or not out:
+        cut = [path for path in trainable if path not in journal.had_gradient]
+        if journal.looks < 2 or not cut:
             return
-        used = [path for path in out if _module(path) in journal.called or "." not in path]
-        evidence = Evidence("parameters without a gradient", len(out), 0.0)
-        if len(out) == len(trainable):
+        used = [path for path in cut if _module(path) in journal.called or "." not in path]
+        evidence = Evidence("parameters without a gradient", len(cut), 0.0)
+        if len(cut) == len(trainable):
             yield self.finding(
                 assigned(journal.places.get("backward"), "backward") or journal.places.get("backward"),
-                "no parameter of the model gets a gradient from backward(): the loss is cut off from the outputs",
+                "no parameter of the model gets a gradient from backward(): the loss is detached from the outputs",
                 evidence,
                 remedy="compute the loss from the outputs themselves, without detach(), item() or a new tensor",
                 confidence=0.98,
@@ -47,18 +47,18 @@ class GraphCut(LoopFault):
         elif used:
             yield self.finding(
                 _cut(journal.model) or used[0],
-                "{paths} take part in the forward pass and never get a gradient: the graph is cut after them",
+                "{paths} take part in the forward pass but never get a gradient: the graph is cut after them",
                 evidence,
                 values={"paths": some_of(used, 3)},
-                remedy="take away the .detach(), .data, .item() or no_grad() between them and the loss",
+                remedy="remove .detach(), .data, .item() or no_grad() between them and the loss",
                 confidence=0.93,
             )
         else:
             yield self.finding(
-                out[0],
+                cut[0],
                 "{paths} are never used in the forward pass",
                 evidence,
-                values={"paths": some_of(out, 3)},
+                values={"paths": some_of(cut, 3)},
                 severity="note",
                 confidence=0.3,
             )
@@ -66,21 +66,21 @@ class GraphCut(LoopFault):
 
 @loop_faults.register("graphs_kept")
 class GraphsKept(LoopFault):
-    """Graphs of passes long done are still alive: a loss is added up or kept in a list with its graph."""
+    """Graphs of earlier passes stay alive: a loss is summed or stored in a list together with its graph."""
 
     code = "U11"
 
     def find(self, journal: Journal) -> Iterator[Finding]:
-        """Yield how many graphs are kept."""
+        """Yield the number of graphs that are kept alive."""
         if journal.alive < MOST_ALIVE:
             return
         yield self.finding(
             assigned(journal.places.get("backward"), "backward") or journal.places.get("backward"),
-            "at least {graphs} graphs of earlier passes are kept in memory: some loss or output is "
-            "stored or added up without being detached, and memory grows with every step",
+            "at least {graphs} graphs of earlier passes are kept in memory: a loss or output is "
+            "stored or summed without being detached, so memory grows with every step",
             Evidence("graphs of earlier passes alive", journal.alive, MOST_ALIVE),
             values={"graphs": journal.alive},
-            remedy="keep numbers: total += loss.item(), or loss.detach()",
+            remedy="store numbers: total += loss.item(), or loss.detach()",
             confidence=0.92,
         )
 
@@ -90,7 +90,7 @@ def _module(path: str) -> str:
 
 
 def _cut(model: nn.Module) -> Place | None:
-    """Return the line in the user's forward methods that looks as if it cuts the graph."""
+    """Return the first line in the user's forward methods that seems to cut the graph."""
     for module in model.modules():
         forward: Any = type(module).forward
         if type(module).__module__.startswith("torch."):

@@ -1,4 +1,4 @@
-"""Outputs that see what they must not: their own answers, or other rows."""
+"""Outputs that depend on what they must not see: their own answers, or other rows."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 
-FEWEST = 2  # looks that agree: one may be a batch of equal rows
+FEWEST = 2  # inspections that must agree: one may be a batch of equal rows
 
 
 @loop_faults.register("answer_in_the_input")
 class AnswerInTheInput(LoopFault):
-    """The answer of an output is among the inputs that it depends on, as it is without a causal mask."""
+    """An output depends on inputs that contain its answer, for example without a causal mask."""
 
     code = "D10"
 
     def find(self, journal: Journal) -> Iterator[Finding]:
-        """Yield the moments that depend on the next, targets that are the inputs, and columns that are the target."""
-        kinds = [each.kind for each in journal.leaks]
+        """Yield outputs that depend on later steps, targets that equal the inputs, and columns that are the target."""
+        kinds = [leak.kind for leak in journal.leaks]
         place = journal.places.get("forward")
         if kinds.count("later") >= FEWEST:
-            leak = next(each for each in journal.leaks if each.kind == "later")
+            leak = next(leak for leak in journal.leaks if leak.kind == "later")
             yield self.finding(
                 place,
                 "the target at time t is the input at t + 1, and the output at t = {time} depends on "
-                "inputs after t: in training it sees the answer, which it will not have later",
+                "inputs after t: in training it sees the answer, which it will not have in use",
                 Evidence("dependence on later inputs / on all", leak.strength, 0.0),
                 values={"time": leak.at},
-                remedy="a causal mask (is_causal=True, or an upper triangle of -inf); no bidirectional layers",
+                remedy="use a causal mask (is_causal=True, or an upper triangle of -inf) and no bidirectional layers",
                 confidence=0.98,
             )
         if kinds.count("copied") >= FEWEST:
             yield self.finding(
                 place,
-                "the targets are the inputs themselves, each output's its own: to copy is the answer",
+                "the targets equal the inputs, position by position: the network only has to copy them",
                 remedy="shift by one: inputs tokens[:, :-1], targets tokens[:, 1:]",
                 confidence=0.96,
             )
         for column in journal.rows.leaking():
             yield self.finding(
                 place,
-                "column {column} of the inputs is the target, in every row that was looked at",
+                "column {column} of the inputs equals the target in every inspected row",
                 values={"column": column},
-                remedy="leave this column out of the inputs",
+                remedy="remove this column from the inputs",
                 confidence=0.95,
             )
 
@@ -58,10 +58,10 @@ class RowsMixed(LoopFault):
     code = "U20"
 
     def find(self, journal: Journal) -> Iterator[Finding]:
-        """Yield the row, and which layer may take the batch for something else."""
-        if journal.functions.wrong():  # their gradients tell no dependence
+        """Yield the row, and the layer that may mistake the batch axis for another."""
+        if journal.functions.wrong():  # wrong gradients say nothing about dependence
             return
-        mixed = [each for each in journal.leaks if each.kind == "rows"]
+        mixed = [leak for leak in journal.leaks if leak.kind == "rows"]
         if (
             len(mixed) < FEWEST or len(journal.rows.batches) < FEWEST
         ):  # one batch for ever: the nodes of a graph, perhaps
@@ -69,13 +69,13 @@ class RowsMixed(LoopFault):
         parts = (nn.RNNBase, nn.MultiheadAttention)
         layers = [path for path, module in journal.model.named_modules()
                   if isinstance(module, parts) and not module.batch_first]  # fmt: skip
-        words = f": {layers[0]} takes the first axis for time (batch_first is off)" if layers else ""
+        words = f": {layers[0]} treats the first axis as time (batch_first is off)" if layers else ""
         yield self.finding(
             journal.places.get("forward"),
             "the output of row {row} depends on other rows of the minibatch{words}",
             Evidence("dependence on other rows / on its own", mixed[-1].strength, 0.0),
             values={"row": mixed[-1].at, "words": words},
-            remedy="batch_first=True" if layers else "look for softmax, mean, view or reshape along the first axis",
+            remedy="set batch_first=True" if layers else "look for softmax, mean, view or reshape along the first axis",
             severity="fault" if layers else "risk",
             confidence=0.96 if layers else 0.75,
         )

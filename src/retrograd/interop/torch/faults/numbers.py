@@ -1,4 +1,4 @@
-"""Numbers that are none."""
+"""Numbers that are not finite."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class Nonfinite(LoopFault):
     code = "B01"
 
     def find(self, journal: Journal) -> Iterator[Finding]:
-        """Yield what was found first."""
+        """Yield inputs that are not finite, and where the loss first was not."""
         if journal.input_nonfinite:
             yield self.finding(
-                journal.places.get("forward"), "the inputs hold NaN or infinity",
+                journal.places.get("forward"), "the inputs contain NaN or infinity",
                 remedy="drop or fill such rows before training", code="D04", confidence=0.9,
             )  # fmt: skip
         losses = journal.losses
         if losses.nonfinite:
-            where = f"; not finite first: {journal.first_bad}" if journal.first_bad else ""
+            where = f"; first seen in {journal.first_bad}" if journal.first_bad else ""
             yield self.finding(
                 journal.places.get("backward"),
-                "the loss is NaN or infinite in {nonfinite} of the {passes} passes that were read, first "
+                "the loss is NaN or infinite in {nonfinite} of {passes} passes read, first "
                 "in backward pass {first}{where}",
                 Evidence("losses that are not finite", losses.nonfinite, 0.0),
                 values={
@@ -36,6 +36,6 @@ class Nonfinite(LoopFault):
                     "first": losses.first_nonfinite,
                     "where": where,
                 },
-                remedy="a smaller learning rate, scaled inputs, and losses on logits (no log of a probability)",
+                remedy="use a smaller learning rate, scaled inputs, and losses on logits (no log of a probability)",
                 confidence=0.6,
             )

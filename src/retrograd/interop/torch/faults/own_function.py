@@ -1,4 +1,4 @@
-"""Functions of the user's own whose backward is not the derivative of their forward."""
+"""User-defined functions whose backward is not the derivative of their forward."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class WrongBackward(LoopFault):
     code = "G01"
 
     def find(self, journal: Journal) -> Iterator[Finding]:
-        """Yield the functions, by the line of their backward method."""
+        """Yield the functions, with the line of their backward method."""
         for wrong in journal.functions.wrong():
             yield self.finding(
                 Place(wrong.file, wrong.line) if wrong.file else wrong.name,
                 "{function}.backward is not the derivative of its forward{how}",
                 Evidence("relative error of the gradient", wrong.error, threshold("G01", "error")),
                 values={"function": wrong.name, "how": f": {wrong.hint}" if wrong.hint else AGAINST},
-                remedy=f"look at the tensors that are wrong: retrograd.torch.check({wrong.name}, *inputs)",
+                remedy=f"see which tensors are wrong: retrograd.torch.check({wrong.name}, *inputs)",
                 confidence=0.995,
             )

@@ -1,4 +1,4 @@
-"""Whether the rows and answers that the loop was given have anything to do with one another."""
+"""Whether the rows and the answers of the loop are related at all."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.verdict import judge
 
-NEIGHBOURS = 5  # scikit-learn's usual number
-PERMUTATIONS = 19  # chance is then above all of them once in 20
-REPEATED = 10  # rows that came again: fewer are anecdotes
-MOST_CLASSES, FEW = 1000, 50  # integers of more kinds, and other numbers of more, are quantities
-FEWEST = 100  # rows: among fewer, five neighbours are far away
+NEIGHBOURS = 5  # scikit-learn's default
+PERMUTATIONS = 19  # by chance, one of 20 exceeds all others
+REPEATED = 10  # minimum number of repeated rows
+MOST_CLASSES, FEW = 1000, 50  # integers with more different values, and other numbers with more, are quantities
+FEWEST = 100  # minimum number of rows: among fewer, five neighbours are far away
 
 
 @loop_faults.register("no_signal")
 class NoSignal(LoopFault):
-    """The answers of a row's nearest neighbours say nothing of its own answer, no more than shuffled ones do."""
+    """The answers of a row's nearest neighbours say no more about its own answer than shuffled answers do."""
 
     code = "D07"
     certain = False
 
     def find(self, journal: Journal) -> Iterator[Finding]:
-        """Yield the agreement of neighbours against that after permutations (p < 1/20 is a signal)."""
+        """Yield the agreement of neighbours compared with that after permutations (p < 1/20 is a signal)."""
         rows = journal.rows
         if sum(map(len, rows.x)) < FEWEST:
             return
         if rows.available is None and rows.repeated < REPEATED and judge(journal).state == "learns":
-            return  # what a loss loses on new rows, these have told
+            return  # without repeated rows, a falling loss has been measured on new rows
         x, y = np.concatenate(rows.x), np.concatenate(rows.y)
         _, first = np.unique(x, axis=0, return_index=True)
         x, y = x[first].astype(np.float64), y[first]
@@ -39,26 +39,26 @@ class NoSignal(LoopFault):
             return
         x = (x - x.mean(0)) / (x.std(0) + 1e-9)
         squares = (x * x).sum(1)
-        apart = squares[:, None] + squares[None] - 2 * x @ x.T
-        np.fill_diagonal(apart, np.inf)
-        near = np.argpartition(apart, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
+        distances = squares[:, None] + squares[None] - 2 * x @ x.T
+        np.fill_diagonal(distances, np.inf)
+        near = np.argpartition(distances, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
         classes = y.shape[1] == 1 and (0 < len(rows.labels) < MOST_CLASSES or len(np.unique(y)) <= FEW)
-        own = _agreement(y, near, classes)
+        agreement = _agreement(y, near, classes)
         rng = np.random.default_rng(0)
         chance = [_agreement(y[rng.permutation(len(y))], near, classes) for _ in range(PERMUTATIONS)]
-        if own <= max(chance):
+        if agreement <= max(chance):
             yield self.finding(
                 journal.places.get("forward"),
                 "the inputs do not determine the answers: similar rows agree no more than shuffled ones; "
-                "either inputs and targets are taken in different orders, or there is nothing to learn",
-                Evidence("agreement of neighbours", own, max(chance)),
-                remedy="compare x[0] and y[0] in the loop with the data that they come from",
+                "either inputs and targets are in different orders, or there is nothing to learn",
+                Evidence("agreement of neighbours", agreement, max(chance)),
+                remedy="compare x[0] and y[0] in the loop with the original data",
                 confidence=0.7,
             )
 
 
 def _agreement(y: np.ndarray, near: np.ndarray, classes: bool) -> float:
-    """Return how far the mean of the neighbours' answers agrees with a row's own."""
-    if classes:  # whose numbers have no order
+    """Return how well the answers of the neighbours agree with a row's own."""
+    if classes:  # class numbers have no order
         return float((y[near, 0] == y).mean())
     return -float(((y[near].mean(1) - y) ** 2).mean())

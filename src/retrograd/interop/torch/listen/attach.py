@@ -1,4 +1,4 @@
-"""The doors through which every loop must pass: `torch.autograd.backward` and the step of any optimizer."""
+"""Interception of what every loop must call: `torch.autograd.backward` and the step of an optimizer."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from retrograd.interop.torch.scaling import Scaling
 
 
 class Listener(Protocol):
-    """Who is told: of backward passes from the turn on that has its attention."""
+    """An object that is notified of backward passes from the turn `attention` on, and of steps."""
 
-    turn: int  # the backward passes so far
+    turn: int  # number of backward passes so far
     attention: int
-    scaling: Scaling  # told of losses that a scaler multiplies, and of gradients that it divides
+    scaling: Scaling  # notified of losses that a scaler multiplies, and of gradients that it divides
 
     def before_backward(self, given: Any) -> None:
-        """Hear of a backward pass that is about to begin."""
+        """Be notified that a backward pass is about to begin."""
 
     def after_backward(self, given: Any) -> None:
-        """Hear that it is done."""
+        """Be notified that it has ended."""
 
     def differentiated(self) -> None:
-        """Hear of a call of `torch.autograd.grad`."""
+        """Be notified of a call of `torch.autograd.grad`."""
 
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Hear of a step that is about to be taken."""
+        """Be notified that a step is about to be taken."""
 
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Hear that it is taken."""
+        """Be notified that it has been taken."""
 
 
 _listeners: tuple[Listener, ...] = ()
@@ -42,7 +42,7 @@ _step_hooks: dict[int, tuple[Any, Any]] = {}
 
 
 def attach(listener: Listener) -> None:
-    """Tell a listener from now on."""
+    """Notify a listener from now on."""
     global _listeners
     if not _listeners:
         _install()
@@ -50,16 +50,16 @@ def attach(listener: Listener) -> None:
 
 
 def detach(listener: Listener) -> None:
-    """Tell it no more; when nobody listens, PyTorch is as it was."""
+    """Stop notifying a listener; without listeners, PyTorch is restored."""
     global _listeners
-    _listeners = tuple(each for each in _listeners if each is not listener)
+    _listeners = tuple(other for other in _listeners if other is not listener)
     if not _listeners:
         while _undo:
             _undo.pop()()
 
 
 def hear_forwards(observer: Any, wanted: bool) -> None:
-    """Hear of forward passes of the model before they begin, or no longer."""
+    """Start or stop notifying an observer before the model's forward passes."""
     if wanted and observer.hears and observer.pre_hook is None:
         observer.pre_hook = observer.model.register_forward_pre_hook(Hook(observer.heard_forward))
     elif not wanted and observer.pre_hook is not None:
@@ -68,7 +68,7 @@ def hear_forwards(observer: Any, wanted: bool) -> None:
 
 
 def hear_steps(listener: Listener, wanted: bool) -> bool:
-    """Tell a listener of steps, or no more; the hooks are there only while somebody listens."""
+    """Start or stop notifying a listener of steps; the hooks exist only as long as they are needed."""
     if wanted and id(listener) not in _step_hooks:
         _step_hooks[id(listener)] = (
             register_optimizer_step_pre_hook(lambda optimizer, *_: listener.before_step(optimizer)),
@@ -84,7 +84,7 @@ def _install() -> None:
     backward, grad = torch.autograd.backward, torch.autograd.grad
 
     @functools.wraps(backward)
-    def heard_backward(  # its own arguments: to gather and to spread them would cost more than all else here
+    def heard_backward(  # explicit arguments: packing and unpacking them would cost more than everything else here
         tensors: Any,
         grad_tensors: Any = None,
         retain_graph: Any = None,

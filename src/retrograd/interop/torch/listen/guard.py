@@ -1,4 +1,4 @@
-"""Errors of the doctor stay out of the user's loop."""
+"""Keeps errors of the doctor out of the user's loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from retrograd.interop.torch.journal import Journal
 
 
 class Guarded(Protocol):
-    """Whoever keeps a journal."""
+    """An object with a journal."""
 
     journal: Journal
 
@@ -23,7 +23,7 @@ def guarded(method: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(method)
     def run(self: Guarded, *args: Any) -> None:
         try:
-            with torch._C.DisableTorchFunction():  # what the doctor computes is nothing to look at
+            with torch._C.DisableTorchFunction():  # the doctor's own computations are not observed
                 method(self, *args)
         except Exception as error:
             self.journal.trouble.append(f"{method.__name__}: {error!r}")

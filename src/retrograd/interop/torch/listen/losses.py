@@ -1,4 +1,4 @@
-"""The losses that are differentiated, read without waiting for a device between looks."""
+"""Reads the losses that are differentiated, without waiting for a device between inspections."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from retrograd.interop.torch.nested import first_tensor
 
 
 class Losses:
-    """Reads them into the journal."""
+    """Reads losses into the journal."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self.unread: list[tuple[int, Tensor]] = []  # turn and value, on devices that are not to be waited for
+        self.unread: list[tuple[int, Tensor]] = []  # turn and value, still on a device
 
     def add(self, tensors: Any, turn: int, wait: bool) -> bool:
-        """Note the loss of this turn; return whether it is known to be no finite number."""
-        given = first_tensor(tensors)
-        if given is None or given.numel() != 1:
+        """Note the loss of this turn; return whether it is known not to be finite."""
+        differentiated = first_tensor(tensors)
+        if differentiated is None or differentiated.numel() != 1:
             return False
-        loss = self.journal.scaling.in_own_units(given)
+        loss = self.journal.scaling.in_own_units(differentiated)
         if not wait and loss.device.type != "cpu":
             self.unread.append((turn, loss.clone()))
             return False
@@ -32,7 +32,7 @@ class Losses:
         return not math.isfinite(value)
 
     def read(self) -> None:
-        """Read those that were kept."""
+        """Read the losses that were still on a device."""
         unread, self.unread = self.unread, []
         for turn, loss in unread:
             self.journal.losses.add(float(loss), turn)

@@ -1,6 +1,6 @@
-"""Modules that act differently in training and in evaluation, and the mode that they are in during a pass.
+"""Modules that behave differently in training and in evaluation, and their mode during a pass.
 
-The flag of the whole model is not theirs: loops switch parts of a model, and keep parts of it in evaluation on purpose.
+It may differ from the model's own flag: loops switch parts of a model, and keep parts in evaluation mode on purpose.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CHANGING = ("dropout", "droppath", "drop_path", "batchnorm", "stochasticdepth", 
 
 
 class Mode(NamedTuple):
-    """The mode of one pass: the model's own flag, and whether some or all of its changing modules are in training."""
+    """The mode of a pass: the model's own flag, and whether some or all changing modules are in training mode."""
 
     root: bool
     some: bool
@@ -24,7 +24,7 @@ class Mode(NamedTuple):
 
     @property
     def blind(self) -> bool:
-        """Whether a pass without gradients is one in training mode: parts in training after `eval()` are deliberate."""
+        """Whether a pass without gradients counts as training mode; parts in training mode after `eval()` do not."""
         return self.some and self.root
 
 
@@ -37,33 +37,33 @@ class Moods:
                         if changes(module)}  # fmt: skip
 
     def mode(self) -> Mode:
-        """Return the mode as it is now; without changing modules it is the model's own flag."""
+        """Return the current mode; without changing modules, it is the model's own flag."""
         root = self.model.training
         flags = [module.training for module in self.modules.values()]
         return Mode(root, any(flags), all(flags)) if flags else Mode(root, root, root)
 
     def blind(self) -> bool:
-        """Return whether a pass without gradients, now, is one in training mode by oversight."""
+        """Return whether a pass without gradients would now run in training mode by mistake."""
         return self.mode().blind and not self.estimating()
 
     def kept_still(self) -> bool:
-        """Return whether the modules may be in evaluation on purpose: no dropout stands beside trainable parameters."""
+        """Return whether evaluation mode may be intended: no dropout is next to trainable parameters."""
         return not any(self._drops_in_training_part(path) for path in self.modules)
 
     def _drops_in_training_part(self, path: str) -> bool:
         if not isinstance(self.modules[path], _DropoutNd):
             return False
-        above = self.model.get_submodule(path.rpartition(".")[0])
-        return any(p.requires_grad for p in above.parameters())
+        parent = self.model.get_submodule(path.rpartition(".")[0])
+        return any(p.requires_grad for p in parent.parameters())
 
     def estimating(self) -> bool:
-        """Return whether batch norm averages over all batches alike, as in estimating its statistics anew."""
+        """Return whether batch norm weights all batches equally, as when its statistics are re-estimated."""
         norms = [module for module in self.modules.values() if isinstance(module, _BatchNorm)]
         return any(norm.training and norm.track_running_stats and norm.momentum is None for norm in norms)
 
 
 def changes(module: nn.Module) -> bool:
-    """Return whether a module acts differently in training mode and in evaluation mode."""
+    """Return whether a module behaves differently in training and in evaluation mode."""
     name = type(module).__name__.lower()
     if any(word in name for word in CHANGING):
         return getattr(module, "p", 1.0) != 0
@@ -73,7 +73,7 @@ def changes(module: nn.Module) -> bool:
 
 
 def _asks(kind: type) -> bool:
-    """Return whether a class's own forward method reads the flag, as in `F.dropout(x, training=self.training)`."""
+    """Return whether a class's forward method reads the flag, as in `F.dropout(x, training=self.training)`."""
     try:
         return "self.training" in inspect.getsource(kind.forward)  # type: ignore[attr-defined]
     except (OSError, TypeError, AttributeError):

@@ -1,8 +1,8 @@
-"""The observer hangs on a model, hears of its forward and backward passes and steps, and now and then looks closely.
+"""The observer of a model: it follows forward and backward passes and steps, and now and then inspects one closely.
 
-Between looks it sleeps: then it is told of backward passes only, counts them, and reads a loss now and then. Of a model
-that acts differently in evaluation mode it also hears the forward passes, so that no validation is missed.
-It computes on detached values only, draws no random numbers, and catches its own errors: the loop goes on as without.
+Between inspections it sleeps: it only counts backward passes, and reads a loss now and then. If the model behaves
+differently in evaluation mode, it also follows forward passes, so that no validation is missed. It computes on detached
+values only, draws no random numbers, and catches its own errors: the loop runs as it would without it.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from retrograd.interop.torch.look.inspection import OPENING, Inspection
 from retrograd.interop.torch.nested import tensors
 from retrograd.interop.torch.place import call_site
 
-UPDATES = 2  # that are seen before the first sleep
-MOST_BACKWARDS = 64  # in one look, while waiting for a step
-NEAR, FAR = 4, 32  # backward passes from one loss that is read to the next, while asleep
-LOST = 64  # glances in a row at what may be other models' passes
+UPDATES = 2  # number of updates observed before the first sleep
+MOST_BACKWARDS = 64  # maximum number of backward passes in one inspection while waiting for a step
+NEAR, FAR = 4, 32  # range of the backward passes between two losses that are read while asleep
+LOST = 64  # maximum number of consecutive passes that seem to be another model's
 
 
 class Observer:
-    """Fills the journal."""
+    """Fills the journal of a model."""
 
     def __init__(self, journal: Journal, optimizer: Optimizer | None) -> None:
         self.journal, self.model, self.scaling = journal, journal.model, journal.scaling
@@ -51,26 +51,26 @@ class Observer:
         self.losses = Losses(journal)
         self.discards = Discards(journal)
         self.depth = 0
-        self.lines: Counter[Any] | None = Counter()  # the user's lines whose backward passes the next step will use
+        self.lines: Counter[Any] | None = Counter()  # backward passes for the next step, by the user's call
         self.state = State.GONE
-        self.updated = False  # by a step of an optimizer, ever
+        self.updated = False  # whether an optimizer has ever stepped the model
         self.steps_heard = False
-        self.leaving = False  # some of the last look is still to be taken off
-        self.turn = 0  # backward passes
-        self.attention = 0  # the turn of the next that is of interest
+        self.leaving = False  # whether parts of the last inspection are still to be removed
+        self.turn = 0  # number of backward passes
+        self.attention = 0  # the turn of the next backward pass of interest
         self.lost = 0
-        self.hears = getattr(self.model, "_compiled_call_impl", None) is None  # its forward passes
+        self.hears = getattr(self.model, "_compiled_call_impl", None) is None  # whether forward passes can be followed
         self.pre_hook: Any = None
         self.post_hook: Any = None
 
     def start(self) -> None:
-        """Hang on."""
+        """Start observing."""
         attach.attach(self)
         self.pace.start()
         self._wake()
 
     def stop(self) -> None:
-        """Let go."""
+        """Stop observing."""
         self.journal.turns = self.turn
         self.passes.end()
         self.inspection.end(bool(self.passes.since))
@@ -85,7 +85,7 @@ class Observer:
 
     @guarded
     def _wake(self) -> None:
-        """Begin to look: only then are outputs and steps heard."""
+        """Start an inspection, with hooks for outputs and steps."""
         self.state = after(self.state, State.AWAKE)
         self.attention = 0
         attach.hear_forwards(self, True)
@@ -95,7 +95,7 @@ class Observer:
         self.inspection.begin()
 
     def _sleep(self) -> None:
-        """Hear of backward passes, of the next step, which may use leftovers, and of the forward pass after it."""
+        """End an inspection; the next step, which may use leftovers, and the forward pass after it are still read."""
         if self.state is State.AWAKE:
             self.state = after(self.state, State.DROWSY)
         self.leaving = True
@@ -114,9 +114,9 @@ class Observer:
     # forward
 
     def heard_forward(self, module: nn.Module, args: Any) -> None:
-        """Hear of a forward pass that begins; when nothing is looked at, count it."""
+        """Handle the start of a forward pass; between inspections, count it."""
         if torch._C._current_graph_task_id() >= 0:
-            return  # in a backward pass: a checkpoint computes the forward pass again
+            return  # in a backward pass: checkpointing recomputes the forward pass
         if self.state is State.AWAKE:
             self.before_forward(module, args)
         elif module is self.model:
@@ -129,7 +129,7 @@ class Observer:
 
     @guarded
     def _leave(self) -> None:
-        """Take the last things off after a look; in loops without an optimizer, ask whether it used leftovers."""
+        """Remove the last hooks after an inspection; without an optimizer, check whether the update used leftovers."""
         self.look.settle()
         self.leaving = self.look.on_stack
         if self.steps_heard and not self.updated:
@@ -140,7 +140,7 @@ class Observer:
 
     @guarded
     def before_forward(self, module: nn.Module, args: Any) -> None:
-        """Hear of a forward pass that begins."""
+        """Handle the start of a forward pass during an inspection."""
         self.depth += 1
         if self.depth > 1 or module is not self.model:
             return
@@ -153,10 +153,10 @@ class Observer:
 
     @guarded
     def after_forward(self, module: nn.Module, args: Any, output: Any) -> None:
-        """Hear that it is done."""
-        again = torch._C._current_graph_task_id() >= 0
-        self.depth -= not again
-        if again or self.depth > 0 or module is not self.model:
+        """Handle the end of a forward pass."""
+        recomputed = torch._C._current_graph_task_id() >= 0
+        self.depth -= not recomputed
+        if recomputed or self.depth > 0 or module is not self.model:
             return
         self.journal.forwards += 1
         outputs = list(tensors(output))
@@ -173,60 +173,60 @@ class Observer:
 
     # backward
 
-    def before_backward(self, given: Any) -> None:
-        """Hear of a backward pass that begins."""
-        self.scaling.begin(given)
+    def before_backward(self, losses: Any) -> None:
+        """Handle the start of a backward pass."""
+        self.scaling.begin(losses)
         if self.state is State.AWAKE:
-            self._before_backward(given)
+            self._before_backward(losses)
         else:
             self.leftover.mark()
 
     @guarded
-    def _before_backward(self, given: Any) -> None:
+    def _before_backward(self, losses: Any) -> None:
         self.leftover.before_backward()
         self.discards.before_backward()
         self._place("backward")
-        self.inspection.before_backward(given)
+        self.inspection.before_backward(losses)
 
-    def _loss(self, given: Any) -> None:
-        if self.losses.add(given, self.turn, wait=self.state is State.AWAKE):
+    def _loss(self, losses: Any) -> None:
+        if self.losses.add(losses, self.turn, wait=self.state is State.AWAKE):
             self.inspection.first_bad()
 
     @guarded
     def differentiated(self) -> None:
-        """Hear of gradients that are asked for by themselves: the loop may do without `backward()`."""
+        """Note a call of `torch.autograd.grad`: the loop may not use `backward()`."""
         if "grad" not in self.journal.places:
             self._place("grad")
 
-    def after_backward(self, given: Any) -> None:
-        """Hear that it is done."""
+    def after_backward(self, losses: Any) -> None:
+        """Handle the end of a backward pass."""
         if self.state is State.AWAKE:
-            self._after_backward(given)
+            self._after_backward(losses)
         elif self.state is State.DROWSY:
             self._doze()
         else:
-            self._glance(given)
+            self._glance(losses)
 
     @guarded
     def _doze(self) -> None:
-        """Fall asleep: a step that comes now has gradients that were not looked at."""
+        """Fall asleep: the next step uses gradients that were not inspected."""
         self.state = after(self.state, State.ASLEEP)
         self.leftover.known = False
         self.lines = None
-        if self.updated:  # not while the step is under way, when PyTorch walks through the hooks
+        if self.updated:  # not during the step, while PyTorch iterates over the hooks
             self.steps_heard = attach.hear_steps(self, False)
         self._wait()
 
     @guarded
-    def _glance(self, given: Any) -> None:
-        """Read loss and learning rate, and look closely again if it is time for it."""
+    def _glance(self, losses: Any) -> None:
+        """Read loss and learning rate, and start another inspection if it is time."""
         turn = self.turn
         if not self.leftover.touched() and self.lost < LOST:
-            self.lost += 1  # another model's backward pass: try the next
+            self.lost += 1  # another model's backward pass: wait for the next
             self.attention = turn + 1
             return
         self.lost = 0
-        self._loss(given)
+        self._loss(losses)
         self.optimizers.read(turn)
         self.pace.lap(turn, looked=False)
         if turn < self.pace.next:
@@ -239,17 +239,17 @@ class Observer:
         self.look.stage = "gap"
 
     @guarded
-    def _after_backward(self, given: Any) -> None:
+    def _after_backward(self, losses: Any) -> None:
         self.look.stage = "gap"
-        own = self.inspection.touched() or (bool(self.passes.since) and not self.journal.had_gradient)
-        if own:
+        is_ours = self.inspection.touched() or (bool(self.passes.since) and not self.journal.had_gradient)
+        if is_ours:
             self.passes.used(self.turn)
         own_rows = bool(self.passes.since) or not self.hears
         self.passes.since.clear()
         self.leftover.after_backward(self.model)
-        if not own:
+        if not is_ours:
             return
-        self._loss(given)
+        self._loss(losses)
         self.discards.after_backward(self.inspection.reached(), self.inspection.to_inputs)
         self.inspection.after_backward(self._line(own_rows))
         turn, enough = self.turn, self._seen_enough()
@@ -264,10 +264,10 @@ class Observer:
             self.pace.lap(turn, looked=True)
 
     def _line(self, own_rows: bool) -> int:
-        """Return how many backward passes of the user's call that is running add up to one gradient; -1 if unknown.
+        """Return how many backward passes of the user's current call add up to one gradient; -1 if unknown.
 
-        Passes of several calls, or of one forward pass, are parts of one loss; those of the same call, each with rows
-        of its own, are minibatches.
+        Passes from several calls, or of one forward pass, are parts of one loss; those from the same call, each with
+        its own rows, are minibatches.
         """
         if self.inspection.alone():
             self.lines = Counter()
@@ -278,18 +278,20 @@ class Observer:
         return self.lines[site]
 
     def _seen_enough(self) -> bool:
-        """At first look until some steps are seen, so that accumulation can be counted; later, until one is seen."""
+        """Return whether the inspection may end: at first after some steps, to count accumulation; later after one."""
         journal, passes = self.journal, self.inspection.passes
         if self.inspection.opening and passes < OPENING:
             return False
-        seen = max(journal.steps, journal.manual_updates) >= UPDATES if self.inspection.opening else self.look.stepped
-        return seen or passes >= MOST_BACKWARDS
+        stepped = (
+            max(journal.steps, journal.manual_updates) >= UPDATES if self.inspection.opening else self.look.stepped
+        )
+        return stepped or passes >= MOST_BACKWARDS
 
     # step
 
     @guarded
     def before_step(self, optimizer: Optimizer) -> None:
-        """Hear of a step that begins."""
+        """Handle the start of a step."""
         held = self.optimizers.ours(optimizer)
         if self.state is State.AWAKE:
             self.discards.before_step(held, self.inspection.moving())
@@ -306,7 +308,7 @@ class Observer:
 
     @guarded
     def after_step(self, optimizer: Optimizer) -> None:
-        """Hear that it is taken."""
+        """Handle the end of a step."""
         held = self.optimizers.ours(optimizer)
         self.discards.after_step()
         if not held:
@@ -325,5 +327,5 @@ class Observer:
             self.inspection.after_step()
 
     def _place(self, event: str) -> None:
-        """Note the user's line; in the first look the last of them, as the first may be a trial run."""
+        """Note the user's line; in the opening inspection the latest one, since the first may be a trial run."""
         self.journal.note(event, again=self.inspection.opening)

@@ -11,29 +11,29 @@ from retrograd.diagnosis.catalogue import threshold
 from retrograd.interop.torch.journal import Journal
 
 LOW = threshold("U12", "vanished")
-NOTHING, SOMETHING = 0.02, 0.5  # of the largest rate: from down here to up there is a restart
-MOST = 64  # optimizers known at a time
+NOTHING, SOMETHING = 0.02, 0.5  # of the largest rate: a rise from below one to above the other is a restart
+MOST = 64  # maximum number of optimizers remembered
 
 
 class Optimizers:
-    """Knows which optimizers are the model's."""
+    """Knows which optimizers step the model."""
 
-    def __init__(self, journal: Journal, given: Optimizer | None) -> None:
-        self.journal, self.model, self.given = journal, journal.model, given
-        self.known: dict[int, tuple[Any, set[int]]] = {}  # weakly, and which of the model's parameters it holds
-        self.followed: Any = lambda: None  # the optimizer whose learning rate is followed, weakly
-        self.last: tuple[Any, set[int]] | None = None  # the optimizer that stepped last, weakly, and what it holds
-        self.was_high = self.was_low = False  # that rate
+    def __init__(self, journal: Journal, optimizer: Optimizer | None) -> None:
+        self.journal, self.model, self.optimizer = journal, journal.model, optimizer
+        self.known: dict[int, tuple[Any, set[int]]] = {}  # weak reference, and the model's parameters that it holds
+        self.followed: Any = lambda: None  # weak reference to the optimizer whose learning rate is followed
+        self.last: tuple[Any, set[int]] | None = None  # weak reference to the last that stepped, and its parameters
+        self.was_high = self.was_low = False  # whether the followed rate was
 
     def ours(self, optimizer: Optimizer) -> set[int]:
-        """Return the identities of the model's parameters that it holds, none of another's; note it where it is new."""
+        """Return the identities of the model's parameters that an optimizer holds; note a new optimizer."""
         known = self.known.get(id(optimizer))
         if known is not None and known[0]() is optimizer:
             return known[1]
-        mine, journal = {id(parameter) for parameter in self.model.parameters()}, self.journal
-        mine |= set(journal.at_start.values())
+        of_model, journal = {id(parameter) for parameter in self.model.parameters()}, self.journal
+        of_model |= set(journal.at_start.values())
         held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-        ours = held & mine or (held if optimizer is self.given else set())
+        ours = held & of_model or (held if optimizer is self.optimizer else set())
         journal.held |= held
         if len(self.known) > MOST:
             self.known.clear()
@@ -41,10 +41,11 @@ class Optimizers:
         journal.others += not ours
         if ours:
             journal.optimizers += 1
-            journal.stepped |= held & mine
-            journal.foreign = max(journal.foreign, len(held - mine))
+            journal.stepped |= held & of_model
+            journal.foreign = max(journal.foreign, len(held - of_model))
             tensors = [p for group in optimizer.param_groups for p in group["params"]]
-            journal.foreign_shapes = [tuple(p.shape) for p in tensors if id(p) not in mine] or journal.foreign_shapes
+            foreign = [tuple(p.shape) for p in tensors if id(p) not in of_model]
+            journal.foreign_shapes = foreign or journal.foreign_shapes
             journal.optimizer_kind = type(optimizer).__name__
             defaults = optimizer.defaults
             journal.stateful = bool(defaults.get("momentum", 0.0)) or type(optimizer).__name__ != "SGD"
@@ -52,7 +53,7 @@ class Optimizers:
         return ours
 
     def stepped(self, optimizer: Optimizer, held: set[int], nested: bool) -> None:
-        """Count how often two optimizers take turns at the same parameters; one that calls another is one."""
+        """Count how often two optimizers take turns on the same parameters; one that calls another is the same."""
         if nested:
             return
         last, self.last = self.last, (weakref.ref(optimizer), held)
@@ -66,14 +67,14 @@ class Optimizers:
             self.journal.shared |= shared
 
     def follow(self, optimizer: Optimizer, turn: int) -> None:
-        """Note the learning rate of a step; of several optimizers, one is followed as long as it lives."""
+        """Note the learning rate of a step; only one of several optimizers is followed."""
         if self.followed() is None:
             self.followed = weakref.ref(optimizer)
         if self.followed() is optimizer:
             self.read(turn)
 
     def read(self, turn: int) -> None:
-        """Note the learning rate as it is."""
+        """Note the current learning rate."""
         optimizer, journal = self.followed(), self.journal
         if optimizer is None:
             return

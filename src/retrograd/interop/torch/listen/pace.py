@@ -1,4 +1,4 @@
-"""How often to look closely: seldom enough that looking costs at most a few percent of the loop's time."""
+"""How often to inspect: rarely enough that inspections cost at most a few percent of the loop's time."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import time
 from collections import deque
 from statistics import median
 
-SHARE = 0.01  # of the loop's time that looks may take, as it is measured; what they leave in the caches is more
-GROWTH = 3  # of the run, in which there is a look at any price
-NEAREST = 4  # turns from look to look
+SHARE = 0.01  # of the loop's time that inspections may take as measured; their effect on caches adds to that
+GROWTH = 3  # when the run has grown by this factor, there is an inspection at any cost
+NEAREST = 4  # minimum number of turns between inspections
 
 
 class Pace:
-    """Seconds of the turns of a loop (its backward passes) that are looked at, and of the others.
+    """The seconds of inspected turns of a loop (its backward passes), and of all others.
 
-    Seconds are those of the processor in this thread: waiting for data, or for other programs, is no work of the loop.
+    Seconds are processor time of this thread: waiting for data or for other programs does not count.
     """
 
     def __init__(self) -> None:
-        self.looked = 0  # turns
-        self.next = 0
+        self.looked = 0  # number of inspected turns
+        self.next = 0  # turn of the next inspection
         self.seconds = 0.0
-        self._looked: deque[float] = deque(maxlen=16)  # seconds of a turn
+        self._looked: deque[float] = deque(maxlen=16)  # seconds per inspected turn
         self._usual: deque[float] = deque(maxlen=64)
         self._begin = self._last = 0.0
-        self._turn = 0  # at the end of the last stretch
+        self._turn = 0  # at the end of the last lap
 
     def start(self) -> None:
         """Start the clock."""
@@ -36,7 +36,7 @@ class Pace:
         self.seconds = time.thread_time() - self._begin
 
     def lap(self, turn: int, looked: bool) -> None:
-        """End a stretch of turns of one kind."""
+        """End a lap of turns of one kind."""
         now, turns = time.thread_time(), turn - self._turn
         (self._looked if looked else self._usual).append((now - self._last) / turns)
         self._last, self._turn = now, turn
@@ -44,21 +44,21 @@ class Pace:
             self.looked += turns
 
     def plan(self, turn: int, more: int) -> None:
-        """Plan the next look, of so many turns: when the share pays for it, or when the run is three times as long."""
-        paid = math.ceil((self.looked + more) * self.extra() / SHARE)
-        self.next = min(GROWTH * turn, max(turn + NEAREST, paid))
+        """Plan the next inspection, of `more` turns: when SHARE allows it, or when the run is three times as long."""
+        affordable = math.ceil((self.looked + more) * self.extra() / SHARE)
+        self.next = min(GROWTH * turn, max(turn + NEAREST, affordable))
 
     def extra(self) -> float:
-        """Return what looking at a turn costs, in usual turns."""
+        """Return the cost of inspecting a turn, in usual turns."""
         usual = median(self._usual) if self._usual else 0.0
-        return self._dearer() / usual if usual > 0 else 1.0
+        return self._extra_seconds() / usual if usual > 0 else 1.0
 
-    def _dearer(self) -> float:
+    def _extra_seconds(self) -> float:
         if not self._looked or not self._usual:
             return 0.0
         return max(median(self._looked) - median(self._usual), 0.0)
 
     def cost(self) -> float:
-        """Return the share of the loop's time that looks take."""
+        """Return the share of the loop's time that inspections take."""
         elapsed = self.seconds or time.thread_time() - self._begin
-        return min(1.0, self._dearer() * self.looked / max(elapsed, 1e-9))
+        return min(1.0, self._extra_seconds() * self.looked / max(elapsed, 1e-9))

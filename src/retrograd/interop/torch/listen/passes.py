@@ -1,4 +1,4 @@
-"""The forward passes since the last backward pass: how many, in which mode, and whose graphs are still there."""
+"""The forward passes since the last backward pass: their number, their mode, and whether their graphs are alive."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from retrograd.interop.torch.look.rows import fingerprint
 from retrograd.interop.torch.nested import first_tensor
 from retrograd.interop.torch.place import within
 
-MOST_TOKENS, PRINTS = 256, 64  # graphs and inputs remembered: what piles up shows in that many
+MOST_TOKENS, PRINTS = 256, 64  # maximum number of graphs and inputs remembered: enough to see that they pile up
 DELIBERATE = (
     "swa_utils.py",
     os.path.join("utils", "checkpoint.py"),
-)  # of PyTorch: passes that must be in training mode
-OLD = 5  # turns: a right loop lets go of a graph within one
+)  # files of PyTorch whose passes must be in training mode
+OLD = 5  # turns after which a graph is old: a correct loop releases it within one
 
 
 class Token:
-    """Lives as long as the graph of one forward pass."""
+    """An object that lives as long as the graph of one forward pass."""
 
     __slots__ = ("__weakref__", "turn")
 
@@ -31,7 +31,7 @@ class Token:
 
 
 class Pass:
-    """One forward pass: its mode, and whether a backward pass has come to its outputs."""
+    """One forward pass: its mode, and whether a backward pass has reached its outputs."""
 
     __slots__ = ("mode", "reached")
 
@@ -40,28 +40,28 @@ class Pass:
 
     @property
     def training(self) -> bool:
-        """Whether some module is in training."""
+        """Whether some module is in training mode."""
         return self.mode.some
 
     def reach(self, _: Tensor) -> None:
-        """Note that it has."""
+        """Note that a backward pass has reached the outputs."""
         self.reached = True
 
 
 class Passes:
-    """Counts them into the journal. Those that no backward pass uses should be in evaluation mode."""
+    """Counts forward passes into the journal. Those that no backward pass uses should be in evaluation mode."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self.since: list[Pass] = []  # those with gradients since the last backward pass
-        self.silent = self.turn = 0  # how many of these were in training mode, while asleep; since which turn
-        self.usual: int | None = None  # how many that should be, where they are always as many
+        self.since: list[Pass] = []  # passes with gradients since the last backward pass
+        self.silent = self.turn = 0  # while asleep: number of passes in training mode, and since which turn
+        self.usual: int | None = None  # the usual number per turn, if it is always the same
         self.last_was_blind = False
-        self.last_print = 0  # of the inputs of the last blind pass
-        self.asleep: Mode | None = None  # of the last pass with gradients while asleep
+        self.last_print = 0  # fingerprint of the inputs of the last blind pass
+        self.asleep: Mode | None = None  # mode of the last pass with gradients while asleep
 
     def sleep(self, turn: int) -> None:
-        """Count on, without a list."""
+        """Continue counting without a list."""
         self.silent, self.turn, self.asleep = 0, turn, None
         self.usual = self._habit()
 
@@ -69,16 +69,16 @@ class Passes:
         """Note a pass whose outputs have graphs."""
         journal = self.journal
         self.last_was_blind = False
-        made = Pass(mode)
+        new = Pass(mode)
         if journal.moody:
             for y in outputs:
-                y.register_hook(made.reach)
-        self.since.append(made)
-        if not made.training:
+                y.register_hook(new.reach)
+        self.since.append(new)
+        if not new.training:
             journal.note("eval_forward")
         elif len(self.since) == journal.usual + 1 and journal.backwards:
             journal.note("unguarded", again=True)
-        journal.training_forwards += made.training
+        journal.training_forwards += new.training
         graph = outputs[0].grad_fn
         if len(journal.tokens) < MOST_TOKENS and graph is not None:
             token = Token(turn)
@@ -86,18 +86,18 @@ class Passes:
             journal.tokens.add(token)
 
     def blind(self, args: Any) -> None:
-        """Count a pass in training mode without gradients, as a validation that forgot `eval()` makes.
+        """Count a pass in training mode without gradients, as in a validation without `eval()`.
 
-        Not counted are passes before any training, the first half of a checkpointed pass, those that estimate batch
-        norm's statistics, and the same inputs again at once, as one who samples from dropout does.
+        Not counted are passes before any training, the first half of a checkpointed pass, passes that estimate batch
+        norm's statistics, and immediate repetitions with the same inputs, as in sampling from dropout.
         """
         journal = self.journal
         x = first_tensor(args)
         last, self.last_print = self.last_print, 0 if x is None or not x.ndim else fingerprint(x)
-        again = self.last_was_blind and last == self.last_print != 0
-        if again or not journal.backwards or within(*DELIBERATE):
+        repeats = self.last_was_blind and last == self.last_print != 0
+        if repeats or not journal.backwards or within(*DELIBERATE):
             self.last_was_blind = True
-            journal.sampled += again
+            journal.sampled += repeats
             return
         journal.blind += 1
         journal.blind_runs += not self.last_was_blind
@@ -107,19 +107,20 @@ class Passes:
             journal.blind_prints[self.last_print] += 1
 
     def used(self, turn: int) -> None:
-        """Note that a backward pass has used the last of them, while looking."""
+        """Note, during an inspection, that a backward pass has used the last of the passes."""
         journal, n = self.journal, len(self.since)
         usual = journal.usual if journal.per_backward else n
         if self.since:
             journal.per_backward[n] += 1
             self._in_mode(self.since[-1].mode)
-        journal.unguarded += min(max(0, n - usual), sum(each.training and not each.reached for each in self.since))
+        unreached = sum(forward.training and not forward.reached for forward in self.since)
+        journal.unguarded += min(max(0, n - usual), unreached)
         journal.backwards += 1
         alive = sum(token.turn <= turn - OLD for token in set(journal.tokens))
         journal.alive = max(journal.alive, alive)
 
     def silently(self, turn: int, mode: Mode) -> None:
-        """Count one while asleep; a backward pass has used the last one if there was one since."""
+        """Count a pass while asleep; if there was a backward pass since, it has used the previous one."""
         if turn != self.turn:
             self._beyond_usual()
             if self.asleep is not None:
@@ -145,7 +146,7 @@ class Passes:
             self.journal.unguarded += max(0, self.silent - self.usual)
 
     def end(self) -> None:
-        """Count those that no backward pass has used before the end."""
-        self.silent = max(self.silent, sum(each.training for each in self.since))
+        """Count the passes that no backward pass has used before the end."""
+        self.silent = max(self.silent, sum(forward.training for forward in self.since))
         self.usual = self._habit()
         self._beyond_usual()

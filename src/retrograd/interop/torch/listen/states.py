@@ -1,4 +1,4 @@
-"""How closely the observer listens: named states, and which of them follows which."""
+"""The states of the observer, and the transitions between them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from enum import Enum
 
 
 class State(Enum):
-    """GONE: hears nothing. AWAKE: hears forward passes, losses and steps, and reads them. DROWSY: the look is over,
-    but the step that comes still uses what it left. ASLEEP: hears backward passes, and reads a loss now and then.
+    """GONE: not observing. AWAKE: inspects forward passes, losses and steps. DROWSY: the inspection is over, but the
+    next step still uses its gradients. ASLEEP: counts backward passes, and reads a loss now and then.
     """
 
     GONE = "gone"
@@ -18,13 +18,13 @@ class State(Enum):
 
 FOLLOWS = {
     State.GONE: (State.AWAKE, State.GONE),  # the loop begins
-    State.AWAKE: (State.DROWSY, State.GONE),  # enough was seen, or the loop ends
+    State.AWAKE: (State.DROWSY, State.GONE),  # the inspection or the loop ends
     State.DROWSY: (State.ASLEEP, State.GONE),  # the next backward pass
-    State.ASLEEP: (State.AWAKE, State.GONE),  # time for another look
+    State.ASLEEP: (State.AWAKE, State.GONE),  # time for another inspection
 }
 
 
 def after(old: State, new: State) -> State:
-    """Return the new state, which must be one that follows the old one."""
+    """Return the new state, which must be a valid successor of the old one."""
     assert new in FOLLOWS[old], f"{old.value} -> {new.value}"
     return new

@@ -1,4 +1,4 @@
-"""Activations: which units are dead or saturated over the rows of a minibatch."""
+"""Which units of an activation are dead or saturated over the rows of a minibatch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FLAT = 0.05  # of the largest derivative
 
 
 def activity(name: str, kind: str, y: Tensor) -> Activity:
-    """Return the dead and saturated units; a unit is a column, or a channel of an image or sequence.
+    """Return the dead and the saturated units; a unit is a column, or a channel of an image or sequence.
 
-    A unit of relu is dead if no row makes it positive; one of sigmoid or tanh is saturated if its mean derivative over
-    the rows is under 5 % of the largest, 1/4 and 1.
+    A relu unit is dead if no row makes it positive; a sigmoid or tanh unit is saturated if its mean derivative over the
+    rows is below 5 % of the largest possible, 1/4 and 1.
     """
     with torch.no_grad():
         units = y.detach().transpose(0, 1).flatten(1) if y.ndim != 3 else y.detach().flatten(0, 1).T

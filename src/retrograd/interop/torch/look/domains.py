@@ -1,4 +1,4 @@
-"""The values that the targets of a loss may have."""
+"""The domains of losses: the values that their targets may have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from retrograd.interop.torch.look.later import copied
 
-READ = 4096  # rows
+READ = 4096  # maximum number of rows that are read
 SIGNS = "-1 and 1"
 
 
@@ -23,21 +23,21 @@ def _signs(target: Tensor, _: Any) -> str:
 
 
 def _counts(target: Tensor, _: Any) -> str:
-    return "counts, which are not negative" if float(target.min()) < 0 else ""
+    return "non-negative counts" if float(target.min()) < 0 else ""
 
 
 def _probabilities(target: Tensor, options: Any) -> str:
     logs = bool(options.get("log_target"))
-    # rounding may lift a logarithm of 1 above 0
+    # rounding may raise the logarithm of 1 above 0
     wrong = float(target.max()) > 1e-6 if logs else float(target.min()) < 0
-    return ("logarithms of probabilities" if logs else "probabilities") if wrong else ""
+    return ("log-probabilities" if logs else "probabilities") if wrong else ""
 
 
 def _shares(target: Tensor, options: Any) -> str:
     if not target.is_floating_point() or target.ndim < 2:
         return ""
-    off = ((target.sum(1) - 1).abs() > 1e-2).float().mean()  # half precision sums to 1 within that
-    return "probabilities of classes that sum to 1" if float(target.min()) < 0 or float(off) > 0.5 else ""
+    off = ((target.sum(1) - 1).abs() > 1e-2).float().mean()  # in half precision, sums are 1 within that
+    return "class probabilities that sum to 1" if float(target.min()) < 0 or float(off) > 0.5 else ""
 
 
 DOMAINS: dict[Any, tuple[str, Callable[[Tensor, Any], str]]] = {
@@ -55,13 +55,16 @@ PAIRS = {F.cosine_embedding_loss, F.margin_ranking_loss}
 
 
 def outside(func: Any, args: Any, kwargs: Any) -> Callable[[], tuple[str, str, float, float]] | None:
-    """Return what will tell, of targets outside a loss's domain: the loss, what it takes, and the targets' range."""
+    """Return a function that reports the loss, the targets it expects (empty if all is well), and the targets' range.
+
+    None without targets.
+    """
     name, expected = DOMAINS[func]
     target = kwargs.get("target", args[2 if func in PAIRS else 1] if len(args) > (2 if func in PAIRS else 1) else None)
     if not isinstance(target, Tensor) or not target.numel():
         return None
 
-    def tell(values: Tensor) -> tuple[str, str, float, float]:
+    def report(values: Tensor) -> tuple[str, str, float, float]:
         return name, expected(values, kwargs), float(values.min()), float(values.max())
 
-    return copied(target.detach()[:READ] if target.ndim else target.detach(), tell)
+    return copied(target.detach()[:READ] if target.ndim else target.detach(), report)

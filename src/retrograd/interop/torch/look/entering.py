@@ -1,4 +1,4 @@
-"""What is noted when a module is entered: its name, and what batch norm makes of this minibatch."""
+"""What is noted when a module is entered: its name, and how far batch norm's averages are from this minibatch."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from retrograd.interop.torch.look.look import Look
 from retrograd.interop.torch.nested import first_tensor
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-MOMENTS = 16  # values in a channel, fewer of which tell no variance
+MOMENTS = 16  # minimum number of values per channel to estimate a variance
 
 
 class Entering:
-    """Notes which module runs."""
+    """A hook that notes which module runs."""
 
     def __init__(self, journal: Journal, look: Look, path: str, opening: bool) -> None:
         self.journal, self.look, self.path, self.opening = journal, look, path, opening
 
     def __call__(self, module: nn.Module, args: Any) -> None:
-        """Note it."""
+        """Note the module."""
         journal = self.journal
         if self.opening:
             self.look.module = self.path
@@ -40,9 +40,9 @@ class Entering:
 
 
 def lagging(norm: Any, x: Tensor) -> float | None:
-    """Return the share of channels whose running averages would misplace this minibatch in evaluation.
+    """Return the share of channels whose running averages do not fit this minibatch.
 
-    That is by more than a deviation, or with a variance over four times or under a quarter of what is stored.
+    They do not if the means are more than a deviation apart, or the variances differ by more than a factor of four.
     """
     if norm.running_mean is None or norm.momentum is None or x.numel() < MOMENTS * x.shape[1]:
         return None

@@ -1,4 +1,4 @@
-"""Whether a loss can fall below zero, as far as the operations that made it say."""
+"""Whether a loss can fall below zero, as far as its graph of operations shows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ THROUGH = (
     "Transpose", "T", "Expand", "Clone", "ToCopy", "Stack", "Cat", "Add", "MaskedSelect", "Alias", "Max", "Min",
     "MaskedFill",
 )  # fmt: skip
-DEEPEST = 64  # nodes of the graph behind a loss: sums are rarely longer
+DEEPEST = 64  # maximum number of nodes followed from a loss: sums are rarely longer
 
 
 def sign_of(node: Any, depth: int = 0) -> int:
-    """Return 1 for a result of a graph's node that is never negative, -1 for one that is never positive, else 0."""
+    """Return 1 if the result of a graph node is never negative, -1 if it is never positive, else 0."""
     if node is None or depth > DEEPEST:
         return 0
     name = type(node).__name__.partition("Backward")[0]
@@ -37,21 +37,21 @@ def sign_of(node: Any, depth: int = 0) -> int:
     if name in ("Mul", "Div"):
         return _times(node, inputs, depth)
     if name in THROUGH:
-        signs = {sign_of(each, depth + 1) for each in inputs if each is not None or name == "Add"}
+        signs = {sign_of(before, depth + 1) for before in inputs if before is not None or name == "Add"}
         return signs.pop() if len(signs) == 1 else 0
     return 0
 
 
 def _times(node: Any, inputs: list[Any], depth: int) -> int:
-    """Return the sign of a product with a number; with a tensor of numbers, weights perhaps, nothing is known."""
-    known = [each for each in inputs if each is not None]
-    if len(known) == 2:
-        return sign_of(known[0], depth + 1) * sign_of(known[1], depth + 1)
-    return sign_of(known[0], depth + 1) * _factor(node) if known else 0
+    """Return the sign of a product, of two nodes or of a node and a number; 0 if a factor's sign is unknown."""
+    factors = [before for before in inputs if before is not None]
+    if len(factors) == 2:
+        return sign_of(factors[0], depth + 1) * sign_of(factors[1], depth + 1)
+    return sign_of(factors[0], depth + 1) * _factor(node) if factors else 0
 
 
 def _factor(node: Any) -> int:
-    """Return the sign of the number by which a product multiplies; 0 where it is unknown, or no single number."""
+    """Return the sign of the number in a product; 0 if it is unknown or not a single number."""
     try:
         other = node._saved_other
     except (AttributeError, RuntimeError):
@@ -61,13 +61,13 @@ def _factor(node: Any) -> int:
     return 1 if float(other) > 0 else -1
 
 
-UNBOUNDED = ("MseLoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BinaryCrossEntropy")  # of these, the negative falls
+UNBOUNDED = ("MseLoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BinaryCrossEntropy")  # losses without an upper limit
 
 
 def is_negated(node: Any, depth: int = 0, sign: int = 1) -> bool:
-    """Return whether a result is a loss times a negative number: the worse the answers, the lower it is, without end.
+    """Return whether a result is a loss times a negative number: the worse the answers, the lower it is, without limit.
 
-    Known for losses that have a floor and no ceiling. A mean of logarithms of probabilities is such a negative itself.
+    Known for losses with a minimum and no maximum. A mean of log-probabilities is itself such a negative.
     """
     if node is None or depth > DEEPEST:
         return False
@@ -86,7 +86,7 @@ def is_negated(node: Any, depth: int = 0, sign: int = 1) -> bool:
 
 
 def made_by(node: Any, wanted: tuple[str, ...]) -> bool:
-    """Return whether a result comes from one of these operations, with nothing but views in between."""
+    """Return whether a result comes from one of these operations, with only views in between."""
     for _ in range(DEEPEST):
         if node is None:
             return False

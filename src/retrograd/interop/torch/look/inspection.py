@@ -1,4 +1,4 @@
-"""What one close look reads: inputs, outputs, gradients, the update, activations, leftovers."""
+"""What an inspection reads: inputs, outputs, gradients, the update, activations, leftovers."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from retrograd.interop.torch.look.sample import Sample, lengths_of, norms, numbe
 from retrograd.interop.torch.nested import first_tensor, tensors
 from retrograd.interop.torch.place import caller
 
-OPENING = 3  # backward passes of the first look that are read in full
-READ = 1 << 16  # entries of a tensor that readings use; 256 rows x 1,024 outputs are enough for a spread, too
+OPENING = 3  # backward passes of the opening inspection that are read in full
+READ = 1 << 16  # maximum number of entries read per tensor
 
 
 class Inspection:
-    """One look after the other, each from after a backward pass to after the next that a step lies before.
+    """Successive inspections, each from the end of a backward pass to the end of the first one after a step.
 
-    The first look is longer: it learns the names, lines and habits of the loop. Later ones read symptoms only of a loop
-    that does not learn. Where many backward passes add up to one step, those after the first are read in brief.
+    The opening inspection is longer: it learns the names, lines and habits of the loop. Later ones read symptoms only
+    if the loop does not learn. If many backward passes add up to one step, those after the first are read in brief.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -40,22 +40,22 @@ class Inspection:
         self.first = sample(self.named)
         self.before: Sample | None = None
         self.gradients: Sample | None = None
-        self.probe: Tensor | None = None  # the parameter whose own gradients are heard
+        self.probe: Tensor | None = None  # the parameter whose gradient contributions are recorded
         self.probe_hook: Any = None
-        self.fresh: Tensor | None = None  # what this backward pass brought to it
+        self.fresh: Tensor | None = None  # the contribution of this backward pass to its gradient
         self.left: Tensor | None = None  # its gradient before this backward pass
         self.marks: list[tuple[Tensor, Tensor | None, int]] = []  # all gradients before it, and their versions
         self.handles: list[Any] = []
         self.x: Tensor | None = None
-        self.y: Tensor | None = None  # the outputs, while their graph stands
-        self.alone_in_call = False  # the inputs are the only tensor that the model is given
-        self.to_inputs = False  # gradients go on to the inputs, which somebody may want
-        self.passes = 0  # in this look
+        self.y: Tensor | None = None  # the outputs, as long as their graph exists
+        self.alone_in_call = False  # whether the inputs are the model's only tensor argument
+        self.to_inputs = False  # whether the inputs get gradients, which the loop may use
+        self.passes = 0  # backward passes in this inspection
         self.brief = False
         self.opening = self.symptoms = True
 
     def begin(self) -> None:
-        """Start a look."""
+        """Start an inspection."""
         self.opening = self.journal.looks < OPENING
         self.symptoms = self.look.symptoms = self.opening or not self.journal.losses.fallen()
         self.passes, self.brief = 0, False
@@ -68,9 +68,9 @@ class Inspection:
                     module.register_forward_pre_hook(Hook(Entering(self.journal, self.look, path, self.opening)))
                 )
         trainable = [p for p in self.named.values() if p.requires_grad and self.opening]
-        held = [p for p in trainable if p.grad is not None] or trainable
-        if held:
-            self.probe = min(held, key=Tensor.numel)
+        with_gradient = [p for p in trainable if p.grad is not None] or trainable
+        if with_gradient:
+            self.probe = min(with_gradient, key=Tensor.numel)
             self.probe_hook = self.probe.register_hook(self._hear)
 
     def _hear(self, gradient: Tensor) -> None:
@@ -78,7 +78,7 @@ class Inspection:
             self.fresh = gradient.detach().clone()
 
     def remember(self) -> None:
-        """Keep samples of parameters and gradients, to see what comes of them before the next forward pass."""
+        """Keep samples of parameters and gradients, to see how they change until the next forward pass."""
         if not self.symptoms:
             return
         if self.before is None:
@@ -86,7 +86,7 @@ class Inspection:
         self.gradients = sample({path: p.grad for path, p in self.named.items() if p.grad is not None})
 
     def end(self, unfinished: bool = False) -> None:
-        """Finish a look."""
+        """Finish an inspection."""
         if self.look.wanted and self.x is None and not unfinished and self.look.stepped:
             self._update()
         self._leave_modules()
@@ -106,12 +106,12 @@ class Inspection:
         self.handles = []
 
     def forget(self) -> None:
-        """Drop the samples, which take memory."""
+        """Release the samples."""
         self.before = self.gradients = self.fresh = self.left = None
         self.marks = []
 
     def settle(self) -> None:
-        """See functions called, or not, in the forward pass that begins."""
+        """Decide whether function calls are read in the forward pass that begins."""
         self.brief = self.passes >= (OPENING if self.opening else 1)
         self.look.wanted = not self.brief
         if self.brief:
@@ -120,7 +120,7 @@ class Inspection:
             self.look.settle()
 
     def before_forward(self, args: Any) -> None:
-        """Read what the update before this pass did, and the inputs."""
+        """Read the effect of the update before this pass, and the inputs."""
         self._update()
         self.look.stage = "model"
         self.x = None if self.brief else first_tensor(args)
@@ -156,7 +156,7 @@ class Inspection:
         self.look.module = ""
         self.look.numbers = 0 if y is None else y.numel()
         self.y = y if self.opening and y is not None and y.requires_grad else None
-        self.look.logits = [each for each in self.look.logits if each[0] is y]  # hidden layers may do as they like
+        self.look.logits = [entry for entry in self.look.logits if entry[0] is y]  # hidden layers may use relu
         if (
             self.brief
             or not self.symptoms
@@ -173,9 +173,9 @@ class Inspection:
         if len(y) > 1:
             self.journal.unequal.add(copied(y.detach().reshape(len(y), -1)[:256, :1024], spread))
 
-    def before_backward(self, given: Any) -> None:
-        """Remember the gradients that there are, and read the graph while it stands."""
-        self._graph(given)
+    def before_backward(self, losses: Any) -> None:
+        """Remember the existing gradients, and read the graph before it is released."""
+        self._graph(losses)
         self.fresh = None
         self.marks = []
         for p in self.named.values():
@@ -185,19 +185,19 @@ class Inspection:
             self.left = None if self.probe.grad is None else self.probe.grad.detach().clone()
         self.look.stage = "backward"
 
-    def _graph(self, given: Any) -> None:
-        """Read what the graph of a loss tells: its floor, functions of the user's, what the outputs depend on."""
+    def _graph(self, losses: Any) -> None:
+        """Read the graph of a loss: its floor, user-defined functions, what the outputs depend on."""
         journal, x, y, first, target = self.journal, self.x, self.y, self.look.first, self.look.target
         self.y = self.look.first = None
         journal.relu_logits += [(place, dead) for _, place, dead in self.look.logits]
         self.look.logits = []
         self.look.clipping += 1
-        loss = first_tensor(given)
+        loss = first_tensor(losses)
         if loss is not None and len(journal.floors) < OPENING:
             journal.floors.append(sign_of(loss.grad_fn) > 0)
             journal.negated.append(is_negated(loss.grad_fn))
         if journal.looks == 0:
-            journal.functions.find(given)
+            journal.functions.find(losses)
         elif not self.opening or journal.looks >= OPENING - 1:
             journal.functions.leave()
         if not self.opening or journal.looks >= OPENING or x is None or y is None or first is None or target is None:
@@ -208,7 +208,7 @@ class Inspection:
                 journal.leaks.append(leak)
 
     def moving(self) -> bool:
-        """Return whether any gradient stands."""
+        """Return whether any gradient is not 0."""
         return any(p.grad is not None and bool(p.grad.detach().any()) for p in self.named.values())
 
     def reached(self) -> list[Tensor]:
@@ -217,15 +217,15 @@ class Inspection:
                 if p.grad is not None and (p.grad._version != version or p.grad is not grad)]  # fmt: skip
 
     def touched(self) -> bool:
-        """Return whether this backward pass reached a parameter; another model's does not."""
+        """Return whether this backward pass reached a parameter of this model."""
         return bool(self.reached())
 
     def alone(self) -> bool:
-        """Return whether this backward pass found no gradient that it was added to."""
+        """Return whether there was no gradient that this backward pass was added to."""
         return self.fresh is not None and (self.left is None or not bool(self.left.any()))
 
     def after_backward(self, turns: int) -> None:
-        """Read rows, answers and gradients; `turns` backward passes of this line add up in these."""
+        """Read rows, answers and gradients, in which `turns` backward passes from the same line add up."""
         journal = self.journal
         self.passes += 1
         journal.parts, self.look.calls = max(journal.parts, self.look.calls), 0
@@ -246,11 +246,11 @@ class Inspection:
         self.look.target = None
 
     def _gradients(self) -> None:
-        found = {path: p.grad for path, p in self.named.items() if p.grad is not None}
-        dense = [path for path, gradient in found.items() if gradient.layout == torch.strided]
-        sparse = found.keys() - set(dense)
+        gradients = {path: p.grad for path, p in self.named.items() if p.grad is not None}
+        dense = [path for path, gradient in gradients.items() if gradient.layout == torch.strided]
+        sparse = gradients.keys() - set(dense)
         weights = [path for path in dense if self.named[path].ndim >= 2]
-        lengths = lengths_of([*(found[path] for path in dense), *(self.named[path] for path in weights)])
+        lengths = lengths_of([*(gradients[path] for path in dense), *(self.named[path] for path in weights)])
 
         def read() -> Gradients:
             values = numbers(lengths)
@@ -266,47 +266,47 @@ class Inspection:
         self.journal.gradients.add(read)
 
     def _accumulation(self, turns: int) -> None:
-        """Compare the gradient that stands with the sum of what was left and what this pass brought."""
+        """Compare the gradient with the sum of the gradient before and this pass's contribution."""
         if self.probe is None or self.probe.grad is None or self.fresh is None:
             return
         now, fresh, left = self.probe.grad.detach().clone(), self.fresh, self.left
 
         def read() -> Growth:
             old = torch.zeros_like(fresh) if left is None else left
-            wrong, before, brought, stands = norms([now - old - fresh, old, fresh, now])
-            return Growth(turns, stands / max(brought, 1e-30), wrong / max(before + brought, 1e-30))
+            error, before, added, total = norms([now - old - fresh, old, fresh, now])
+            return Growth(turns, total / max(added, 1e-30), error / max(before + added, 1e-30))
 
         self.journal.growth.add(read)
 
     def before_step(self, turns: int) -> None:
-        """Compare the gradient that the step takes with the one that backward left (a division or clipping shows)."""
+        """Compare the gradient at the step with that after backward, which shows a division or clipping."""
         gradients = self.gradients
         if turns < 2 or gradients is None:
             return
         now = sample({path: p.grad for path, p in self.named.items() if p.grad is not None})
 
         def read() -> float | None:
-            left, taken = norms([gradients.values, now.values])
-            return taken / left if left > 0 and now.paths == gradients.paths else None
+            before, at_step = norms([gradients.values, now.values])
+            return at_step / before if before > 0 and now.paths == gradients.paths else None
 
         self.journal.kept.add(read)
 
     def after_step(self) -> None:
-        """Look whether anybody changes gradients from here to the next backward pass."""
+        """Watch for changes of gradients until the next backward pass."""
         self.look.stepped = True
         self.look.gradients = {id(p.grad) for p in self.named.values() if p.grad is not None}
         self.journal.looked_steps += 1
 
     def first_bad(self) -> None:
-        """Say where the first number that is not finite was found."""
+        """Note where the first number that is not finite was found."""
         journal = self.journal
         if journal.first_bad:
             return
-        bad = [path for path, p in parameters(self.model).items() if not bool(torch.isfinite(p.detach()).all())]
+        nonfinite = [path for path, p in parameters(self.model).items() if not bool(torch.isfinite(p.detach()).all())]
         if self.x is not None and self.x.is_floating_point() and not bool(torch.isfinite(self.x.detach()).all()):
             journal.first_bad = "the inputs"
-        elif bad:
-            journal.first_bad = f"parameter {bad[0]}"
+        elif nonfinite:
+            journal.first_bad = f"parameter {nonfinite[0]}"
         else:
             journal.first_bad = "the loss, with finite parameters"
 
@@ -319,12 +319,12 @@ class Inspection:
 
 
 def spread(y: Tensor) -> float:
-    """Return how much the outputs differ from row to row, beside their size."""
+    """Return how much the outputs differ from row to row, relative to their size."""
     y = y.to(torch.float32)
     return float(y.std(0).mean() / (y.abs().mean() + 1e-12))
 
 
 def sampled_entries(x: Tensor) -> Tensor:
-    """Return at most some ten thousand entries."""
+    """Return evenly spaced entries, at most about twice READ."""
     flat = x.reshape(-1)
     return flat[:: max(1, flat.numel() // READ)]

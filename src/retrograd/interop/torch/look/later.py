@@ -1,4 +1,4 @@
-"""Readings that cost the loop a copy only: their numbers are worked out when somebody asks."""
+"""Deferred readings, which cost the loop only a copy: their numbers are computed on demand."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-FIRST, LAST = 4, 8  # readings: the beginning, and what a median needs
-SMALL = 1 << 16  # entries that are copied; of larger tensors the numbers are worked out at once
+FIRST, LAST = 4, 8  # readings kept from the beginning, and from the end, as many as a median needs
+SMALL = 1 << 16  # maximum number of entries that are copied; for larger tensors, the numbers are computed at once
 
 T = TypeVar("T")
 
 
 class Later(Generic[T]):
-    """The first readings of a kind and the last. A reading that comes to None is left out."""
+    """The first and the last readings of a kind. Readings whose result is None are skipped."""
 
     def __init__(self, last: int = LAST) -> None:
         self._first: list[_Reading[T]] = []
         self._last: deque[_Reading[T]] = deque(maxlen=last)
 
     def add(self, work: Callable[[], T | None]) -> None:
-        """Add what will be worked out."""
+        """Add a reading to be computed later."""
         (self._first if len(self._first) < FIRST else self._last).append(_Reading(work))
 
     def all(self) -> list[T]:
-        """Return them, in order."""
+        """Return the results in order."""
         with torch._C.DisableTorchFunction(), torch.no_grad():
-            found = [each.result() for each in chain(self._first, self._last)]
-        return [each for each in found if each is not None]
+            results = [reading.result() for reading in chain(self._first, self._last)]
+        return [result for result in results if result is not None]
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.all())
@@ -46,19 +46,19 @@ class Later(Generic[T]):
 class _Reading(Generic[T]):
     def __init__(self, work: Callable[[], T | None]) -> None:
         self.work: Callable[[], T | None] | None = work
-        self.found: T | None = None
+        self.value: T | None = None
 
     def result(self) -> T | None:
         if self.work is not None:
-            self.found, self.work = self.work(), None
-        return self.found
+            self.value, self.work = self.work(), None
+        return self.value
 
 
 def copied(tensor: Tensor, work: Callable[[Tensor], T]) -> Callable[[], T]:
-    """Return what will do the work on a copy of a small tensor, or has done it on a large one."""
+    """Return a function that does the work later on a copy of a small tensor; on a large one it is done at once."""
     if tensor.numel() <= SMALL:
         copy = tensor.detach().clone()
         return lambda: work(copy)
     with torch.no_grad():
-        found = work(tensor.detach())
-    return lambda: found
+        result = work(tensor.detach())
+    return lambda: result

@@ -1,4 +1,4 @@
-"""What an output depends on that it must not: later inputs that hold its answer, and other rows of the batch."""
+"""Forbidden dependencies of an output: on later inputs that contain its answer, and on other rows of the batch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-LEAST = 4  # rows, and moments of a sequence
-NEAR = 1e-6  # of the largest dependence, below which one is rounding
+LEAST = 4  # minimum number of rows, and of steps in a sequence
+NEAR = 1e-6  # share of the largest dependence below which one is rounding
 
 
 class Leak(NamedTuple):
-    """One answer: `later` (an output sees the input that is its answer), `copied` (targets are the inputs), `rows`."""
+    """A leak: `later` (an output sees the input that is its answer), `copied` (targets are the inputs), or `rows`."""
 
     kind: str
     at: int
@@ -21,11 +21,11 @@ class Leak(NamedTuple):
 
 
 def leaks(model: nn.Module, x: Tensor, first: Tensor, y: Tensor, target: Tensor) -> Leak | None:
-    """Return a leak of this pass, by one more backward pass from one output to the first results inside the model."""
+    """Return a leak of this pass, found by an extra backward pass from one output to the model's first results."""
     if any(isinstance(module, _BatchNorm) and module.training for module in model.modules()):
-        return None  # it mixes rows and moments, as it should
+        return None  # it mixes rows and steps by design
     if any(module._backward_hooks or module._backward_pre_hooks for module in model.modules()):
-        return None  # they are the user's, and would run
+        return None  # the user's hooks would run
     sequence = _sequence(x, target)
     if sequence is not None:
         return _in_time(x, first, y, *sequence)
@@ -33,17 +33,17 @@ def leaks(model: nn.Module, x: Tensor, first: Tensor, y: Tensor, target: Tensor)
 
 
 def _sequence(x: Tensor, target: Tensor) -> tuple[int, bool] | None:
-    """Return the axis of time and whether targets are the inputs themselves; None where they are not even shifted."""
+    """Return the time axis, and whether targets are the inputs unshifted; None if they are not inputs at all."""
     tokens = x.ndim == 2 and not x.is_floating_point() and not target.is_floating_point()
     numbers = x.ndim == 3 and x.is_floating_point() and target.is_floating_point()
     if not (tokens or numbers) or target.numel() != x.numel():
         return None
-    wanted = target.reshape(x.shape)
+    shaped = target.reshape(x.shape)
     for axis in (1, 0):
         length = x.shape[axis]
-        if length >= LEAST and torch.equal(wanted.narrow(axis, 0, length - 1), x.narrow(axis, 1, length - 1)):
+        if length >= LEAST and torch.equal(shaped.narrow(axis, 0, length - 1), x.narrow(axis, 1, length - 1)):
             return axis, False
-    return (1, True) if tokens and x.shape[1] >= LEAST and torch.equal(wanted, x) else None
+    return (1, True) if tokens and x.shape[1] >= LEAST and torch.equal(shaped, x) else None
 
 
 def _in_time(x: Tensor, first: Tensor, y: Tensor, axis: int, same: bool) -> Leak | None:
@@ -76,8 +76,8 @@ def _between_rows(x: Tensor, first: Tensor, y: Tensor, target: Tensor) -> Leak |
 
 
 def _slope(output: Tensor, first: Tensor) -> Tensor | None:
-    """Return the derivative of one output's weighted sum; a plain sum of softmax would have none."""
+    """Return the derivative of a weighted sum of the output; a plain sum of softmax would have none."""
     weights = torch.linspace(0.5, 1.5, output.numel(), dtype=output.dtype, device=output.device).reshape(output.shape)
-    grad = getattr(torch.autograd.grad, "__wrapped__", torch.autograd.grad)  # not a call of the user's
+    grad = getattr(torch.autograd.grad, "__wrapped__", torch.autograd.grad)  # not to be observed as the user's call
     (slope,) = grad((output * weights).sum(), [first], retain_graph=True, allow_unused=True)
     return None if slope is None or not bool(slope.any()) else slope.detach()

@@ -1,4 +1,4 @@
-"""A close look: for one turn of the loop, every call of a PyTorch function is seen with its arguments and its line."""
+"""Interception of every PyTorch function call, with its arguments and its line, for one turn of the loop."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BINARY = {"sub", "rsub", "add", "mul", "div", "pow", "eq"}
 VIEWS = {"view", "reshape"}
 DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
 REDUCTIONS = {"mean", "sum"}
-MOST_COPIES, RECENT = 16, 64  # reshapes and calls of clipping that are kept: a loop repeats the same few
+MOST_COPIES, RECENT = 16, 64  # maximum number of reshapes and clipping calls kept: a loop repeats the same few
 CLIPS = {
     "tensor",
     "_foreach_norm",
@@ -42,14 +42,14 @@ CLIPS = {
     "linalg_vector_norm",
     "_foreach_clamp_min_",
     "clamp_",
-}  # that clipping calls first
+}  # the first calls in clipping
 OPTIMIZING = ("clip_grad.py", os.path.join("optim", "optimizer.py"), "grad_scaler.py")
 COPIES = {"clone", "copy_", "cat", "flatten", "detach", "view", "reshape"}
 INTO_LOGITS = {"softmax", "log_softmax", "cross_entropy", "binary_cross_entropy_with_logits"}
 
 
 class Look(TorchFunctionMode):
-    """Reads what the loop does between two moments. `stage` says where in its turn the loop is.
+    """Reads the function calls of the loop. `stage` is where in its turn the loop is.
 
     prepare: before the forward pass · model: in it · loss: after it · backward · gap: after the backward pass · step
     """
@@ -62,48 +62,48 @@ class Look(TorchFunctionMode):
         self.on_stack = False
         self.handling = 0
         self.stage = "prepare"
-        self.stepped = False  # in this turn
-        self.parameters: set[int] = set()  # addresses of the parameters' memory
+        self.stepped = False  # whether there was a step in this turn
+        self.parameters: set[int] = set()  # memory addresses of the parameters
         self.standing: set[int] = set()  # identities of the gradients before a step
         self.gradients: set[int] = set()  # identities of the gradients after a step
         self.symptoms = True  # whether to read more than rows and answers
-        self.rows = 0  # of the last forward
-        self.module = ""  # that is running
-        self.activities: list[tuple[str, Callable[[], Activity]]] = []  # kind, and what will be read
-        self.names: dict[int, str] = {}  # of the modules that the first look saw at these activations
-        self.calls = 0  # of losses, since the last backward pass
-        self.numbers = 0  # in the last output of the model
-        self.first: Tensor | None = None  # result inside the model that has a graph
-        self.logits: list[tuple[Any, Place | None, Tensor]] = []  # results on relu'd logits, and which units are dead
-        self.clipping = 0  # the backward pass after which clipping is noted
+        self.rows = 0  # number of rows in the last forward pass
+        self.module = ""  # the running module
+        self.activities: list[tuple[str, Callable[[], Activity]]] = []  # kind, and deferred reading
+        self.names: dict[int, str] = {}  # modules of these activations, from the opening inspection
+        self.calls = 0  # loss calls since the last backward pass
+        self.numbers = 0  # size of the model's last output
+        self.first: Tensor | None = None  # first result inside the model with a graph
+        self.logits: list[tuple[Any, Place | None, Tensor]] = []  # result on relu outputs, where, dead units
+        self.clipping = 0  # number of the backward pass before the clipping
         self.clipped: tuple[Place, int] | None = None
         self.target: Tensor | None = None
         self.asked: Place | None = None  # the line that compares outputs and target
 
     def settle(self) -> None:
-        """Go on or off the stack of modes, wherever in it this one is.
+        """Push this mode onto the stack of modes, or remove it from wherever it is.
 
-        While it handles a call PyTorch has taken it off and will put it back: then this waits for the next occasion.
+        While it handles a call, PyTorch has taken it off and will put it back, so this waits for the next occasion.
         """
         if self.handling:
             return
         stack, wanted = _get_current_function_mode_stack(), self.wanted and self.allowed
-        found = [i for i, mode in enumerate(stack) if mode is self]
-        if wanted and not found:
+        places = [i for i, mode in enumerate(stack) if mode is self]
+        if wanted and not places:
             _push_mode(self)
-        elif not wanted and found:
-            above = [_pop_mode() for _ in stack[found[0] :]]
+        elif not wanted and places:
+            above = [_pop_mode() for _ in stack[places[0] :]]
             for mode in reversed(above[:-1]):
                 _push_mode(mode)
         self.on_stack = wanted
 
     def pause(self) -> None:
-        """Go off the stack while an optimizer steps."""
+        """Leave the stack while an optimizer steps."""
         self.wanted = False
         self.settle()
 
     def begin(self, parameters: set[int]) -> None:
-        """Start a look."""
+        """Start an inspection."""
         self.parameters = parameters
         self.turn()
         self.activities = []
@@ -112,12 +112,12 @@ class Look(TorchFunctionMode):
         self.settle()
 
     def turn(self) -> None:
-        """Start a turn: what happens to gradients until the next step is no afterthought."""
+        """Start a turn: changes of gradients before the next step are not too late."""
         self.stepped = False
         self.gradients = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the function, and read it where it tells something."""
+        """Run the function, and read the call."""
         self.handling += 1
         try:
             return self._handle(func, args, kwargs or {})
@@ -136,7 +136,7 @@ class Look(TorchFunctionMode):
         return result
 
     def _guarded(self, read: Callable[..., None], *about: Any) -> None:
-        """Read, and keep errors from the user's call."""
+        """Read a call, and keep errors of the reading out of the user's program."""
         try:
             read(*about)
         except Exception as error:
@@ -172,12 +172,12 @@ class Look(TorchFunctionMode):
             self._gap(name, bare, args, result)
 
     def _of_rows(self, args: Any, result: Tensor) -> bool:
-        """Return whether a result with a graph was made of the rows of the minibatch, not of parameters alone."""
-        given = (arg for arg in args if isinstance(arg, Tensor) and not arg.requires_grad and arg.ndim)
-        return result.requires_grad and result.ndim >= 2 and any(len(arg) == self.rows for arg in given)
+        """Return whether a result with a graph was computed from rows of the minibatch, not just from parameters."""
+        inputs = (arg for arg in args if isinstance(arg, Tensor) and not arg.requires_grad and arg.ndim)
+        return result.requires_grad and result.ndim >= 2 and any(len(arg) == self.rows for arg in inputs)
 
     def _clip(self, name: str) -> None:
-        """Note a call of clipping: of gradients that are not there, that are still multiplied, or as it should be."""
+        """Note a clipping call, and whether the gradients are missing (`empty`), still `scaled`, or `right`."""
         place = here()
         state = "empty" if name == "tensor" else "scaled" if self.journal.scaling.gradients else "right"
         if place is not None and (place, self.clipping) != self.clipped and len(self.journal.clips) < RECENT:
@@ -187,12 +187,12 @@ class Look(TorchFunctionMode):
                 self.journal.clip_scale = self.journal.scaling.known()
 
     def _domain(self, func: Any, args: Any, kwargs: Any) -> None:
-        tell, place = outside(func, args, kwargs), here()
-        if tell is not None:
-            self.journal.targets.add(lambda: (place, *tell()))
+        report, place = outside(func, args, kwargs), here()
+        if report is not None:
+            self.journal.targets.add(lambda: (place, *report()))
 
     def _into_logits(self, logits: Any, result: Any) -> None:
-        """Note where relu stands directly in front of softmax, sigmoid or their losses, and how many units are dead."""
+        """Note where relu comes directly before softmax, sigmoid or their losses, and which units are dead."""
         if not isinstance(logits, Tensor) or not logits.requires_grad or logits.ndim < 2:
             return
         if made_by(logits.grad_fn, ("Relu",)):
@@ -224,14 +224,14 @@ class Look(TorchFunctionMode):
             self.journal.failed_call = read_loss(LOSSES[func], here(), *pair, None, kwargs)()
 
     def _weigh(self, kind: str, result: Tensor) -> None:
-        """Note what this value counts in what is differentiated, as soon as that is known."""
+        """Note the weight of this value in the differentiated one, as soon as it is known."""
         if self.symptoms and result.requires_grad and result.dtype.is_floating_point:
             slopes, scaling = self.journal.slopes, self.journal.scaling
 
             def hear(slope: Tensor) -> None:
                 factor = scaling.factor()
-                kept = slope.detach().clone() if factor is None else slope.detach() / factor
-                slopes.add(lambda: (kind, float(kept)))
+                weight = slope.detach().clone() if factor is None else slope.detach() / factor
+                slopes.add(lambda: (kind, float(weight)))
 
             result.register_hook(hear)
 
@@ -254,7 +254,7 @@ class Look(TorchFunctionMode):
             self.journal.reshapes.setdefault(key, Reshaped(place, tuple(before.shape), tuple(after.shape)))
 
     def _activation(self, kind: str, result: Tensor) -> None:
-        # activations of one look: deeper networks show their faults in these
+        # 64 activations per inspection: deeper networks show their faults in these
         if self.symptoms and result.is_floating_point() and result.ndim >= 2 and len(self.activities) < 64:
             at = len(self.activities)
             if self.module:
@@ -263,7 +263,7 @@ class Look(TorchFunctionMode):
             self.activities.append((kind, copied(result, lambda y: activity(name, kind, y))))
 
     def _gap(self, name: str, bare: str, args: Any, result: Any) -> None:
-        """Behind the backward pass: arithmetic that makes new tensors of parameters; gradients changed after a step."""
+        """Read calls after the backward pass: arithmetic that copies parameters, gradients changed after a step."""
         if not args:
             return
         first = args[0]
@@ -290,26 +290,26 @@ class Look(TorchFunctionMode):
     @staticmethod
     def _note(places: list[Place]) -> None:
         place = here()
-        if place is not None and len(places) < 1000:  # lines of a program
+        if place is not None and len(places) < 1000:
             places.append(place)
 
 
 def compared(args: Any, kwargs: Any) -> tuple[Tensor, Tensor] | None:
-    """Return prediction and target of a call of a loss, if the prediction has a graph."""
-    given = dict(zip(("input", "target"), args, strict=False)) | kwargs
-    prediction, target = given.get("input"), given.get("target")
+    """Return the prediction and the target of a loss call, if the prediction has a graph."""
+    arguments = dict(zip(("input", "target"), args, strict=False)) | kwargs
+    prediction, target = arguments.get("input"), arguments.get("target")
     if isinstance(prediction, Tensor) and isinstance(target, Tensor) and prediction.requires_grad:
         return prediction, target
     return None
 
 
 def drops(p: float = 0.5, training: bool = True, *_: Any, **__: Any) -> bool:
-    """Return whether a call of dropout with such arguments drops anything."""
+    """Return whether a dropout call with these arguments drops anything."""
     return training and p > 0
 
 
 def squares(prediction: Tensor, target: Tensor) -> bool:
-    """Return whether the rows of one are set against all rows of the other: (n, 1) with (n,), or the reverse."""
+    """Return whether each row of one would be compared with all rows of the other: (n, 1) and (n,), in either order."""
     shapes = {tuple(prediction.shape), tuple(target.shape)}
     n = len(prediction) if prediction.ndim else 0
     return n > 1 and shapes == {(n, 1), (n,)}

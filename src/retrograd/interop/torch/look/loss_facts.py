@@ -1,4 +1,4 @@
-"""What a loss function was given: probabilities, their logarithms, or plain numbers."""
+"""What a loss function receives: probabilities, log-probabilities, or plain numbers."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from retrograd.interop.torch.look.floor import made_by
 from retrograd.interop.torch.look.later import copied
 from retrograd.interop.torch.place import Place
 
-ROWS_READ = 4096  # of a batch: sums of all rows are not needed
+ROWS_READ = 4096  # maximum number of rows read per batch
 
 
 def read_loss(
     kind: str, place: Place | None, prediction: Tensor, target: Tensor, result: Any, options: Any
 ) -> Callable[[], LossCall]:
-    """Return what will tell what a loss function was given."""
+    """Return a deferred reading of a loss call."""
     shapes = tuple(prediction.shape), tuple(target.shape)
     dtypes = str(prediction.dtype).removeprefix("torch."), str(target.dtype).removeprefix("torch.")
-    given = frozenset({"summed"} if options.get("reduction") == "sum" else ())
-    given |= {"after_sigmoid"} if made_by(prediction.grad_fn, ("Sigmoid", "Softmax")) else set()
+    facts = frozenset({"summed"} if options.get("reduction") == "sum" else ())
+    facts |= {"after_sigmoid"} if made_by(prediction.grad_fn, ("Sigmoid", "Softmax")) else set()
     value = result.detach().mean() if isinstance(result, Tensor) else math.nan
-    told = copied(prediction.detach()[:ROWS_READ], lambda values: (given.union(_facts(values)), float(values.min())))
-    return lambda: LossCall(kind, place, *shapes, *dtypes, *told(), float(value))
+    read = copied(prediction.detach()[:ROWS_READ], lambda values: (facts.union(_facts(values)), float(values.min())))
+    return lambda: LossCall(kind, place, *shapes, *dtypes, *read(), float(value))
 
 
 def _facts(values: Tensor) -> list[str]:
-    """Return what the numbers are: probabilities of classes, their logarithms, or between 0 and 1 each."""
+    """Return facts about the numbers: class probabilities, their logarithms, or numbers from 0 to 1."""
     values = values.to(torch.float32)
     spacing = precision(values)
     low, high = float(values.min()), float(values.max())
@@ -40,7 +40,7 @@ def _facts(values: Tensor) -> list[str]:
         return facts
     if low >= 0 and _near(values.sum(1), 1.0, spacing):
         facts.append("probabilities")
-    # rounding may lift a logarithm of 1 above 0
+    # rounding may raise the logarithm of 1 above 0
     if high <= 1e-6 and any(_logs_along(values, axis, spacing) for axis in {1, values.ndim - 1}):
         facts.append("log_probabilities")
     by_column = values.sum(0) if low >= 0 else values.logsumexp(0)
@@ -58,17 +58,17 @@ def _logs_along(values: Tensor, axis: int, spacing: float) -> bool:
 
 
 def precision(values: Tensor) -> float:
-    """Return the relative spacing of the narrowest type that holds all values, whatever type they are stored in now."""
+    """Return the relative spacing of the narrowest type that represents all values exactly; 0 for float32."""
     for dtype in (torch.bfloat16, torch.float16):
         if bool((values.to(dtype).to(torch.float32) == values).all()):
             return float(torch.finfo(dtype).eps)
     return 0.0
 
 
-def _near(values: Tensor, wanted: float, spacing: float) -> bool:
-    """Return whether sums are what they should be.
+def _near(values: Tensor, expected: float, spacing: float) -> bool:
+    """Return whether sums are as expected up to rounding.
 
-    A sum of probabilities p is off by at most their spacing; log(sum(exp(l))) by spacing * sum(p |l|), and sum(p |l|)
-    is an entropy, at most the logarithm of the number of classes.
+    The error of a sum of probabilities p is at most their spacing; that of log(sum(exp(l))) is spacing * sum(p |l|),
+    and sum(p |l|) is an entropy, at most the logarithm of the number of classes.
     """
-    return bool(((values - wanted).abs() < 1e-3 + spacing).all())  # rounding of the sum, beside that of the type
+    return bool(((values - expected).abs() < 1e-3 + spacing).all())  # rounding of the sum, and of the type

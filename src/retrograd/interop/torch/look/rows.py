@@ -1,4 +1,4 @@
-"""The rows of the minibatches that were looked at: which come again, with which answers, and from how many."""
+"""The rows of inspected minibatches: which of them recur, with which answers, and out of how many."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch.utils.data import DataLoader
 
 from retrograd.interop.torch.place import variables
 
-BATCH, FEATURES, ANSWERS = 64, 1024, 8  # rows of a batch, features of a row, parts of an answer that are read
-KNOWN, SAMPLE = 20_000, 1500  # rows remembered by hash; rows kept for the probe
-LEAST = 64  # rows in which a column must be the target
-HELD = 4  # rows of a batch that are sought in a longer array
-PROBED = 256  # features of a row kept for the probe
+BATCH, FEATURES, ANSWERS = 64, 1024, 8  # rows per batch, features per row, parts per answer that are read
+KNOWN, SAMPLE = 20_000, 1500  # rows remembered by hash; rows kept for the signal test
+LEAST = 64  # minimum number of rows in which a column must equal the target
+HELD = 4  # rows of a batch that are searched for in a longer array
+PROBED = 256  # features per row kept for the signal test
 
 
 class Rows:
@@ -26,15 +26,15 @@ class Rows:
     def __init__(self) -> None:
         self.looks = self.pure = 0
         self.repeated = self.contradicted = 0
-        self.borrowed = 0  # contradictions whose new answer was another row's
-        self.within = self.within_contradicted = 0  # the same, inside one batch
+        self.borrowed = 0  # contradictions whose new answer belongs to another row
+        self.within = self.within_contradicted = 0  # repeated and contradicted rows inside one batch
         self.batches: set[int] = set()
-        self.whole = True  # all parts of the answers are read
-        self.size = 0  # rows in a batch, the largest
-        self.available: int | None = None  # rows that there are to train on
-        self.loader_drops = 0  # rows that a DataLoader leaves out of every epoch
-        self._columns: set[int] | None = None  # of the inputs that were the target so far
-        self._compared = 0  # rows
+        self.whole = True  # whether all parts of the answers are read
+        self.size = 0  # rows in the largest batch
+        self.available: int | None = None  # rows available for training
+        self.loader_drops = 0  # rows that a DataLoader drops in every epoch
+        self._columns: set[int] | None = None  # input columns that have equalled the target so far
+        self._compared = 0  # number of rows compared
         self.labels: dict[int, int] = {}
         self.x: list[np.ndarray] = []
         self.y: list[np.ndarray] = []
@@ -42,7 +42,7 @@ class Rows:
         self._answers: set[bytes] = set()
 
     def add(self, x: Tensor, y: Tensor, line: Any) -> None:
-        """Read a minibatch and its answers; another line of the program may ask other things of the same rows."""
+        """Read a minibatch and its answers; another line of the program may have other answers for the same rows."""
         n = len(x)
         if n == 0 or y.ndim == 0 or len(y) != n:
             return
@@ -74,9 +74,9 @@ class Rows:
     def _count_labels(self, answers: np.ndarray) -> None:
         if answers.shape[1] == 1 and answers.dtype.kind in "iub":
             counts = Counter(answers[:, 0].tolist())
-            self.pure += len(counts) == 1 and len(answers) >= 8  # of fewer rows one class is no surprise
+            self.pure += len(counts) == 1 and len(answers) >= 8  # with fewer rows, a single class is no surprise
             for label, count in counts.items():
-                if label in self.labels or len(self.labels) < 1000:  # more are numbers, not classes
+                if label in self.labels or len(self.labels) < 1000:  # with more, they are numbers, not classes
                     self.labels[label] = self.labels.get(label, 0) + count
 
     def _compare(self, flat: np.ndarray, answers: np.ndarray) -> None:
@@ -87,7 +87,7 @@ class Rows:
             self._compared += len(flat)
 
     def leaking(self) -> list[int]:
-        """Return the columns of the inputs that are the target in all rows that were compared, if these are enough."""
+        """Return the input columns that equal the target in all compared rows, if there are enough rows."""
         return sorted(self._columns or ()) if self._compared >= LEAST else []
 
     def _keep(self, flat: np.ndarray, answers: np.ndarray) -> None:
@@ -98,13 +98,13 @@ class Rows:
 
 
 def thinned(x: Tensor, features: int) -> np.ndarray:
-    """Return rows as they are, every so many features only where there are more than `features`."""
+    """Return the rows as an array, thinned to at most `features` evenly spaced features."""
     flat = plain(x).reshape(len(x), -1)
     return np.ascontiguousarray(flat[:, :: max(1, -(-flat.shape[1] // features))].cpu().numpy())
 
 
 def plain(x: Tensor) -> Tensor:
-    """Return values of a type that NumPy has."""
+    """Return values in a type that NumPy supports."""
     return x.detach().to(torch.float32) if x.dtype == torch.bfloat16 else x.detach()
 
 
@@ -114,10 +114,10 @@ def fingerprint(x: Tensor) -> int:
 
 
 def available(frame: FrameType | None, x: Tensor) -> tuple[int | None, int]:
-    """Return how many rows the batch was taken from, and how many a DataLoader drops.
+    """Return the number of rows that the batch was taken from, and the number that a DataLoader drops.
 
-    It was taken from the data of a DataLoader of its size, or from a variable that holds its rows. A longer variable of
-    the same shape may hold anything else: points to plot, another part of a split.
+    It comes from a DataLoader with its batch size, or from a variable that contains its rows. Other longer variables of
+    the same shape do not count: they may be points to plot, or another part of a split.
     """
     for _ in range(3):
         if frame is None:
@@ -128,9 +128,9 @@ def available(frame: FrameType | None, x: Tensor) -> tuple[int | None, int]:
             n, size = len(loader.dataset), loader.batch_size or 1
             if size == len(x):
                 return n, (n % size if loader.drop_last else 0)
-        found = [len(value) for value in values if _alike(value, x) and _holds(value, x)]
-        if found:
-            return max(found), 0
+        lengths = [len(value) for value in values if _alike(value, x) and _holds(value, x)]
+        if lengths:
+            return max(lengths), 0
         frame = frame.f_back
     return None, 0
 
@@ -142,27 +142,27 @@ def _alike(value: Any, x: Tensor) -> bool:
 
 def _holds(value: Any, x: Tensor) -> bool:
     """Return whether the first rows of a batch are among those of a longer array."""
-    whole = torch.as_tensor(value).detach()
-    whole = whole.reshape(len(whole), -1)
-    for row in x.detach()[:HELD].reshape(min(len(x), HELD), -1).to(whole.device):
-        alike = whole[:, 0].to(row.dtype) == row[0]
-        if not bool((whole[alike][:SAMPLE].to(row.dtype) == row).all(1).any()):
+    array = torch.as_tensor(value).detach()
+    array = array.reshape(len(array), -1)
+    for row in x.detach()[:HELD].reshape(min(len(x), HELD), -1).to(array.device):
+        candidates = array[:, 0].to(row.dtype) == row[0]
+        if not bool((array[candidates][:SAMPLE].to(row.dtype) == row).all(1).any()):
             return False
     return True
 
 
 def moved_channels(x: Tensor) -> tuple[float, float] | None:
-    """Return how rough images are as given, and if they were stored with the channels last and only viewed.
+    """Return the roughness of images as they are, and when read as channels-last.
 
     roughness = mean |difference of neighbours| / mean |difference of pixels half an image apart|
     """
-    # smaller pictures have no smoothness
+    # in smaller images, smoothness says nothing
     if x.ndim != 4 or not 2 <= x.shape[1] <= 4 or min(x.shape[2:]) < 8 or not x.is_floating_point():
         return None
-    given = x.detach()[:8].to(torch.float32)
-    n, channels, height, width = given.shape
-    restored = given.reshape(n, height, width, channels).permute(0, 3, 1, 2)
-    return _roughness(given), _roughness(restored)
+    images = x.detach()[:8].to(torch.float32)
+    n, channels, height, width = images.shape
+    restored = images.reshape(n, height, width, channels).permute(0, 3, 1, 2)
+    return _roughness(images), _roughness(restored)
 
 
 def _roughness(images: Tensor) -> float:

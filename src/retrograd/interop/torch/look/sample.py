@@ -1,4 +1,4 @@
-"""A sample of every parameter: enough to tell whether and where it moves, in bounded memory and few operations."""
+"""Samples of parameters: enough to see whether and where they move, in bounded memory and with few operations."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch.nn.parameter import is_lazy
 
 from retrograd.interop.torch.journal import Update
 
-MOST = 1024  # entries of a tensor
+MOST = 1024  # maximum number of entries per tensor
 HALF = (torch.float16, torch.bfloat16)
 
 
 class Sample(NamedTuple):
-    """Entries of several tensors, one after the other."""
+    """Entries of several tensors, concatenated."""
 
     paths: tuple[str, ...]
     sizes: tuple[int, ...]
@@ -30,12 +30,12 @@ class Sample(NamedTuple):
 
 
 def parameters(model: nn.Module) -> dict[str, Tensor]:
-    """Return the parameters by path, without those still to be made, and those that `functional_call` puts in."""
+    """Return the parameters by path, without uninitialised ones and those inserted by `functional_call`."""
     return {path: p for path, p in model.named_parameters() if p.is_leaf and not is_lazy(p)}
 
 
 def sample(tensors: Mapping[str, Tensor]) -> Sample:
-    """Return a copy of entries at equal distances, at most 1024 of each tensor; sparse tensors are left out."""
+    """Return a copy of evenly spaced entries, at most 1,024 per tensor; sparse tensors are omitted."""
     chosen: dict[str, Tensor] = {}
     for path, tensor in tensors.items():
         if tensor.layout == torch.strided:
@@ -53,28 +53,28 @@ def same(a: Tensor, b: Tensor) -> bool:
 
 
 def norms(tensors: Iterable[Tensor]) -> list[float]:
-    """Return the lengths of tensors."""
+    """Return the norms of tensors."""
     return numbers(lengths_of(tensors))
 
 
 def lengths_of(tensors: Iterable[Tensor]) -> Sequence[Tensor]:
-    """Return the lengths of tensors, not to be waited for."""
+    """Return the norms of tensors, without waiting for a device."""
     wide = [tensor.detach().float() if tensor.dtype in HALF else tensor.detach() for tensor in tensors]
     return torch._foreach_norm(wide) if wide else []
 
 
 def numbers(scalars: Sequence[Tensor]) -> list[float]:
-    """Return scalars as numbers, waiting only once where one device holds all."""
+    """Return scalars as numbers, waiting only once if they are all on one device."""
     if len({(scalar.device, scalar.dtype) for scalar in scalars}) != 1:
         return [float(scalar) for scalar in scalars]
-    found: list[float] = torch.stack(list(scalars)).tolist()
-    return found
+    values: list[float] = torch.stack(list(scalars)).tolist()
+    return values
 
 
 def update(before: Sample, gradients: Sample, now: Sample) -> Update | None:
-    """Return what an update did: its cosine with the gradient, and its size beside the parameters'.
+    """Return the effect of an update: its cosine with the gradient, and its size relative to the parameters'.
 
-    None where nothing moved, or where the model holds other parameters than before.
+    None if nothing changed, or if the model has other parameters than before.
     """
     if before[:2] != now[:2] or same(before.values, now.values):
         return None
@@ -85,7 +85,7 @@ def update(before: Sample, gradients: Sample, now: Sample) -> Update | None:
     ratios = {
         path: size / length
         for path, size, length, n in zip(before.paths, sizes, old, before.sizes, strict=True)
-        if n > 1 and length > 0  # beside zeros nothing has a size
+        if n > 1 and length > 0  # zeros give no scale
     }
     shared = [(parts[path], part) for path, part in zip(gradients.paths, gradients.parts(), strict=True)
               if path in parts and len(part) == len(parts[path])]  # fmt: skip

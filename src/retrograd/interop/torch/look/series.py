@@ -1,15 +1,15 @@
-"""Numbers over the steps of a run of any length, in bounded memory."""
+"""A series of numbers over the steps of a run of any length, in bounded memory."""
 
 from __future__ import annotations
 
 import math
 
-FALL = 0.05  # of the first mean
-MOST = 256  # buckets; when all are full, neighbours are joined
+FALL = 0.05  # share of the first mean that counts as a decrease
+MOST = 256  # maximum number of buckets; when all are full, neighbours are merged
 
 
 class Series:
-    """The means of equal, consecutive stretches of the numbers added, and how many of these were not finite."""
+    """The means of consecutive buckets of equal size, and the number of values that were not finite."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -20,7 +20,7 @@ class Series:
         self._sum, self._held = 0.0, 0
 
     def add(self, value: float, turn: int) -> None:
-        """Add the next number; those that are not finite are counted apart."""
+        """Add the next number; numbers that are not finite are counted separately."""
         self.count += 1
         if not math.isfinite(value):
             self.nonfinite += 1
@@ -41,7 +41,7 @@ class Series:
         return self.means[0] if self.means else math.nan
 
     def part(self, begin: float, end: float) -> float:
-        """Return the mean between two shares of the run."""
+        """Return the mean between two points of the run, given as shares of its length."""
         if not self.means:
             return math.nan
         low = min(int(begin * len(self.means)), len(self.means) - 1)
@@ -49,7 +49,7 @@ class Series:
         return math.fsum(chosen) / len(chosen)
 
     def fallen(self) -> bool:
-        """Return whether the last tenth lies clearly under the first mean."""
+        """Return whether the last tenth is clearly below the first mean."""
         return self.end() < self.start() - FALL * abs(self.start())
 
     def end(self) -> float:

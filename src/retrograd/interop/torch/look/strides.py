@@ -1,4 +1,4 @@
-"""Whether a view only looks at the numbers in memory in another shape, or takes them for others."""
+"""Whether a view merely reshapes the numbers, or misuses a reshape to permute dimensions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import torch
 
 
 def misplaced(before: torch.Size, after: torch.Size) -> bool:
-    """Return whether a dimension keeps its size in a view, but steps through memory otherwise: the numbers mix.
+    """Return whether a dimension keeps its size in a view but gets another stride, so that numbers are mixed.
 
-    Right: (8, 3, 4) -> (8, 12). Wrong: (8, 5, 5, 3) -> (8, 3, 5, 5), which must be a permute.
+    Right: (8, 3, 4) -> (8, 12). Wrong: (8, 5, 5, 3) -> (8, 3, 5, 5), which needs a permute.
     """
     old, new = _strides(before), _strides(after)
     return any(
@@ -19,8 +19,8 @@ def misplaced(before: torch.Size, after: torch.Size) -> bool:
 
 
 def _strides(shape: torch.Size) -> list[tuple[int, int]]:
-    found, stride = [], 1
+    strides, stride = [], 1
     for size in reversed(shape):
-        found.append((size, stride))
+        strides.append((size, stride))
         stride *= size
-    return found
+    return strides
