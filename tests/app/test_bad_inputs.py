@@ -292,7 +292,7 @@ TABLE = [
              name="bomb.csv.gz"),
     bad_data("C12 size", GOOD, r"bad\.csv.*more than the limit of 100 bytes.*--max-bytes", "--max-bytes 100"),
     bad_data("C12 damaged", gzip.compress(GOOD.encode())[:-20], r"damaged gzip", name="bad.csv.gz"),
-    bad_data("C13 npy", npy(np.zeros((10, 2)))[:-8], r"header says \(10, 2\).*160 bytes, file has 152", name="bad.npy"),
+    bad_data("C13 npy", npy(np.zeros((10, 2)))[:-8], r"header says \(10, 2\).*160 bytes, but the file has 152", name="bad.npy"),
     bad_data("C13 objects", npz(x=np.array([Payload()])), r"pickled objects", name="bad.npz"),
     bad_data("C13 png", b"\x89PNG\r\n\x1a\n", r"bad\.png: not an image of a known kind", name="bad.png"),
     bad_data("C13 cut png", png(40, 40)[:-60], r"bad\.png: truncated image", name="bad.png"),

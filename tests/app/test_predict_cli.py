@@ -42,7 +42,7 @@ def test_unreadable_cells_and_lines_are_refused_or_missing_and_counted(predict):
     code, out, err = predict(text, "--invalid", "missing")
     assert code == 0
     assert len(out.splitlines()) == 4
-    assert "column 'x': 1 unreadable cell taken as missing" in err
+    assert "column 'x': 1 unreadable cell treated as missing" in err
     assert "1 line has more or fewer cells" in err
 
 

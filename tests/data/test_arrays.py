@@ -113,7 +113,7 @@ def test_sample_weights_pass_as_numbers():
         ([[1.0], [1.0, 2.0]], None, DataTypeError, "x: rows of different lengths"),
         (np.zeros((2, 1)), [[1], [1, 2]], DataTypeError, "y: rows of different lengths"),
         (np.zeros((2, 1)), np.zeros((2, 2, 2)), DataError, "y: expected"),
-        ({"x": [[0.0]], "ids": [2**40]}, None, DataError, "ids contains integers beyond 32 bits"),
+        ({"x": [[0.0]], "ids": [2**40]}, None, DataError, "ids contains integers that do not fit in 32 bits"),
         ({"x": [[0.0]], "sample_weight": [-1]}, None, DataError, "negative weight"),
         ({"x": [[0.0]], "sample_weight": [0]}, None, DataError, "every weight is 0"),
         ([[1e300]], None, DataError, "too large for a 32-bit number"),

@@ -88,12 +88,12 @@ NAN = np.array([0, np.nan, 1], "<f4").tobytes()
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "an empty file"),
+        (b"", "the file is empty"),
         (b"hello, this is a text", "expected a WAV file, found another kind of file"),
         (b"fLaC" + bytes(40), "found a FLAC file"),
         (riff(7, 8, b"abc"), "found mu-law, expected uncompressed"),
         (riff(1, 12, b"abcd"), "numbers of 12 bits"),
-        (riff(1, 16, b"ab", rate=0), "the header is damaged: 0 samples a second"),
+        (riff(1, 16, b"ab", rate=0), "the header is damaged: 0 samples per second"),
         (riff(1, 16, b"ab", channels=0), "0 channels"),
         (riff(1, 16, b"abcd", size=400), "truncated: 4 of 400 bytes of sound"),
         (riff(1, 16, b""), "no sound"),
@@ -149,7 +149,7 @@ def test_a_sine_is_loudest_in_the_band_whose_middle_is_nearest(hertz):
 def test_bands_between_two_frequencies_make_the_transform_longer():
     narrow = Form(RATE, 2000, 50, 25, 60, 0.0, 4000.0)
     assert (filters(narrow).max(0) > 0).all()
-    with pytest.raises(ConfigError, match=r"60 bands from 0 to 0\.1 Hz are as narrow as"):
+    with pytest.raises(ConfigError, match=r"60 bands from 0 to 0\.1 Hz are too narrow"):
         filters(Form(RATE, 2000, 50, 25, 60, 0.0, 0.1))
 
 
@@ -179,7 +179,7 @@ def folder(root, rows=6):
 def test_a_folder_of_classes_is_standardised_band_by_band_and_comes_back_from_json(tmp_path):
     data = load(DataSettings(path=str(folder(tmp_path / "pitch")), split={"method": "none"}))
     assert (data.task, data.classes, data.rows) == ("binary", ("high", "low"), {"train": 12})
-    assert "12 sounds of 8,000 samples a second: 18 frames of 40 mel bands, 0.2 seconds" in data.notes
+    assert "12 sounds of 8,000 samples per second: 18 frames of 40 mel bands, 0.2 seconds" in data.notes
     assert "2 of them have several channels, which are averaged" in data.notes
     x, mask = data.train["x"], data.train["mask"]
     assert (x.dtype, mask.dtype, x.shape) == (np.float32, bool, (12, 18, 40))
@@ -201,9 +201,9 @@ def test_a_table_of_paths_may_have_any_target_and_folders_may_be_parts(tmp_path)
     settings = DataSettings(path=str(tmp_path / "all.csv"), audio={"bands": 8, "length": 0.15}, task="regression")
     data = load(settings)
     assert (data.task, data.train["x"].shape[1:]) == ("regression", (13, 8))
-    assert "6 of them are longer and cut (`audio: {length: ...}`)" in data.notes
+    assert "6 of them are longer and are cut (`audio: {length: ...}`)" in data.notes
     noted = load(DataSettings(path=str(tmp_path / "all.csv"))).notes
-    assert "'file' holds paths of sounds: `audio: {column: file}` reads them here" in noted
+    assert "'file' contains paths of sounds, read with `audio: {column: file}`" in noted
     for part, rows in (("train", 4), ("test", 2)):
         folder(tmp_path / "parts" / part, rows)
     assert load(DataSettings(path=str(tmp_path / "parts"))).rows == {"train": 8, "test": 4}
@@ -217,9 +217,9 @@ def test_a_table_of_paths_may_have_any_target_and_folders_may_be_parts(tmp_path)
 @pytest.mark.parametrize(
     ("section", "words"),
     [
-        ({"high": 5000}, "5000 Hz, but 8,000 samples a second hold nothing above 4000 Hz"),
+        ({"high": 5000}, "5000 Hz, but 8,000 samples per second contain nothing above 4000 Hz"),
         ({"low": 4000}, "4000 Hz, but 8,000"),
-        ({"hop": 30}, "30 ms skip samples between frames of 25 ms"),
+        ({"hop": 30}, "30 ms would skip samples between frames of 25 ms"),
         ({"low": 500, "high": 400}, "400 Hz is not above `low`"),
         ({"transcript": "words"}, "`transcript` is set, but there are no texts"),
     ],
@@ -233,7 +233,7 @@ def test_settings_that_do_not_fit_are_refused(section, words):
 def test_arrays_need_a_rate_and_samples():
     whole = np.array([0, 16384, -32768], np.int16)
     assert sounds_of_arrays({"x": [whole]}, RATE, "arrays").sources[0].tolist() == [0, 0.5, -1]
-    for x, rate, words in (([whole], None, "do not say their sample rate"), ([[[1.0]]], 8000, r"expected samples"),
+    for x, rate, words in (([whole], None, "have no sample rate of their own"), ([[[1.0]]], 8000, r"expected samples"),
                            ([[np.nan]], 8000, "finite numbers from -1 to 1")):  # fmt: skip
         with pytest.raises((ConfigError, DataError), match=words):
             sounds_of_arrays({"x": x}, rate, "arrays")
@@ -264,7 +264,7 @@ def test_what_is_written_down_is_a_target_of_its_own():
     assert (data.task, data.sizes["classes"]) == ("transcription", 9)
     assert data.train["y"].shape == (28, 5)
     short = {"x": [np.zeros(400), np.zeros(460)], "y": ["c", "c c d e g a c d e g"]}  # 8 and 10 frames
-    with pytest.raises(DataError, match="row 2, column 'notes': a text that needs 11 steps, there are 10"):
+    with pytest.raises(DataError, match="row 2, column 'notes': the text needs 11 steps, but there are 10"):
         data.preprocessing.transform(short, with_target=True)
     with pytest.raises(DataError, match="the sounds have no labels"):
         data.preprocessing.transform([np.zeros(4000)], with_target=True)

@@ -21,7 +21,7 @@ def test_a_truth_table_trains_on_every_row_and_says_so(name, y):
     assert data.task == "binary"
     assert data.valid is None
     assert data.test is None
-    assert f"{name} trains on all 4 rows: no validation part" in data.notes
+    assert f"training uses all 4 rows of {name}: no validation part" in data.notes
     assert data.sizes == {"features": 2, "classes": 1}
 
 

@@ -64,8 +64,8 @@ def test_missing_error_names_the_lines(load_csv):
 def test_missing_drop_says_how_many_rows_went(load_csv):
     data = load_csv(csv(["1,0", ",1", "3,", "4,1"]), missing="drop")
     assert data.rows == {"train": 2}
-    assert "1 of 4 rows are left out: they have no value in the target y" in data.notes
-    assert "1 of 3 rows are left out: they lack values" in data.notes
+    assert "1 of 4 rows are skipped: they have no value in the target y" in data.notes
+    assert "1 of 3 rows are skipped: they lack values" in data.notes
 
 
 def test_the_words_for_missing_can_be_chosen(load_csv):
@@ -129,7 +129,7 @@ def test_weights_are_a_batch_column_and_no_feature(load_csv):
 
 
 def test_an_embedded_column_may_not_take_the_name_of_a_batch_column(load_csv):
-    with pytest.raises(DataError, match="'x' has the name of another batch column"):
+    with pytest.raises(DataError, match="'x' has the same name as another batch column"):
         load_csv(csv(["a,0", "b,1"]), categories="embed")
 
 
@@ -228,14 +228,14 @@ def test_a_class_with_a_single_row_is_told(load_csv):
 
 
 def test_regression_cannot_be_stratified(load_csv):
-    with pytest.raises(DataError, match="only classes can be stratified"):
+    with pytest.raises(DataError, match="a stratified split needs classes"):
         load_csv(csv(f"{i},{i / 3}" for i in range(20)), split=SplitSettings(method="stratified"))
 
 
 def test_few_rows_all_train_and_it_is_said(load_csv):
     data = load_csv(csv(["0,0,0", "0,1,1", "1,0,1", "1,1,1"], "a,b,y"), split=SplitSettings())
     assert data.rows == {"train": 4}
-    assert "d trains on all 4 rows: no validation part" in data.notes
+    assert "training uses all 4 rows of d: no validation part" in data.notes
 
 
 def test_a_split_by_group_does_not_leak_and_its_column_is_no_feature(load_csv):
@@ -346,7 +346,7 @@ def test_a_real_pandas_frame_works():
 
 
 def test_columns_of_mixed_types_are_refused():
-    with pytest.raises(DataError, match="column 'x' holds values of several types"):
+    with pytest.raises(DataError, match="column 'x' contains values of several types"):
         from_frame(PandasLike({"x": np.array(["a", 1], object), "y": np.array([0, 1])}), "y")
 
 
@@ -364,7 +364,7 @@ def test_no_data_named_is_a_wrong_setting():
 
 
 def test_a_wrong_date_format_is_a_wrong_setting(load_csv):
-    with pytest.raises(ConfigError, match="'%Q' is no format of a date"):
+    with pytest.raises(ConfigError, match="'%Q' is not a date format"):
         load_csv(csv(["1,0", "2,1"]), kinds={"x": "%Q"})
 
 

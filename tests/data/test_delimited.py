@@ -58,12 +58,12 @@ def test_a_file_without_rows_is_refused(read, content):
 
 
 def test_a_nul_is_told_by_line_number(read):
-    with pytest.raises(DataError, match="NUL character in line 2"):
+    with pytest.raises(DataError, match="NUL character on line 2"):
         read(b"x,y\n1,\x002\n")
 
 
 def test_a_quote_that_is_never_closed_is_told_by_the_line_where_it_opens(read):
-    with pytest.raises(DataError, match="line 2: a quote is opened here and never closed"):
+    with pytest.raises(DataError, match="line 2: a quote opened here is never closed"):
         read('x,y\n1,"2\n3,4\n')
 
 
@@ -192,5 +192,5 @@ def test_line_numbers_survive_quoted_newlines_blank_lines_and_chunks(read, monke
 
 def test_a_file_beyond_the_memory_limit_of_the_process_is_refused(read, monkeypatch):
     monkeypatch.setattr("resource.getrlimit", lambda kind: (1, 1))
-    with pytest.raises(DataError, match=r"too many for the memory of this process.*--max-bytes"):
+    with pytest.raises(DataError, match=r"too many for the memory limit of this process.*--max-bytes"):
         read("x,y\n1,2\n")

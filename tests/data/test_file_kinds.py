@@ -149,7 +149,7 @@ def test_a_zip_packed_by_an_unknown_method_is_not_called_damaged(tmp_path):
     for signature, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # of the file, and of the directory
         packed[packed.index(signature) + place] = 97
     path.write_bytes(packed)
-    with pytest.raises(DataError, match=r"cannot be read here: .*; unpack it first"):
+    with pytest.raises(DataError, match=r"cannot be unpacked: .*; unpack it first"):
         read(path)
 
 

@@ -131,9 +131,9 @@ def test_depths_pages_and_half_read_colours_in_one_folder_are_told(tmp_path):
     saved(folder / "cold" / "y.tif", page, save_all=True, append_images=[page])
     png_of_16_bit_colour(folder / "warm" / "z.png", np.full((8, 8, 3), 40_000))
     told = " ".join(load(settings).notes)
-    assert "(16-bit: 13, 8-bit: 2), brought to one scale from 0 to 255" in told
+    assert "(16-bit: 13, 8-bit: 2), converted to one scale from 0 to 255" in told
     assert "1 image with several pages; only the first is read: y.tif" in told
-    assert "1 image with 16 bits a colour; only the upper 8 are read" in told
+    assert "1 image with 16 bits per channel; only the upper 8 are read" in told
     assert "z.png" in told
 
 
@@ -148,7 +148,7 @@ def test_unreadable_images_are_named_or_left_out_as_the_settings_say(tmp_path):
         load(DataSettings(path=str(folder), images=settings.images, split={"method": "none"}))
     skipping = DataSettings(path=str(folder), images={"size": 4, "color": "grey", "unreadable": "skip"})
     with pytest.warns(
-        RetrogradWarning, match=r"2 of 13 images cannot be read and are left out: .*bad.png: not an image"
+        RetrogradWarning, match=r"2 of 13 images cannot be read and are skipped: .*bad.png: not an image"
     ):
         data = load(skipping)
     assert sum(data.rows.values()) == 11

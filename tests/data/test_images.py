@@ -152,7 +152,7 @@ def test_a_path_that_is_missing_is_named(tmp_path):
         (lambda folder: (save(folder / "images" / "a.png", [[0]]), save(folder / "masks" / "b.png", [[0]])),
          "without a mask: .*a.png"),
         (lambda folder: (save(folder / "images" / "a.png", [[0]]), save(folder / "masks" / "a.png", [[[0, 0, 0]]])),
-         "a mask with pixels of the kind RGB"),
+         "the mask has pixels of kind RGB"),
     ],
 )  # fmt: skip
 def test_a_folder_that_holds_something_else_is_told_so(tmp_path, make, message):
@@ -235,7 +235,7 @@ def test_arrays_of_pixels_are_images_when_the_settings_say_so():
     x, y = RNG.integers(0, 256, (12, 5, 5), dtype=np.uint8), np.arange(12) % 2
     dataset = from_arrays(x, y, settings=DataSettings(images={"color": "grey"}, split={"method": "none"}))
     np.testing.assert_array_equal(dataset.train["x"][..., 0], x / np.float32(255))
-    with pytest.raises(DataError, match="finite values, or whole numbers from 0 to 255 or 65535"):
+    with pytest.raises(DataError, match="finite values, or integers from 0 to 255 or 65535"):
         from_arrays(np.where(x > 9, np.nan, 1.0), y, settings=DataSettings(images={}))
 
 

@@ -65,5 +65,5 @@ def test_the_other_columns_of_a_one_hot_target_tell_the_answer():
     answers = parts[2].cast(pl.Int64).cast(pl.String)
     (leak,) = inspect_columns({s.name: s for s in [SIZE, *parts[:2], flag]}, {"is_bird": answers})
     assert (leak.name, leak.path) == ("target_leak", "columns 'is_cat', 'is_dog'")
-    assert "`target: [is_cat, is_dog, is_bird]` takes them as classes" in leak.message
+    assert "`target: [is_cat, is_dog, is_bird]` treats them as classes" in leak.message
     assert not inspect_columns({s.name: s for s in [SIZE, parts[0], flag]}, {"is_bird": parts[2]})

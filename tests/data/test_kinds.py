@@ -95,7 +95,7 @@ def test_words_that_hardly_repeat_are_a_category_with_a_note():
     kind = kinds_of(x=durations)["x"]
     assert kind.kind == "category"
     assert (
-        kind.note == "'x' is taken as words, 60 in 60 cells, such as '0h 0m': rows with other words say nothing by them"
+        kind.note == "'x' is read as words, 60 distinct ones in 60 cells, such as '0h 0m', which tell little about new rows"
     )
     assert not kinds_of(x=durations * 5)["x"].note
 

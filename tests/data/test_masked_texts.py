@@ -80,7 +80,7 @@ def test_overlapping_sequences_are_of_training_alone():
         ({"masked": 0}, "between 0 and 1"),
         ({"masked": 1.0}, "between 0 and 1"),
         ({"masked": float("nan")}, "masked"),
-        ({"masked": 0.15, "next": True}, "hidden tokens are the target, and so is `next`"),
+        ({"masked": 0.15, "next": True}, "both hidden tokens and `next` would be the target"),
         ({"masked": 0.15, "answer": "b"}, "and so is `answer`"),
         ({"stride": 4}, "masked: 0.15"),
         ({"special": [0, 1, 2, 3]}, "marks have none"),

@@ -33,7 +33,7 @@ def test_what_is_skewed_or_coarse_is_not_wild(name):
 
 @pytest.mark.parametrize("name", ["normal", "incomes", "waiting times", "ages", "ratings"])
 @pytest.mark.parametrize(("cells", "count"), [([3e9], 1), ([3e9, -3e9], 2), ([1e12] * 4, 4)])
-def test_wild_cells_are_found_in_any_column(name, cells, count):
+def test_extreme_cells_are_found_in_any_column(name, cells, count):
     values = np.concatenate([USUAL[name](np.random.default_rng(0)), cells])
     found = outliers(values)
     assert found.cells == count
@@ -51,7 +51,7 @@ def test_a_number_that_stands_for_missing_is_known_by_its_nines(code, cells):
     assert "code for a missing value" in found.words()
 
 
-def test_wild_cells_far_from_one_another_are_found():
+def test_extreme_cells_far_from_one_another_are_found():
     usual = np.random.default_rng(5).uniform(0, 3, ROWS)
     found = outliers(np.concatenate([usual, [103.0, 200.0, 290.0, 380.0]]))
     assert (found.cells, found.farthest) == (4, 380.0)
@@ -81,7 +81,7 @@ def test_few_values_and_equal_ones_say_nothing():
     assert outliers(np.full(50, 3.0)) is None
 
 
-def test_a_table_with_wild_cells_is_told_with_the_setting_that_helps():
+def test_a_table_with_extreme_cells_is_reported_with_the_setting_that_helps():
     rng = np.random.default_rng(3)
     size = np.concatenate([rng.normal(100, 20, 97), [99999.0] * 3])
     found = inspect_columns({"size": pl.Series(size), "age": pl.Series(rng.integers(18, 90, 100))}, {})

@@ -58,7 +58,7 @@ def test_a_test_folder_without_classes_is_not_scored_and_told(tmp_path):
     images(root / "test", 5)
     data = load(DataSettings(path=str(root), images=SMALL))
     assert data.rows == {"train": 40, "valid": 6}
-    assert "test: 5 files without folders of classes, so not scored" in data.notes[1]
+    assert "test: 5 files without class folders, so they are not scored" in data.notes[1]
 
 
 def test_other_sub_folders_are_classes_as_before(tmp_path):

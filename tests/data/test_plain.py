@@ -61,7 +61,7 @@ def test_a_single_further_row_is_read_as_training_was():
     assert fitted.transform(pl.DataFrame({"x": ["1234.5"]}), with_target=False, report=report)["x"].tolist() == [
         [1234.5]
     ]
-    assert report.sentences() == ("column 'x': its decimal mark is '.', that of training was ','",)
+    assert report.sentences() == ("column 'x': its decimal mark is '.', but in training it was ','",)
 
 
 def test_what_is_read_is_told_with_the_setting():

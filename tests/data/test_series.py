@@ -46,7 +46,7 @@ def test_no_window_crosses_from_one_series_to_another(order):
     for part in ("train", "valid", "test"):
         np.testing.assert_array_equal(np.diff(joined(found, part), axis=1), 1)
     assert any("3 series separated by item" in note and "75 windows" in note for note in found.notes)
-    told = any("was not" in note or "is not in the order of time" in note for note in found.notes)
+    told = any("was not" in note or "is not in order of time" in note for note in found.notes)
     assert told == (order == "shuffled")
 
 
@@ -83,8 +83,8 @@ def test_a_forecast_for_each_series_stands_at_the_end_and_unknown_ones_have_thei
     assert labels["after_day"][-2:] == ["2024-01-12"] * 2
     np.testing.assert_allclose(columns["series_level"][-2:, 0], [2010, 1005.5])  # of its training part; of these rows
     told = " ".join(report.sentences())
-    assert "that training did not know, scaled by their own rows: Z" in told
-    assert "1 series shorter than a window's 4 rows: Q" in told
+    assert "not in the training data, so scaled by their own rows: Z" in told
+    assert "1 series shorter than the 4 rows that a window needs: Q" in told
     with pytest.raises(DataError, match="no column 'item'"):
         again.transform(new.drop("item"), with_target=False)
 
@@ -92,7 +92,7 @@ def test_a_forecast_for_each_series_stands_at_the_end_and_unknown_ones_have_thei
 def test_a_series_without_a_single_window_is_left_out_and_named():
     found = dataset(panel((30, 30, 5)), time="day", series="item")
     assert any("shorter than a window's 6 rows: C" in note for note in found.notes)
-    with pytest.raises(DataError, match="none of 3 series has the 6 rows of a window"):
+    with pytest.raises(DataError, match="none of 3 series has the 6 rows that a window needs"):
         dataset(panel((5, 5, 5)), time="day", series="item")
 
 
@@ -142,7 +142,7 @@ def test_a_file_with_the_newest_row_first_is_turned_and_told():
 def test_the_same_moment_twice_is_told_by_series():
     twice = pl.concat([panel(), panel()[40:41]])
     with pytest.raises(
-        DataError, match=r"row 91, column 'day': the same moment as another row of series 'B'; .*sum or av"
+        DataError, match=r"row 91, column 'day': the same time as another row of series 'B'; .*sum or av"
     ):
         dataset(twice, time="day", series="item")
 
@@ -192,9 +192,9 @@ def test_what_is_known_of_the_horizon_is_an_input_and_the_future_is_given_to_pre
     columns = found.preprocessing.transform(future, with_target=False)
     np.testing.assert_array_equal(columns["known"][-1, :, 0], [58, 59])
     np.testing.assert_array_equal(columns["x"][-1, :, 3], [108, 110, 112, 114])
-    with pytest.raises(DataError, match="give the 2 rows to be forecast as well, with price, season"):
+    with pytest.raises(DataError, match="add the 2 rows to forecast, with price, season"):
         found.preprocessing.transform(frame[-4:], with_target=False)
-    with pytest.raises(ConfigError, match="a target is not known beforehand"):
+    with pytest.raises(ConfigError, match="a target is not known in advance"):
         dataset(frame, time="day", known=["v"])
 
 

@@ -88,11 +88,11 @@ def test_a_single_column_of_0_and_1_stays_two_classes_and_other_numbers_stay_num
 def test_rows_without_a_target_are_left_out_and_nothing_else_is_asked_of_rows():
     data = fitted({"w": [None, 1.0, 2.0, 3.0], "y": ["a", "b", None, "a"]}, "y")
     assert data.train["y"].shape == (3, 1)
-    assert "1 of 4 rows are left out: they have no value in the target y" in data.notes
+    assert "1 of 4 rows are skipped: they have no value in the target y" in data.notes
     report = Report()
     frame = pl.DataFrame({"x": X, "w": X, "y": ["a", None, "b", None]})
     assert len(data.preprocessing.transform(frame, with_target=True, report=report)["x"]) == 2
-    assert "2 rows without a target left out" in report.sentences()
+    assert "2 rows without a target omitted" in report.sentences()
     several = fitted({"u": [0.5, None, 1.5, 2.5], "v": [0.1, 0.2, None, 0.4]}, ("u", "v"))
     assert len(several.train["y"]) == 2
     assert any("not all of the values in the target u, v" in note for note in several.notes)
@@ -107,7 +107,7 @@ def test_labels_that_differ_only_by_capitals_or_blanks_are_told():
 
 def test_a_target_of_many_different_texts_says_what_it_looks_like():
     frame = pl.DataFrame({"x": range(60), "y": [f"{i} kg" if i % 2 else f"{i} lb" for i in range(60)]})
-    with pytest.raises(DataError, match=r"60 different texts in 60 rows.*several units \(lb, kg\)"):
+    with pytest.raises(DataError, match=r"60 distinct texts in 60 rows.*several units \(lb, kg\)"):
         from_frame(frame, "y")
 
 
@@ -141,7 +141,7 @@ def test_lists_of_numbers_are_labels_only_as_the_target(tmp_path):
         load(DataSettings(path="d.parquet", target="x"), tmp_path)
 
 
-@pytest.mark.parametrize(("scale", "words"), [(None, "'y' holds numbers too large to be scaled; divide"), ("none", "too large for a 32-bit")])  # fmt: skip
+@pytest.mark.parametrize(("scale", "words"), [(None, "'y' contains numbers too large to scale; divide"), ("none", "too large for a 32-bit")])  # fmt: skip
 def test_a_target_that_is_too_large_is_named(scale, words):
     with pytest.raises(DataError, match=words):
         fitted({"z": X, "y": [1e200, 2e200, 3e200, 0.0]}, ("z", "y"), scale_target=scale)

@@ -77,14 +77,14 @@ def test_the_text_section_says_how_text_columns_are_cut():
     np.testing.assert_array_equal(data.train["t"], [[4, 5], [5, 0]])
     assert "x" in data.train
     tokenizer = DataSettings(text={"unit": "tokenizer", "tokenizer": "tokens.json"})
-    with pytest.raises(ConfigError, match="a tokenizer cannot be used for text beside other columns"):
+    with pytest.raises(ConfigError, match="a tokenizer cannot be used for text next to other columns"):
         fit_text_column("t", frame["t"], tokenizer)
 
 
 def test_a_text_alone_says_which_columns_it_leaves_out():
     frame = pl.DataFrame({"t": ["a b", "b a"] * 6, "n": range(12), "y": ["u", "v"] * 6})
     notes = from_frame(frame, "y", settings=DataSettings(text={"column": "t"})).notes
-    assert any(note.startswith("left out: n; to use them beside the text, set `kinds: {t: text}`") for note in notes)
+    assert any(note.startswith("ignored: n; to use them along with the text, set `kinds: {t: text}`") for note in notes)
 
 
 def test_an_empty_text_column_and_a_clash_of_names_are_refused():
@@ -93,7 +93,7 @@ def test_an_empty_text_column_and_a_clash_of_names_are_refused():
     with pytest.raises(DataError, match="column 't' is empty in the training part"):
         from_frame(frame, "y", settings=settings)
     clash = pl.DataFrame({"x": ["a", "b"], "n": [1.0, 2.0], "y": [1.5, 2.5]})
-    with pytest.raises(DataError, match="the embedded column 'x' has the name of another batch column"):
+    with pytest.raises(DataError, match="the embedded column 'x' has the same name as another batch column"):
         from_frame(clash, "y", settings=DataSettings(kinds={"x": "text"}))
 
 

@@ -81,11 +81,11 @@ def test_preprocessing_of_windows_survives_json():
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (FRAME[:4], "4 rows in time are fewer than a window's 5"),
+        (FRAME[:4], "4 rows are fewer than the 5 that a window needs"),
         (FRAME.with_columns(t=pl.Series([0, 0, *range(2, ROWS)])), "row 2, column 't': the same moment"),
         (FRAME.with_columns(t=pl.Series([None, *range(1, ROWS)])), "row 1, column 't': expected a number or a date"),
         (FRAME.with_columns(a=pl.Series([None, *map(float, range(1, ROWS))])), "expected a finite number, found nothing"),
-        (FRAME.with_columns(a=pl.lit("x")), "the target 'a' holds no numbers"),
+        (FRAME.with_columns(a=pl.lit("x")), "the target 'a' does not contain numbers"),
     ],
 )  # fmt: skip
 def test_a_table_that_is_no_series_is_told_so(frame, message):

@@ -126,7 +126,7 @@ def test_regions_are_decoded_with_a_score_for_each_class():
     np.testing.assert_allclose(target.decode(outputs).boxes[0], [[*edges[0], 0.7, 1]])
     found = target.every(outputs)[0]
     np.testing.assert_allclose(found[:, 4:], [[0.7, 1], [0.2, 0], [0.15, 0], [0.05, 1]])
-    with pytest.raises(ShapeError, match=r"or \(rows, regions, 7\): edges, logits of background and classes"):
+    with pytest.raises(ShapeError, match=r"or \(rows, regions, 7\): edges, logits of the background and the classes"):
         target.decode(np.zeros((1, 3, 8)))
 
 

@@ -77,9 +77,9 @@ def test_a_row_without_a_target_is_left_out_and_that_is_said(x, y, tmp_path):
     ("x", "y", "match"),
     [
         (FRAME, PRICE[:5], "x has 40 rows, y has 5"),
-        (FRAME, pl.Series("a", PRICE), "target 'a' has the name of a column"),
+        (FRAME, pl.Series("a", PRICE), "target 'a' has the same name as a column"),
         ({"a": [1, 2], "b": [1]}, None, "a has 2, b has 1"),
-        ({"a": [[1], [2]], "b": [1, 2]}, None, "column 'a': expected one value a row"),
+        ({"a": [[1], [2]], "b": [1, 2]}, None, "column 'a': expected one value per row"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_told(x, y, match):

@@ -1,4 +1,4 @@
-"""Arrays from the Python API or NumPy files: checked, with equal row counts, the target as a small table."""
+"""Arrays from the Python API or NumPy files, checked for equal row counts, with the target as a small table."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ INT32 = np.iinfo(np.int32)
 
 @dataclass(frozen=True)
 class Arrays:
-    """Input arrays by name (`x` among them), with target columns and weights for their rows.
+    """Input arrays by name (including `x`), with target columns and row weights.
 
-    `numbers` are the rows' numbers in the data, from 1, after a selection of rows.
+    After a selection, `numbers` are the rows' original numbers in the data, from 1.
     """
 
     inputs: dict[str, np.ndarray]
@@ -35,18 +35,18 @@ class Arrays:
         return len(self.inputs["x"])
 
     def place(self, row: int) -> tuple[str, str]:
-        """Return the place of a row: the arrays' name, and the row in words."""
+        """Return the place of a row: the name of the arrays, and the row in words."""
         return self.where, f"row {row + 1 if self.numbers is None else self.numbers[row]}"
 
     def take(self, rows: np.ndarray) -> Arrays:
-        """Return some rows (indices), in their order."""
+        """Return the rows at these indices, in this order."""
         inputs = {name: array[rows] for name, array in self.inputs.items()}
         target = None if self.target is None else self.target.take(rows)
         weight, numbers = (None if values is None else values[rows] for values in (self.weight, self.numbers))
         return Arrays(inputs, target, weight, self.where, numbers)
 
     def numbered(self) -> Arrays:
-        """Return rows with their numbers in the data, from 1, which survive a selection."""
+        """Return the rows with their numbers in the data, from 1, which survive a selection."""
         return replace(self, numbers=np.arange(1, len(self) + 1))
 
     @property
@@ -63,16 +63,16 @@ class Arrays:
 
 
 def as_arrays(x: Any, y: Any = None, *, keep_integers: bool = False, where: str = "arrays") -> Arrays:
-    """Return Arrays for NumPy or JAX arrays or nested lists; `x` may be a mapping of several, with one named `x`.
+    """Return Arrays for NumPy or JAX arrays or nested lists; `x` may be a mapping of arrays, one of them named `x`.
 
-    Integers of the further arrays become int32, fractions float32. An array `sample_weight` weights the rows.
+    In the other arrays, integers become int32 and fractions float32. An array `sample_weight` weights the rows.
 
     Raises:  DataError for unequal row counts, NaN or infinity; DataTypeError for values that are not numbers
     """
-    named = dict(x) if isinstance(x, Mapping) else {"x": x}
-    if "x" not in named:
-        raise DataError(f"no array 'x'; have: {', '.join(named)}", where=where)
-    arrays = {name: _numbers(name, array, where) for name, array in named.items()}
+    by_name = dict(x) if isinstance(x, Mapping) else {"x": x}
+    if "x" not in by_name:
+        raise DataError(f"no array 'x'; have: {', '.join(by_name)}", where=where)
+    arrays = {name: _numbers(name, array, where) for name, array in by_name.items()}
     target = None if y is None else target_table(y, where)
     rows = {name: len(array) for name, array in arrays.items()} | ({} if target is None else {"y": len(target)})
     if len(set(rows.values())) > 1:
@@ -89,19 +89,19 @@ def as_arrays(x: Any, y: Any = None, *, keep_integers: bool = False, where: str 
 
 
 def target_table(y: Any, where: str) -> Table:
-    """Return y [rows], [rows, 1] or [rows, targets] as a table with the column y, or y1, y2, ..."""
+    """Return y [rows], [rows, 1] or [rows, targets] as a table with the column y, or y1, y2 and so on."""
     if isinstance(y, pl.Series) or hasattr(y, "iloc"):  # a series, or a frame of several targets
         return checked(Table(as_frame(y, where), where))
     array = _as_numpy("y", y, where)
     array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if array.ndim not in (1, 2):
-        raise DataError(f"y: expected rows or rows of numbers, found the shape {array.shape}", where=where)
+        raise DataError(f"y: expected the shape (rows,) or (rows, targets), found {array.shape}", where=where)
     columns = {"y": array} if array.ndim == 1 else {f"y{i + 1}": array[:, i] for i in range(array.shape[1])}
     return checked(Table(pl.DataFrame({name: _series(column, where) for name, column in columns.items()}), where))
 
 
 def as_frame(y: Any, where: str) -> pl.DataFrame:
-    """Return a target as a frame: a list, an array, a series (under its own name) or several columns."""
+    """Return a target as a frame, from a list, an array, a series (which keeps its name) or several columns."""
     if hasattr(y, "columns") or isinstance(y, Mapping):
         return from_any_frame(y, where).frame
     if isinstance(y, pl.Series) or hasattr(y, "iloc"):
@@ -111,14 +111,14 @@ def as_frame(y: Any, where: str) -> pl.DataFrame:
 
 
 def beside(frame: pl.DataFrame, added: pl.DataFrame, where: str) -> pl.DataFrame:
-    """Return two frames side by side, row by row.
+    """Return the columns of two frames as one frame.
 
-    Raises:  DataError if the numbers of rows differ, or a name is in both
+    Raises:  DataError if the numbers of rows differ, or a name occurs in both
     """
-    taken = [name for name in added.columns if name in frame.columns]
-    if taken:
+    duplicates = [name for name in added.columns if name in frame.columns]
+    if duplicates:
         cure = "rename one of them, or pass the target's name instead of its values"
-        raise DataError(f"the target '{taken[0]}' has the name of a column of x", where=where, cure=cure)
+        raise DataError(f"the target '{duplicates[0]}' has the same name as a column of x", where=where, cure=cure)
     if len(added) != len(frame):
         raise DataError(f"x has {len(frame)} rows, y has {len(added)}", where=where)
     return frame.hstack(added)
@@ -128,7 +128,7 @@ def _as_numpy(name: str, values: Any, where: str) -> np.ndarray:
     try:
         return np.asarray(values)
     except (ValueError, TypeError):
-        raise DataTypeError(f"{name}: rows of different lengths do not form an array", where=where) from None
+        raise DataTypeError(f"{name}: rows of different lengths cannot form an array", where=where) from None
 
 
 def _numbers(name: str, values: Any, where: str) -> np.ndarray:
@@ -136,11 +136,11 @@ def _numbers(name: str, values: Any, where: str) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise DataTypeError(f"{name}: expected an array of numbers, found {array.dtype}", where=where)
     if array.ndim == 0 or len(array) == 0:
-        raise DataError(f"{name} is empty: no rows", where=where)
+        raise DataError(f"{name} has no rows", where=where)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         index = tuple(int(i[0]) for i in np.nonzero(~np.isfinite(array)))
         count = int((~np.isfinite(array)).sum())
-        cure = "fill the gaps, or use a table, in which missing values are filled"
+        cure = "fill them, or use a table, where missing values are filled"
         raise DataError(f"{name} contains {count} NaN or infinite values, the first at {index}", where=where, cure=cure)
     return array
 
@@ -152,13 +152,13 @@ def _narrow(name: str, array: np.ndarray, where: str) -> np.ndarray:
     if array.dtype.kind == "b":
         return array
     if array.size and (array.min() < INT32.min or array.max() > INT32.max):
-        raise DataError(f"{name} contains integers beyond 32 bits", where=where)
+        raise DataError(f"{name} contains integers that do not fit in 32 bits", where=where)
     return array.astype(np.int32)
 
 
 def _series(column: np.ndarray, where: str) -> pl.Series:
     if column.dtype.kind not in PLAIN_KINDS + "O":
-        raise DataTypeError(f"y contains values of the type {column.dtype}", where=where, cure="use numbers or text")
+        raise DataTypeError(f"y contains values of type {column.dtype}", where=where, cure="use numbers or text")
     if column.dtype.kind == "S":
         column = column.astype(str)
     try:

@@ -1,4 +1,4 @@
-"""The order of rows: a permutation for each epoch, cut into batches of equal size and a rest."""
+"""The order of rows: a permutation for each epoch, split into batches of equal size and a smaller rest."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 from retrograd.base.errors import UsageError
 
-BLOCK_ROWS, WINDOW_BLOCKS = 4096, 64  # rows that are read together, and blocks whose rows are mixed
+BLOCK_ROWS, WINDOW_BLOCKS = 4096, 64  # rows read together, and blocks whose rows are mixed
 
 
 class EpochOrder(NamedTuple):
-    """Row numbers of the full batches [batches, batch_size] and of the smaller last one [rows], if there is one."""
+    """Row numbers of the full batches [batches, batch_size], and of the smaller last one [rows], if any."""
 
     full: np.ndarray
     rest: np.ndarray | None
@@ -21,10 +21,10 @@ class EpochOrder(NamedTuple):
 def epoch_order(
     rows: int, batch_size: int, seed: int, epoch: int, *, shuffle: bool = True, join_single: bool = False
 ) -> EpochOrder:
-    """Return the batches of one epoch, int32; they depend on seed and epoch alone, so that a resumed run has the same.
+    """Return the batches of one epoch, int32; they depend only on seed and epoch, so a resumed run gets the same ones.
 
-    Every row is in exactly one batch. With `join_single`, a single remaining row joins the last full batch, which then
-    is the rest (batch norm cannot train on one row).
+    Every row is in exactly one batch. With `join_single`, a single remaining row joins the last full batch, which
+    becomes the rest (batch norm cannot train on one row).
     """
     order = _all(rows, batch_size)
     if shuffle:
@@ -35,10 +35,10 @@ def epoch_order(
 def block_order(
     rows: int, batch_size: int, seed: int, epoch: int, *, shuffle: bool = True, join_single: bool = False
 ) -> EpochOrder:
-    """Return the batches of one epoch over rows on disk, which depend on seed and epoch alone, as in `epoch_order`.
+    """Return the batches of one epoch over rows on disk; they depend only on seed and epoch, as in `epoch_order`.
 
-    Blocks of 4,096 rows are shuffled, and so are the rows within each window of 64 blocks: each window is
-    read from 64 places and contains rows from the whole file.
+    Blocks of 4,096 rows are shuffled, and so are the rows within each window of 64 blocks: a window is read from 64
+    places and contains rows from the whole file.
     """
     order = _all(rows, batch_size)
     if shuffle:
@@ -62,8 +62,8 @@ def _generator(seed: int, epoch: int) -> np.random.Generator:
 
 
 def _cut(order: np.ndarray, batch_size: int, join_single: bool) -> EpochOrder:
-    batches, left = divmod(len(order), batch_size)
-    if join_single and left == 1 and batches:
+    batches, remaining = divmod(len(order), batch_size)
+    if join_single and remaining == 1 and batches:
         batches -= 1
     cut = batches * batch_size
     return EpochOrder(order[:cut].reshape(batches, batch_size), order[cut:] if cut < len(order) else None)

@@ -1,4 +1,4 @@
-"""The data set: batch columns for training, validation and test, with notes on what was inferred."""
+"""The data set: batch columns for training, validation and test, with notes about what was inferred."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ from retrograd.data.windows.guess import dated_notes
 from retrograd.data.windows.plan import plan_windows
 from retrograd.present.wording import some_of
 
-Batch = dict[str, Any]  # NumPy arrays, or columns of images that are decoded when rows are taken
+Batch = dict[str, Any]  # NumPy arrays, or image columns that are decoded when rows are taken
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Batch columns by part: `x`, `y`, `sample_weight`, embedded columns and further arrays, each with its rows first.
+    """Batch columns by part: `x`, `y`, `sample_weight`, embedded columns and other arrays; the first axis is the rows.
 
-    `notes` are sentences to show; `digest` is a SHA-256 that changes with the data. `seen` holds, for the part
-    furthest from training, the original rows.
+    `notes` are sentences to show; `digest` is a SHA-256 that changes with the data. `seen` holds the original rows of
+    the part furthest from training.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Dataset:
     preprocessing: Preprocessing
     notes: tuple[str, ...]
     digest: str
-    form: TextForm | None = None  # how the data's text file was read
+    form: TextForm | None = None  # how the text file was read
     seen: Mapping[str, Seen] = field(default_factory=dict)
 
     @property
@@ -76,7 +76,7 @@ class Dataset:
         return self.preprocessing.classes
 
     def class_name(self, number: int) -> str:
-        """Return a class by its label, if it has one."""
+        """Return the label of a class, or its number if it has none."""
         labels = self.classes or ()
         return str(labels[number]) if number < len(labels) else str(number)
 
@@ -93,8 +93,8 @@ class Dataset:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Widths that a configuration may name: `features`, `classes` (1 for two) or `targets`; and for each embedded
-        column, under its name, the number of its identifiers (0 included).
+        """Sizes that a configuration may refer to: `features`, `classes` (1 for two classes) or `targets`, and under
+        the name of each embedded column the number of its identifiers (0 included).
         """
         inputs, target = self.preprocessing.inputs, self.preprocessing.target
         sizes = dict(inputs.embedded)
@@ -108,10 +108,10 @@ class Dataset:
 
 
 def load(settings: DataSettings, base_dir: str | Path | None = None) -> Dataset:
-    """Read, split and preprocess the data named by the settings; relative paths start at `base_dir`.
+    """Read, split and preprocess the data described by the settings; relative paths start at `base_dir`.
 
-    Raises:  ConfigError, DataError, LabelError, ResourceError, each saying where and what
-    Warns:   RetrogradWarning for a table read into memory because no folder is available for its columns
+    Raises:  ConfigError, DataError, LabelError, ResourceError, with the place and the reason
+    Warns:   RetrogradWarning for a table that is read into memory because there is no cache folder for its columns
     """
     base_dir = Path(base_dir or ".")
     digest = streamed_digest(settings, base_dir)
@@ -123,7 +123,7 @@ def load(settings: DataSettings, base_dir: str | Path | None = None) -> Dataset:
         if settings.stream == "always":
             raise
         if isinstance(error, NoCacheError):
-            message = f"the table is read into memory, which it may fill: {error}"
+            message = f"the table is read into memory, and may not fit: {error}"
             warnings.warn(message, RetrogradWarning, stacklevel=2)
     return build(read_source(settings, base_dir))
 
@@ -133,8 +133,8 @@ def from_arrays(
 ) -> Dataset:
     """Return a data set of NumPy or JAX arrays; `valid` and `test` are pairs (x, y). See `as_arrays` for x.
 
-    With `text` in the settings x is a list of texts; with `images`, x are pixels (see `images_of_arrays`); with
-    `audio`, samples (see `sounds_of_arrays`).
+    With `text` in the settings, x is a list of texts; with `images`, pixels (see `images_of_arrays`); with `audio`,
+    samples (see `sounds_of_arrays`).
     """
     settings = settings or DataSettings()
     pairs = {"train": (x, y)} | {name: pair for name, pair in (("valid", valid), ("test", test)) if pair is not None}
@@ -146,7 +146,7 @@ def from_arrays(
 
 
 def text_table(x: Any, y: Any = None) -> Table:
-    """Return a list of texts, and perhaps of their labels, as a table with the columns text and label."""
+    """Return texts, and their labels if given, as a table with the columns text and label."""
     columns = {TEXT: listed_texts(x)} | ({} if y is None else {LABEL: list(y)})
     return Table(pl.DataFrame(columns), "texts")
 
@@ -168,10 +168,10 @@ def from_frame(
     test: Any = None,
     settings: DataSettings | None = None,
 ) -> Dataset:
-    """Return a data set of a polars or pandas data frame, or a mapping from names to columns.
+    """Return a data set from a polars or pandas data frame, or a mapping from names to columns.
 
-    `target` names the target column (or several), or holds its values: a list, an array, a series, a frame. Then
-    `valid` and `test` are pairs (frame, target).
+    `target` is the name of the target column (or several names), or its values: a list, an array, a series or a frame.
+    With values, `valid` and `test` are pairs (frame, target).
     """
     settings = settings or DataSettings()
     others = {name: part for name, part in (("valid", valid), ("test", test)) if part is not None}
@@ -186,7 +186,7 @@ def from_frame(
 
 
 def is_name(target: Any) -> bool:
-    """Return whether a target is a name (or several, or none) rather than values."""
+    """Return whether a target is a name, several names or None, rather than values."""
     return (
         target is None
         or isinstance(target, str)
@@ -195,7 +195,7 @@ def is_name(target: Any) -> bool:
 
 
 def joined(frame: Any, y: Any, names: Sequence[str] = ()) -> Table:
-    """Return a data frame and the target's values as one table; `names` are the target's, if known."""
+    """Return a data frame and the values of its target as one table; `names` are the target's columns, if known."""
     table = from_any_frame(frame)
     added = as_frame(y, table.where)
     if names:
@@ -208,7 +208,7 @@ def joined(frame: Any, y: Any, names: Sequence[str] = ()) -> Table:
 
 
 def build(source: Source, folder: Path | None = None) -> Dataset:
-    """Plan, split, fit on the training rows, and transform every part; rows in files are transformed into a folder."""
+    """Plan, split, fit on the training rows, and transform every part; rows in files are written to `folder`."""
     try:
         return _build(source, folder)
     except DataError as error:
@@ -218,7 +218,7 @@ def build(source: Source, folder: Path | None = None) -> Dataset:
 
 
 def _build(source: Source, folder: Path | None) -> Dataset:
-    source, notations, written = _with_plain_numbers(source)
+    source, notations, number_notes = _with_plain_numbers(source)
     plan = plan_of(source)
     rows = plan.rows
     split, split_note = _split(plan, source)
@@ -242,7 +242,7 @@ def _build(source: Source, folder: Path | None) -> Dataset:
         valid=batches.get("valid"),
         test=batches.get("test"),
         preprocessing=preprocessing,
-        notes=(*source.notes, *plan.notes, *written, split_note, *report.sentences()),
+        notes=(*source.notes, *plan.notes, *number_notes, split_note, *report.sentences()),
         digest=source.digest,
         form=source.rows.form if isinstance(source.rows, Table) else None,
         seen=_seen(parts, batches, preprocessing),
@@ -250,13 +250,13 @@ def _build(source: Source, folder: Path | None) -> Dataset:
 
 
 def _seen(parts: Mapping[str, Rows], batches: Mapping[str, Batch], preprocessing: Preprocessing) -> dict[str, Seen]:
-    judged = next(name for name in ("test", "valid", "train") if name in parts)
-    rows = seen_rows(parts[judged], preprocessing, len(next(iter(batches[judged].values()))))
-    return {} if rows is None else {judged: rows}
+    last_part = next(name for name in ("test", "valid", "train") if name in parts)
+    rows = seen_rows(parts[last_part], preprocessing, len(next(iter(batches[last_part].values()))))
+    return {} if rows is None else {last_part: rows}
 
 
 def _with_plain_numbers(source: Source) -> tuple[Source, dict[str, Notation], tuple[str, ...]]:
-    """Return the source with plain numbers in its tables, how they were written, and sentences about that."""
+    """Return the source with plain numbers in its tables, the notation of each column, and notes about it."""
     tables = {name: rows for name, rows in {"train": source.rows, **source.parts}.items() if isinstance(rows, Table)}
     if "train" not in tables:
         return source, {}, ()
@@ -285,7 +285,7 @@ def plan_of(source: Source) -> Plan[Any, tuple[Inputs, Target | None]]:
 
 
 def _split(plan: Plan[Any, Any], source: Source) -> tuple[Split, str]:
-    """Return the parts of the rows, and a sentence about them; a part with its own file is not split off."""
+    """Return the split of the rows, and a sentence about it; a part with its own file is not split off."""
     rows = plan.rows
     settings = source.settings.split
     settings = replace(
@@ -299,7 +299,7 @@ def _split(plan: Plan[Any, Any], source: Source) -> tuple[Split, str]:
     method = choose_method(settings, len(rows), labels is not None, "valid" in source.parts)
     split = split_rows(method, settings, len(rows), labels, plan.split_keys(rows))
     if not len(split.valid) and "valid" not in source.parts:
-        return split, f"{source.name} trains on all {len(split.train)} rows: no validation part"
+        return split, f"training uses all {len(split.train)} rows of {source.name}: no validation part"
     counts = ", ".join(f"{len(part)} {name}" for name, part in split._asdict().items() if len(part))
     files = "".join(f", {len(part)} {name} (own file)" for name, part in source.parts.items())
     return split, f"split ({method}, seed {settings.seed}): {counts}{files}"

@@ -1,4 +1,4 @@
-"""Columns in files, mapped into memory: rows are read on demand."""
+"""Columns in files, mapped into memory, with rows read on demand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-SHARE = 0.5  # of the machine's memory that the system keeps of files, beside all that it does
+SHARE = 0.5  # of the machine's memory that the system can use as page cache
 
 
 def is_mapped(columns: Mapping[str, Any]) -> bool:
@@ -17,9 +17,9 @@ def is_mapped(columns: Mapping[str, Any]) -> bool:
 
 
 def exceeds_page_cache(columns: Mapping[str, Any]) -> bool:
-    """Return whether columns are so large that rows in random order would be read from disk one by one in every epoch.
+    """Return whether columns are so large that reading rows in random order would go to the disk for each row.
 
-    A rule of the machine's whole memory, not of what is free, so that a run that is resumed there has the same order.
+    The rule uses the machine's total memory, not the free memory, so that a resumed run has the same order.
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return float(sum(column.nbytes for column in columns.values())) > SHARE * memory

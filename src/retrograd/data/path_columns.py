@@ -1,4 +1,4 @@
-"""Tables with the paths of images or sounds, whose settings do not say so."""
+"""Tables with paths of images or sounds whose settings do not say so."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from retrograd.data.images.settings import ImageSettings
 from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.table import Table
 
-KINDS = (  # what the files hold, the section that reads them, their endings
+KINDS = (  # contents of the files, the section that reads them, its class, their suffixes
     ("images", "images", ImageSettings, IMAGE_SUFFIXES),
     ("sounds", "audio", AudioSettings, SOUND_SUFFIXES),
 )
 
 
 def with_path_column(table: Table, settings: DataSettings) -> tuple[DataSettings, tuple[str, ...]]:
-    """Return settings that read the files where their paths are all there is beside the target, and a sentence.
+    """Return settings that read the files if their paths are the only column besides the target, and a note.
 
-    Where the table has other columns as well, the sentence only says which setting reads the files.
+    If the table has other columns as well, the note only says which setting would read the files.
     """
     if (settings.images or settings.audio or settings.text or settings.windows) is not None:
         return settings, ()
@@ -36,16 +36,16 @@ def with_path_column(table: Table, settings: DataSettings) -> tuple[DataSettings
         name = next((name for name in texts if holds_paths(table, name, suffixes)), None)
         if name is None:
             continue
-        say = f"'{name}' holds paths of {thing}: `{section}: {{column: {name}}}`"
+        setting = f"`{section}: {{column: {name}}}`"
         if others != [name]:
-            return settings, (f"{say} learns from the {thing} instead of the other columns",)
-        chosen: dict[str, Any] = {section: make(column=name)}
-        return replace(settings, **chosen), (f"{say} reads them here",)
+            return settings, (f"'{name}' contains paths of {thing}: {setting} learns from them, not the other columns",)
+        changes: dict[str, Any] = {section: make(column=name)}
+        return replace(settings, **changes), (f"'{name}' contains paths of {thing}, read with {setting}",)
     return settings, ()
 
 
 def holds_paths(table: Table, name: str, suffixes: tuple[str, ...]) -> bool:
-    """Return whether all cells of a column of text end as names of such files do; mostly the first ones say no."""
+    """Return whether all cells of a text column end in one of the suffixes; usually the first ones show they do not."""
     ending = r"(?i)\.(" + "|".join(suffix[1:] for suffix in suffixes) + ")$"
     if not table.some_cells(name, 0, min(FIRST, len(table))).str.contains(ending).all():
         return False

@@ -1,4 +1,4 @@
-"""Patterns such as `parts/*.csv`: whether a path is one, and the files that it matches."""
+"""Patterns such as `parts/*.csv`: whether a path is a pattern, and the files that match it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 
 from retrograd.base.errors import DataError
 
-MARKS = "*?["  # of a pattern
+MARKS = "*?["  # characters that make a path a pattern
 
 
 def is_pattern(path: Path) -> bool:
-    """Return whether a path is no file but a pattern that files match."""
+    """Return whether a path is a pattern and not an existing file."""
     return any(mark in str(path) for mark in MARKS) and not path.exists()
 
 
 def matching(path: Path) -> list[Path]:
-    """Return the files that a pattern matches, sorted by name.
+    """Return the files that match a pattern, sorted by name.
 
-    Raises:  DataError when there are none
+    Raises:  DataError if there are none
     """
     files = sorted(file for file in map(Path, glob.glob(str(path), recursive=True)) if file.is_file())
     if not files:

@@ -1,4 +1,4 @@
-"""Preprocessing: from the user's data to batch columns, and back from a network's outputs; plain JSON in a model."""
+"""Preprocessing: from the user's data to batch columns, and back from a network's outputs; stored in models as JSON."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ Target = Labels | MultiLabels | Quantities | Masks | Boxes | NextToken | MaskedT
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Fitted inputs, target and weight column; their numbers depend on the training part alone."""
+    """Fitted inputs, target and weight column; their numbers depend only on the training part."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     inputs: Annotated[Inputs, Field(discriminator="kind")]
     target: Annotated[Target, Field(discriminator="kind")] | None
     weight: str | None = None
-    notations: dict[str, Notation] = field(default_factory=dict)  # of columns whose numbers are not plainly written
+    notations: dict[str, Notation] = field(default_factory=dict)  # of columns whose numbers are not plain
     format: Literal[1] = 1
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The names of the features of `x`; empty where x is not flat."""
+        """The names of the features of `x`; empty if x is not flat."""
         return self.inputs.features
 
     @property
@@ -66,14 +66,14 @@ class Preprocessing:
     def transform(
         self, data: Any, *, with_target: bool, report: Report | None = None, is_block: bool = False
     ) -> dict[str, np.ndarray]:
-        """Return batch columns for rows as they were read, a data frame or arrays (x, or a mapping with x) like those
-        of training; for texts also a list of them.
+        """Return batch columns for rows as read, a data frame or arrays (x, or a mapping with x) like those of
+        training; for texts, also a list of texts.
 
-        With `with_target` also `y` and, where there are weights, `sample_weight`; without it both may be absent.
-        `report` counts missing values and unseen words. The weights of a block of a larger part (`is_block`) may all
-        be 0.
+        With `with_target`, there is also `y` and, if there are weights, `sample_weight`; without it, the data need not
+        contain them. `report` counts missing values and unseen words. The weights of a block of a larger part
+        (`is_block`) may all be 0.
 
-        Raises:  DataError for columns or cells that do not fit; LabelError for a label that training did not know
+        Raises:  DataError for columns or cells that do not fit; LabelError for a label unknown to training
         """
         if report is None:
             report = Report()
@@ -97,11 +97,11 @@ class Preprocessing:
         return {**batch, **targets}
 
     def rows_of(self, data: Any) -> Any:
-        """Return data as rows for `transform`: for images Images, for audio Sounds, for windows a table in order."""
+        """Return data as rows for `transform`: Images for images, Sounds for audio, a table in order for windows."""
         return self.inputs.rows_of(data, () if self.target is None else self.target.names)
 
     def settings(self, settings: DataSettings) -> DataSettings:
-        """Return the settings for reading files with rows like those of training."""
+        """Return settings for reading files with rows like those of training."""
         inputs, target = self.inputs, self.target
         images, audio, text = None, None, None
         if isinstance(inputs, ImageInputs):
@@ -115,29 +115,32 @@ class Preprocessing:
         return replace(settings, images=images, audio=audio, text=text)
 
     def decode(self, outputs: np.ndarray, *, link: Link = "logit") -> Decoded:
-        """Return a network's outputs as labels and probabilities, or as values in their own unit.
+        """Return a network's outputs as labels and probabilities, or as values in the target's unit.
 
-        For classes the outputs are logits [rows, units] (one unit for two classes), or with `link="identity"`
-        probabilities; for quantities their values, or with `link="log"` their logarithms.
+        For classes, the outputs are logits [rows, units] (one unit for two classes), or probabilities with
+        `link="identity"`; for quantities, values, or their logarithms with `link="log"`.
         """
         if self.target is None:
             return Decoded(values=np.asarray(outputs))
         return self.target.decode(np.asarray(outputs), link)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON types; `from_json` returns an equal object, with the same transform to the last bit."""
+        """Return plain JSON types; `from_json` restores an equal object, whose transform is the same bit for bit."""
         plain: dict[str, Any] = _adapter().dump_python(self, mode="json")
         return plain
 
     @staticmethod
     def from_json(plain: Any) -> Preprocessing:
-        """Return the preprocessing from its JSON; anything else is a ModelFileError."""
+        """Return the preprocessing from its JSON.
+
+        Raises:  ModelFileError for anything else
+        """
         number = plain.get("format") if isinstance(plain, Mapping) else None
         if isinstance(number, int) and number > FORMAT:
             cure = "use a newer version of retrograd"
-            raise ModelFileError(f"preprocessing has format {number}, this version reads up to {FORMAT}", cure=cure)
+            raise ModelFileError(f"preprocessing has format {number}; this version reads up to {FORMAT}", cure=cure)
         try:
-            return _adapter().validate_json(json.dumps(plain), strict=True)  # strict Python would want tuples for lists
+            return _adapter().validate_json(json.dumps(plain), strict=True)  # strict Python mode would refuse lists
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(str(step) for step in first["loc"])
@@ -146,8 +149,8 @@ class Preprocessing:
             raise ModelFileError("preprocessing is damaged: not plain JSON") from None
 
     def _readable(self, table: Table, with_target: bool, report: Report) -> Table:
-        """Return a table with numbers in place of text such as 1.394,03 € or 18%, and of its rows those that have their
-        targets; an empty list of labels is one.
+        """Return a table with numbers in place of text such as 1.394,03 € or 18%, without the rows that have no target;
+        an empty list of labels counts as a target.
         """
         inputs = self.inputs.table if isinstance(self.inputs, WindowInputs) else self.inputs
         if not isinstance(inputs, TableInputs):
@@ -187,7 +190,10 @@ def _adapter() -> TypeAdapter[Preprocessing]:
 
 
 def checked_weights(weights: np.ndarray, rows: Table | Arrays) -> np.ndarray:
-    """Return the weights of rows as float32 [rows]; a negative one is a DataError."""
+    """Return row weights as float32 [rows].
+
+    Raises:  ShapeError for another shape; DataError for a negative weight
+    """
     if weights.ndim == 2 and weights.shape[1] == 1:
         weights = weights[:, 0]
     if weights.ndim != 1:
@@ -200,6 +206,6 @@ def checked_weights(weights: np.ndarray, rows: Table | Arrays) -> np.ndarray:
 
 
 def require_weight(weights: np.ndarray, where: str) -> None:
-    """Raise DataError when every weight of a part is 0."""
+    """Raise DataError if every weight of a part is 0."""
     if not weights.any():
         raise DataError("sample_weight: every weight is 0, so nothing would be learned", where=where)

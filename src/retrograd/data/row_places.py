@@ -1,4 +1,4 @@
-"""Rows as the user knows them: their place in the data, their first cells, and their picture."""
+"""Rows as the user knows them: their place in the data, their first cells, and their image."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from retrograd.data.tables.inputs import TableInputs
 from retrograd.data.texts.inputs import TextInputs
 from retrograd.present.text import cut
 
-MOST_BYTES = 64 * 1024**2  # of rows that are kept in memory during training for the sake of ten of them
+MOST_BYTES = 64 * 1024**2  # maximum size of rows kept in memory during training, of which about ten are shown
 COLUMNS = 6
 CHARACTERS = 120
-LEAST_SIDE = 8  # of a table's columns that are a square grid: 16 or 25 measurements are more likely just that
+LEAST_SIDE = 8  # minimum side of columns that form an image: 16 or 25 columns are more likely measurements
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """The rows of one part. `columns` are the names of the cells to show, `grid` those of the pixels of a square."""
+    """The rows of one part. `columns` are the columns to show, `grid` those that are the pixels of a square image."""
 
     rows: Table | Arrays | Images | Sounds
     columns: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Seen:
         return f"row {row + 1}" if table is None else table.place(row)[1]
 
     def cells(self, row: int) -> dict[str, str]:
-        """Return the first cells of a row by their column; of a picture none."""
+        """Return the first cells of a row by column; empty for an image."""
         if isinstance(self.rows, Table) and not self.grid:
             cells = {name: self.rows.some_cells(name, row, row + 1)[0] for name in self.columns}
             return {name: "" if cell is None else _short(cell) for name, cell in cells.items()}
@@ -54,7 +54,7 @@ class Seen:
         return {}
 
     def picture(self, row: int) -> np.ndarray | None:
-        """Return a row as grey [height, width] or coloured [height, width, 3] values, if it is a picture."""
+        """Return a row as grey [height, width] or colour [height, width, 3] values if it is an image."""
         if isinstance(self.rows, Table) and self.grid:
             return _square(np.array([self.rows.column(name)[row] for name in self.grid], object))
         if isinstance(self.rows, Arrays):
@@ -67,7 +67,7 @@ class Seen:
 
 
 def seen_rows(rows: Rows, preprocessing: Preprocessing, count: int) -> Seen | None:
-    """Return the material to show a part's rows, `count` of them measured; None for an empty part."""
+    """Return what is needed to show a part's rows, of which `count` were measured; None if they cannot be shown."""
     inputs = preprocessing.inputs
     if isinstance(rows, Arrays):
         fits = len(rows) == count and rows.inputs["x"].nbytes <= MOST_BYTES
@@ -85,7 +85,7 @@ def seen_rows(rows: Rows, preprocessing: Preprocessing, count: int) -> Seen | No
 
 
 def _grid(table: Table, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns if they are the pixels of a square: their names differ in numbers alone."""
+    """Return the columns if they are the pixels of a square, with names that differ only in numbers."""
     is_square = _side(len(names)) >= LEAST_SIDE
     if not is_square or len({re.sub(r"\d+", "#", name) for name in names}) > 1:
         return ()
@@ -94,7 +94,7 @@ def _grid(table: Table, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _side(count: int) -> int:
-    """Return the side of a square with this number of cells; 0 if there is none."""
+    """Return the side of a square with this many cells; 0 if there is none."""
     side = round(count**0.5)
     return side if side * side == count else 0
 

@@ -1,4 +1,4 @@
-"""Tables larger than memory: their cells stay in files and are read one column at a time."""
+"""Tables larger than memory, whose cells stay in files and are read one column at a time."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from retrograd.data.decimal_points import ORDINARY, Points, points_of
 from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.table import Origin, Table, plain_cells
 
-LINE = "\0line"  # the column of line numbers, whose name no file's column has
-DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what polars raises of it
+LINE = "\0line"  # the column of line numbers; no column in a file has this name
+DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what polars raises for damaged files
 
 
 @dataclass(frozen=True)
 class ScannedTable(Table):
     """A table with its cells in files. Its `frame` has names and types but no rows.
 
-    `scans` hold one column each, all of `height` rows; `chosen` are those that the table has, in ascending order, and
-    `folder` is where derived columns go. Of its origin `file_of` are the numbers of each file's first row.
+    Each of `scans` holds one column with `height` rows; `chosen` are the rows that the table has, in ascending order;
+    derived columns are written to `folder`. In its origin, `file_of` holds the number of each file's first row.
     """
 
     scans: Mapping[str, pl.LazyFrame] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class ScannedTable(Table):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns' names, as a frame has them."""
+        """The column names, like those of a frame."""
         return self.names
 
     def place(self, row: int) -> tuple[str, str]:
@@ -57,17 +57,20 @@ class ScannedTable(Table):
         return f"{file}:{line}", f"line {line}"
 
     def column(self, name: str) -> pl.Series:
-        """Return one column, read from its files; an unknown name is an error that lists the known ones."""
+        """Return one column, read from its files.
+
+        Raises:  DataError for an unknown name, listing the known ones
+        """
         super().column(name)
         cells = self._collected(name, 0, self.height).rechunk()
         return cells if self.chosen is None else cells[self.chosen]
 
     def some_cells(self, name: str, start: int, stop: int) -> pl.Series:
-        """Return the cells of one column in the rows from one to another; no others are read."""
+        """Return the cells of one column in rows `start` to `stop`; no other cells are read."""
         return self.rows([name], start, stop)[name]
 
     def rows(self, names: Iterable[str], start: int, stop: int) -> pl.DataFrame:
-        """Return some columns of the rows from one to another."""
+        """Return columns of the rows from `start` to `stop`."""
         chosen = np.arange(start, stop) if self.chosen is None else self.chosen[start:stop]
         if not len(chosen):
             return self.frame.select(names)
@@ -76,9 +79,9 @@ class ScannedTable(Table):
         return frame if len(chosen) == last + 1 - first else frame[chosen - first]
 
     def _collected(self, name: str, first: int, count: int) -> pl.Series:
-        """Return cells of one column as they lie in the files: all that is read comes from here.
+        """Return cells of one column from the files; all reading goes through this function.
 
-        Raises:  DataError naming the file that is damaged
+        Raises:  DataError naming the damaged file
         """
         scan = self.scans[name]
         try:
@@ -88,7 +91,7 @@ class ScannedTable(Table):
             raise DataError(f"column '{name}' cannot be read: {reason}", where=self._damaged_file(scan)) from None
 
     def _damaged_file(self, scan: pl.LazyFrame) -> str:
-        """Return the file of the table with the unreadable cells."""
+        """Return the file with the unreadable cells."""
         files, starts = ((), np.empty(0, int)) if self.origin is None else self.origin
         for file, start, stop in zip(files, starts, [*starts, self.height][1:], strict=False):
             try:
@@ -98,24 +101,24 @@ class ScannedTable(Table):
         return self.where
 
     def take(self, rows: np.ndarray) -> ScannedTable:
-        """Return some rows (indices, ascending)."""
+        """Return the rows at these indices, which must ascend."""
         return replace(self, chosen=rows if self.chosen is None else self.chosen[rows])
 
     def numbered(self) -> ScannedTable:
-        """Return the table, whose rows already have numbers."""
+        """Return the table itself: its rows have numbers already."""
         return self
 
     def each(self, names: Sequence[str], ask: Callable[[pl.Expr], pl.Expr]) -> tuple[Any, ...]:
-        """Return an answer about each of some columns."""
+        """Return the result of an expression for each of the columns."""
         return tuple(self.column(name).to_frame().select(ask(pl.col(name))).item() for name in names)
 
     def columns_of(self, series: Iterable[pl.Series]) -> ScannedTable:
-        """Return a table of other columns for the same rows, each written to a file before the next is asked for."""
+        """Return a table of other columns for the same rows, writing each to a file before computing the next."""
         return replace(self, frame=pl.DataFrame(), scans={}, chosen=None, height=len(self)).with_columns(series)
 
     def with_columns(self, series: Iterable[pl.Series]) -> ScannedTable:
-        """Return the table with further columns, or others in place of some."""
-        assert self.chosen is None  # rows that the table leaves out would have no cell
+        """Return the table with added or replaced columns."""
+        assert self.chosen is None  # other rows would have no cells
         frame, scans = self.frame, dict(self.scans)
         self.folder.mkdir(parents=True, exist_ok=True)
         for cells in series:
@@ -126,12 +129,12 @@ class ScannedTable(Table):
         return replace(self, frame=frame, scans=scans)
 
     def select(self, names: Iterable[str]) -> ScannedTable:
-        """Return the table with some of its columns."""
+        """Return the table with only these columns."""
         frame = self.frame.select(names)
         return replace(self, frame=frame, scans={n: s for n, s in self.scans.items() if n in (*frame.columns, LINE)})
 
     def with_missing(self, words: Sequence[str]) -> ScannedTable:
-        """Return the table with text stripped of spaces, and with NaN and the `words` for a missing value as nulls."""
+        """Return the table with stripped text, and nulls in place of NaN and the `words` for missing values."""
         if self.missing_words == tuple(words):
             return self
         scans = {name: scan.with_columns(plain_cells(words)) for name, scan in self.scans.items()}
@@ -139,7 +142,7 @@ class ScannedTable(Table):
 
 
 def joined_scans(tables: Sequence[ScannedTable], where: str, files: tuple[str, ...]) -> ScannedTable:
-    """Return the rows of several tables with the same columns, one after another."""
+    """Return the concatenated rows of several tables with the same columns."""
     first = tables[0]
     try:
         frame = pl.concat([table.frame.select(first.names) for table in tables], how="vertical_relaxed")
@@ -164,7 +167,7 @@ def joined_scans(tables: Sequence[ScannedTable], where: str, files: tuple[str, .
 
 
 class MixedColumns(Exception):
-    """Columns that must be read again as text: their first rows were numbers, later ones are not."""
+    """Raised for columns that must be read again as text: their first rows are numbers, later ones are not."""
 
     def __init__(self, names: Iterable[str]) -> None:
         super().__init__(*sorted(names))
@@ -172,34 +175,34 @@ class MixedColumns(Exception):
 
 
 class Spill:
-    """Where rows go that are read to stay in files: into a folder, chunk by chunk.
+    """Writes rows that stay in files to a folder, chunk by chunk.
 
-    Cells of text become what `with_missing` makes of them, and ordinary numbers numbers, but for targets and other
-    columns whose text decides, and those that `text` names. A part of the data is what `begin_part` begins.
+    Text is converted as by `with_missing`, and ordinary numbers become numbers, except in targets, in other columns
+    whose text matters, and in the columns `text`. Each part of the data starts with `begin_part`.
     """
 
     def __init__(self, folder: Path, settings: DataSettings, digest: str, text: Iterable[str] = ()) -> None:
         self.folder, self.settings, self.text = folder, settings, frozenset(text)
         self.digest = digest  # of the data
-        self.mixed: set[str] = set()  # columns of numbers so far that turned out to be text
+        self.mixed: set[str] = set()  # columns that seemed to be numbers but contain text
         self._is_number: dict[str, bool] = {}
         self._points: dict[str, Points] = {}
         self._count = 0
         folder.mkdir(parents=True, exist_ok=True)
 
     def begin_part(self) -> None:
-        """Begin a part of the data, whose numbers have to be clear by themselves."""
+        """Begin a part of the data, whose numbers must be unambiguous by themselves."""
         self.mixed |= {name for name, points in self._points.items() if self._is_number[name] and not points.are_clear}
         self._points = {}
         self.check()
 
     def check(self) -> None:
-        """Raise MixedColumns when columns that were written as numbers hold something else."""
+        """Raise MixedColumns if columns that were written as numbers contain something else."""
         if self.mixed:
             raise MixedColumns(self.mixed)
 
     def add(self, frame: pl.DataFrame, lines: np.ndarray, as_text: Iterable[str]) -> Path:
-        """Write some rows of text to a file, and return it; the columns `as_text` stay text."""
+        """Write rows of text to a file and return its path; the columns `as_text` stay text."""
         frame = frame.with_columns(plain_cells(self.settings.missing_values))
         names = [n for n in frame.columns if n not in {*self.text, *as_text} and self._is_number.get(n, True)]
         fitting = frame.select(pl.col(names).str.contains(ORDINARY).all()).row(0, named=True) if names else {}
@@ -221,7 +224,7 @@ class Spill:
         return path
 
     def table(self, paths: Sequence[Path], where: str, height: int) -> ScannedTable:
-        """Return the table of rows that were written to some files."""
+        """Return a table of the rows in these files."""
         self.check()
         schema = pl.read_ipc_schema(paths[0])
         together = pl.scan_ipc(list(paths))
@@ -237,8 +240,8 @@ class Spill:
 
 
 def columns_of_text(names: Sequence[str], settings: DataSettings) -> set[str]:
-    """Return the columns examined as text even if they contain ordinary numbers: targets and chosen kinds."""
-    named = tuple(name for name in names if not name.startswith("unnamed_"))  # the last one may be left out
+    """Return the columns that stay text even if they contain ordinary numbers, such as targets."""
+    named = tuple(name for name in names if not name.startswith("unnamed_"))  # an unnamed last column may be dropped
     others = {name for name in (settings.split.column, settings.weight) if name is not None}
     return {*find_targets(tuple(names), settings), *find_targets(named or ("",), settings), *settings.kinds, *others}
 
@@ -247,14 +250,14 @@ _SPILL: ContextVar[Spill | None] = ContextVar("spill", default=None)
 
 
 def spill() -> Spill | None:
-    """Return the destination of rows being read; None if they stay in memory."""
+    """Return the destination of the rows being read; None if they are kept in memory."""
     return _SPILL.get()
 
 
 @contextmanager
-def spilling(into: Spill) -> Iterator[None]:
-    """Keep tables read inside the block in files."""
-    token = _SPILL.set(into)
+def spilling(destination: Spill) -> Iterator[None]:
+    """Keep tables that are read inside the block in files."""
+    token = _SPILL.set(destination)
     try:
         yield
     finally:

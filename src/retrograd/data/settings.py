@@ -65,12 +65,12 @@ SPLIT = SplitSettings()
 
 @dataclass(frozen=True)
 class DataSettings(Settings):
-    """The source of the data and how they become numbers.
+    """The source of the data, and how they become numbers.
 
     Either `builtin` or `path`: CSV, TSV, ARFF, JSON, JSONL, Parquet, Feather, XLSX, SQLite, NPY, NPZ (most also as .gz,
     .bz2, .xz, .zst, .zip); a folder or pattern (`parts/*.csv`) of such files, or a folder of images, sounds or texts.
-    `None` leaves it to the kind of data. Tables are standardised, images divided by 255, arrays and most built-ins
-    left unchanged.
+    A setting of `None` depends on the kind of data: tables are standardised, images divided by 255, arrays and most
+    built-ins left unchanged.
     """
 
     builtin: Annotated[BuiltinName, Words("a bundled or generated data set")] = None
@@ -79,13 +79,13 @@ class DataSettings(Settings):
         Words("the data file, a pattern such as `parts/*.csv`, or a folder of tables, images, sounds or texts"),
     ] = None
     rows: Annotated[
-        InlineRows | None, Words("the rows themselves, each a list of cells, the target last", why="taken as they are")
+        InlineRows | None, Words("the rows themselves, each a list of cells, the target last", why="used as they are")
     ] = None
     columns: Annotated[
         tuple[str, ...], Words("the names of the columns of `rows`", why="x1, x2, ... and y for the last one")
     ] = ()
-    valid_path: Annotated[str | None, Words("a file with the validation rows; then none are split off")] = None
-    test_path: Annotated[str | None, Words("a file with the test rows; then none are split off")] = None
+    valid_path: Annotated[str | None, Words("a file with the validation rows, instead of splitting them off")] = None
+    test_path: Annotated[str | None, Words("a file with the test rows, instead of splitting them off")] = None
     # what the columns are
     target: Annotated[
         str | tuple[str, ...] | None,
@@ -95,13 +95,13 @@ class DataSettings(Settings):
         Literal["auto", "binary", "multiclass", "multilabel", "regression", "unsupervised"],
         Words(
             "the kind of prediction: a class, several labels at once, or a quantity",
-            why="inferred: text and few whole numbers are classes, several columns of 0 and 1 are labels",
+            why="inferred: text and a few whole numbers are classes, several columns of 0 and 1 are labels",
         ),
     ] = "auto"
     features: Annotated[tuple[str, ...] | None, Words("the columns to learn from; by default all but the target")] = (
         None
     )
-    exclude: Annotated[tuple[str, ...], Words("columns to leave out")] = ()
+    exclude: Annotated[tuple[str, ...], Words("columns to ignore")] = ()
     weight: Annotated[str | None, Words("the column with the weight of each row")] = None
     kinds: Annotated[dict[str, Kind], Words("the kind of a column's values, if the inferred kind is wrong")] = field(
         default_factory=dict
@@ -118,8 +118,8 @@ class DataSettings(Settings):
         PositiveFloat | None,
         Words(
             "the bound at which scaled numbers are clipped",
-            more="changes fewer numbers",
-            less="outliers disturb less, but large numbers are harder to distinguish",
+            more="clips fewer numbers",
+            less="reduces the effect of outliers, but makes large numbers harder to distinguish",
             why="no clipping",
         ),
     ] = None
@@ -127,22 +127,22 @@ class DataSettings(Settings):
         Literal["none", "standard", "robust", "log", "minmax"] | None,
         Words(
             "the scaling of the target; predictions are scaled back",
-            why="a quantity of a table is standardised, so that a learning rate suits any unit",
+            why="quantities in tables are standardised, so that one learning rate suits any unit",
         ),
     ] = None
     categories: Annotated[
         Literal["one_hot", "embed"],
         Words(
-            "the encoding of categories: a column for each, or identifiers for an embedding",
-            why="a column for each needs no further layer",
+            "the encoding of categories: one column each, or identifiers for an embedding",
+            why="one column each needs no further layer",
         ),
     ] = "one_hot"
     max_categories: Annotated[
         PositiveInt,
         Words(
-            "maximum number of categories of a column; rarer ones count as unseen",
-            more="distinguishes more, makes the input wider",
-            less="merges rare ones",
+            "maximum number of categories per column; rarer ones count as unseen",
+            more="distinguishes more categories, but makes the input wider",
+            less="merges rare categories",
             why="more are rarely useful",
         ),
     ] = 64
@@ -150,7 +150,7 @@ class DataSettings(Settings):
         Literal["mean", "median", "drop", "interpolate", "error"],
         Words(
             "the value for a missing number; interpolate: a line between its neighbours in time, for windows",
-            why="the mean changes the column's mean least",
+            why="the mean leaves the column's mean unchanged",
         ),
     ] = "mean"
     missing_values: Annotated[
@@ -158,7 +158,7 @@ class DataSettings(Settings):
     ] = MISSING_WORDS
     invalid: Annotated[
         Literal["error", "missing"],
-        Words("the treatment of a cell that does not fit its column's kind", why="a typing error should be seen"),
+        Words("the treatment of a cell that does not fit its column's kind", why="typing errors should be noticed"),
     ] = "error"
     keep_integers: Annotated[
         bool,
@@ -168,10 +168,10 @@ class DataSettings(Settings):
         ),
     ] = False
     split: Annotated[SplitSettings, Words("the split of the rows into training, validation and test part")] = SPLIT
-    # data that are no plain table
+    # data other than plain tables
     images: Annotated[ImageSettings | None, Words("the location and decoding of images")] = None
     audio: Annotated[AudioSettings | None, Words("the decoding of sounds, and the bands of their features")] = None
-    text: Annotated[TextSettings | None, Words("the tokens of texts, and the task learned from them")] = None
+    text: Annotated[TextSettings | None, Words("the tokens of texts, and the task to learn from them")] = None
     windows: Annotated[WindowSettings | None, Words("the windows of rows for a forecast")] = None
     # how files are read
     header: Annotated[
@@ -181,9 +181,9 @@ class DataSettings(Settings):
         NonNegativeInt | None,
         Words(
             "number of lines above the header to skip",
-            more="skips more of the file's beginning",
+            more="skips more of the beginning of the file",
             less="reads more of it",
-            why="titles are recognised: they fill at most half of a row's cells",
+            why="titles are recognised: they fill at most half of the cells in a row",
         ),
     ] = None
     skip_footer: Annotated[
@@ -192,11 +192,11 @@ class DataSettings(Settings):
             "number of rows to skip at the end of a text file",
             more="skips more",
             less="keeps more",
-            why="a total or a remark in the last lines is recognised",
+            why="totals and remarks in the last lines are recognised",
         ),
     ] = None
     comment: Annotated[
-        str | None, Words('the mark at the beginning of comment lines; "" for none', why="decided by the first lines")
+        str | None, Words('the mark at the start of comment lines; "" for none', why="decided by the first lines")
     ] = None
     separator: Annotated[
         Character | None,
@@ -212,7 +212,7 @@ class DataSettings(Settings):
         Literal[",", ".", " ", "'"] | None, Words("the thousands separator", why="decided by each column's cells")
     ] = None
     encoding: Annotated[str | None, Words("the file's character encoding", why="recognised by its first bytes")] = None
-    sheet: Annotated[str | None, Words("the sheet of a spreadsheet", why="the first that has cells")] = None
+    sheet: Annotated[str | None, Words("the sheet of a spreadsheet", why="the first one with cells")] = None
     query: Annotated[
         str | None, Words("an SQL query that selects the rows of an SQLite database", why="all rows of its only table")
     ] = None
@@ -221,51 +221,51 @@ class DataSettings(Settings):
         Words(
             "the size limit of a data file after decompression, in bytes",
             more="reads larger files",
-            less="refuses more",
-            why="no limit in practice: tables that do not fit into memory stay in files",
+            less="refuses more files",
+            why="no limit in practice: tables that do not fit in memory stay in files",
         ),
     ] = 1024**4  # of a file, decompressed
     stream: Annotated[
         Literal["auto", "always", "never"],
         Words(
             "whether training reads a table's rows from files instead of memory",
-            why="from files if the table would take more than half of the free memory",
+            why="from files if the table would need more than half of the free memory",
         ),
     ] = "auto"
     cache: Annotated[
         str | None,
-        Words("the folder that keeps the transformed columns of such tables", why="below the user's cache folder"),
+        Words("the folder for the transformed columns of such tables", why="inside the user's cache folder"),
     ] = None
-    # for the built-ins that are generated
+    # for generated built-ins
     samples: Annotated[
         PositiveInt | None,
-        Words("number of generated points", more="a finer picture, slower epochs", less="a coarser picture"),
+        Words("number of generated points", more="a finer picture, but slower epochs", less="a coarser picture"),
     ] = None
     noise: Annotated[
         NonNegativeFloat | None,
         Words(
             "standard deviation of the noise on generated points",
-            more="harder to tell apart",
-            less="easier to tell apart",
+            more="makes classes harder to distinguish",
+            less="makes classes easier to distinguish",
         ),
     ] = None
     seed: Annotated[AnySeed, Words("seed for generated points", why="any number will do")] = 0
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The names of the target columns that the settings name."""
+        """The target columns named in the settings."""
         return (self.target,) if isinstance(self.target, str) else self.target or ()
 
     @property
     def text_beside_others(self) -> bool:
-        """Whether `text:` says how the text columns of a table are cut, rather than that one text is the input."""
+        """Whether `text:` applies to the text columns of a table, rather than making a text the only input."""
         text = self.text
         return (
             text is not None and "text" in self.kinds.values() and not (text.column or text.answer or text.is_running)
         )
 
     def rules(self) -> Iterator[Problem]:
-        """Yield problems that concern several fields."""
+        """Yield the problems that concern several fields."""
         if self.builtin is not None:
             yield from self._builtin_rules(self.builtin)
         for name, kind in self.kinds.items():
@@ -273,49 +273,49 @@ class DataSettings(Settings):
                 yield Problem(f"kinds.{name}", f"unknown kind '{kind}'", did_you_mean(kind, KINDS))
         yield from row_problems(self.rows, self.columns, self.builtin or self.path)
         if self.path is None:
-            named = [name for name in ("valid_path", "test_path") if getattr(self, name) is not None]
-            yield from (Problem(name, "it requires `path`", "give path as well") for name in named)
+            unused = [name for name in ("valid_path", "test_path") if getattr(self, name) is not None]
+            yield from (Problem(name, "requires `path`", "set `path` as well") for name in unused)
         if self.missing == "interpolate" and self.windows is None:
-            yield Problem("missing", "only rows in time have neighbours", "set `windows:`, or choose mean or median")
+            yield Problem("missing", "only rows in time have neighbours", "set `windows:`, or use mean or median")
         if self.samples is not None and self.builtin not in GENERATED:
             yield Problem("samples", "the data are not generated", f"only {', '.join(GENERATED)} are generated")
         if self.noise is not None and self.builtin not in NOISY:
-            yield Problem("noise", "the data have none", f"only {', '.join(NOISY)} have")
+            yield Problem("noise", "the data have no noise", f"only {', '.join(NOISY)} have noise")
         named = [name for name in ("images", "audio", "text", "windows") if getattr(self, name) is not None]
         yield from (Problem(name, f"set together with `{named[0]}`", "keep one of them") for name in named[1:])
         if self.decimal is not None and self.decimal == self.thousands:
-            yield Problem("thousands", "the same as the decimal mark", "give one of them")
+            yield Problem("thousands", "the same as the decimal mark", "set only one of them")
         yield from self._role_rules()
 
     def _role_rules(self) -> Iterator[Problem]:
-        """Yield the columns with two conflicting roles."""
+        """Yield a problem for each column with two roles."""
         roles = [("exclude", name) for name in self.exclude]
-        roles += [("features", name) for name in self.features or () if self.windows is None]  # the past is a feature
+        roles += [("features", name) for name in self.features or () if self.windows is None]  # its past is a feature
         roles += [("weight", self.weight)] if self.weight is not None else []
-        taken = dict.fromkeys(self.targets, "target")
-        if len(taken) < len(self.targets):
-            yield Problem("target", "names a column twice", "name each once")
+        role_of = dict.fromkeys(self.targets, "target")
+        if len(role_of) < len(self.targets):
+            yield Problem("target", "names a column twice", "name each column once")
         for role, name in roles:
-            if name in taken:
-                yield Problem(role, f"'{name}' is already under {taken[name]}", "a column has one role")
-            taken[name] = role
+            if name in role_of:
+                yield Problem(role, f"'{name}' is already listed under {role_of[name]}", "give a column only one role")
+            role_of[name] = role
 
     def _builtin_rules(self, name: str) -> Iterator[Problem]:
         if name not in BUILTINS:
             is_path = any(mark in name for mark in "./\\")
-            cure = f"for a file write data: {{path: {name}}}" if is_path else did_you_mean(name, BUILTINS)
+            cure = f"for a file, write data: {{path: {name}}}" if is_path else did_you_mean(name, BUILTINS)
             yield Problem("builtin", f"unknown built-in data set '{name}'", cure)
         if self.path is not None:
-            yield Problem("path", f"the data are the built-in '{name}' already", "give one of builtin and path")
+            yield Problem("path", f"set together with the built-in '{name}'", "keep one of builtin and path")
 
 
 def plain_scale(scale: Any) -> tuple[str, float]:
-    """Return a scale setting as its method's name and, for `divide`, the divisor."""
+    """Return a scale setting as the name of its method and, for `divide`, the divisor."""
     return ("divide", float(scale["divide"])) if isinstance(scale, dict) else (scale, 1.0)
 
 
 def find_targets(names: tuple[str, ...], settings: DataSettings) -> tuple[str, ...]:
-    """Return the target columns: those of the settings, else the one with a usual name, else the last."""
+    """Return the target columns: the configured ones, else the one with a usual name, else the last."""
     if settings.targets or settings.task == "unsupervised":
         return settings.targets
     usual = [name for name in names if name.lower() in USUAL_NAMES]

@@ -1,4 +1,4 @@
-"""Reading the data named by the settings: a built-in, or files of any known kind."""
+"""Reading the data described by the settings: a built-in, or files of any known kind."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ from retrograd.data.texts.reading import TEXT, corpus_of_table, read_text_file, 
 from retrograd.data.texts.settings import TextSettings
 
 KNOWN_SUFFIXES = (*dict.fromkeys((*SEPARATED, *READERS)), *IMAGE_SUFFIXES, *SOUND_SUFFIXES)
-FOLDER_SUFFIXES = (*IMAGE_SUFFIXES, *SOUND_SUFFIXES, *TEXT_SUFFIXES)  # of folders that hold no tables
+FOLDER_SUFFIXES = (*IMAGE_SUFFIXES, *SOUND_SUFFIXES, *TEXT_SUFFIXES)  # in folders without tables
 
 
 class NoPlainTableError(ConfigError):
-    """The data are not a plain table, so that the rows cannot stay in files."""
+    """The data are not a plain table, so their rows cannot stay in files."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Data as they were read: all rows, parts that came separately, and settings with the source's own defaults.
+    """Data as read: all rows, separate parts, and settings with the source's own defaults.
 
-    `tokenizer` is the JSON of the tokenizer file, if one is named; `notes` say what was guessed while reading.
+    `tokenizer` is the JSON of the tokenizer file, if one is configured; `notes` say what was inferred while reading.
     """
 
     name: str
@@ -68,20 +68,20 @@ class Source:
 
 
 def _read_further(settings: DataSettings, base_dir: Path, paths: dict[str, Path], parts: dict[str, Rows]) -> None:
-    """Read the parts with separate files, and record their paths."""
+    """Read the parts that have their own files, and record their paths."""
     for part, name in (("valid", settings.valid_path), ("test", settings.test_path)):
         if name is not None:
-            if (into := spill()) is not None:
-                into.begin_part()
+            if (destination := spill()) is not None:
+                destination.begin_part()
             paths[part] = base_dir / name
             parts[part] = read_file(paths[part], settings)
 
 
 def read_source(settings: DataSettings, base_dir: Path) -> Source:
-    """Return the data named by the settings; relative paths start at `base_dir`.
+    """Return the data described by the settings; relative paths start at `base_dir`.
 
-    Raises:  ConfigError when they name none; NoPlainTableError for rows that are to stay in files and name images;
-             DataError for what cannot be read
+    Raises:  ConfigError if they describe none; NoPlainTableError for rows that should stay in files but contain paths
+             of images; DataError for data that cannot be read
     """
     if settings.builtin is not None:
         return _builtin_source(settings)
@@ -95,7 +95,7 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
     paths = {"train": base_dir / settings.path}
     tokenizer = None if settings.text is None else read_tokenizer(settings.text, base_dir)
     settings = with_kind(paths["train"], settings)
-    into = spill()
+    destination = spill()
     parts = read_parts(paths["train"], settings)
     rows = parts.pop("train")
     notes: tuple[str, ...] = ()
@@ -104,7 +104,7 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
     if isinstance(rows, Table):
         settings, path_notes = with_path_column(rows, settings)
         notes = (*notes, *path_notes)
-        if into is not None and (named := settings.images or settings.audio) is not None:
+        if destination is not None and (named := settings.images or settings.audio) is not None:
             message = f"'{named.column}' contains paths of images or sounds, so these data are read into memory"
             raise NoPlainTableError(message, where="data.stream", cure="use `stream: never`")
         rows = special_rows(rows, settings)
@@ -114,9 +114,9 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
         assert isinstance(y, dict)
         rows = as_arrays(rows.inputs, y["x"], keep_integers=settings.keep_integers, where=str(paths["y"]))
     _read_further(settings, base_dir, paths, parts)
-    if into is not None:
-        into.begin_part()  # what the last one held is looked at
-        return Source(_name(paths["train"]), settings, rows, parts, into.digest, tokenizer, notes)
+    if destination is not None:
+        destination.begin_part()  # checks the last part
+        return Source(_name(paths["train"]), settings, rows, parts, destination.digest, tokenizer, notes)
     digests = [
         digest
         for part, path in paths.items()
@@ -126,7 +126,7 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
 
 
 def frame_source(table: Table, parts: dict[str, Table], settings: DataSettings) -> Source:
-    """Return a source of data frames."""
+    """Return the source for data frames."""
     digest = joined_digest([part.digest for part in (table, *parts.values())])
     tokenizer = None if settings.text is None else read_tokenizer(settings.text, Path())
     others: dict[str, Rows] = {name: special_rows(part, settings) for name, part in parts.items()}
@@ -136,7 +136,7 @@ def frame_source(table: Table, parts: dict[str, Table], settings: DataSettings) 
 def arrays_source(
     rows: Arrays | Images | Sounds, parts: Mapping[str, Arrays | Images | Sounds], settings: DataSettings
 ) -> Source:
-    """Return a source of arrays."""
+    """Return the source for arrays."""
     digest = joined_digest([part.digest for part in (rows, *parts.values())])
     return Source(rows.where, settings, rows, dict(parts), digest)
 
@@ -146,19 +146,19 @@ def _builtin_source(settings: DataSettings) -> Source:
     split = settings.split
     if builtin.is_truth_table and split.method == "auto":
         split = replace(split, method="none")
-    settings_here = replace(settings, scale=settings.scale or builtin.scale, split=split)
+    adapted = replace(settings, scale=settings.scale or builtin.scale, split=split)
     texts = (settings.text and settings.text.answer, settings.audio and settings.audio.transcript)
     if not any(texts):
-        settings_here = replace(settings_here, target=settings.target or TARGET)
+        adapted = replace(adapted, target=settings.target or TARGET)
     if builtin.task is not None and settings.task == "auto" and not settings.targets:
-        settings_here = replace(settings_here, task=builtin.task)  # type: ignore[arg-type]
+        adapted = replace(adapted, task=builtin.task)  # type: ignore[arg-type]
     tokenizer = None if settings.text is None else read_tokenizer(settings.text, Path())
-    rows = special_rows(builtin.rows, settings_here) if isinstance(builtin.rows, Table) else builtin.rows
-    return Source(settings.builtin or "", settings_here, rows, {}, rows.digest, tokenizer)
+    rows = special_rows(builtin.rows, adapted) if isinstance(builtin.rows, Table) else builtin.rows
+    return Source(settings.builtin or "", adapted, rows, {}, rows.digest, tokenizer)
 
 
 def with_kind(path: Path, settings: DataSettings) -> DataSettings:
-    """Return the settings with the section for a folder's files: `images`, `audio` or `text`."""
+    """Return the settings with the section for the files in a folder: `images`, `audio` or `text`."""
     if not path.is_dir() or (settings.images or settings.audio or settings.text) is not None:
         return settings
     if any(files_below(path, IMAGE_SUFFIXES)):
@@ -170,29 +170,29 @@ def with_kind(path: Path, settings: DataSettings) -> DataSettings:
     if any(files_below(path, TEXT_SUFFIXES)):
         return replace(settings, text=TextSettings())
     raise DataError(
-        "not a regular file, and a folder without tables, images, sounds or text files",
+        "the folder contains no tables, images, sounds or text files",
         where=str(path),
         cure=f"expected files ending in {', '.join(('.csv', '.parquet', *FOLDER_SUFFIXES))}",
     )
 
 
 def read_file(path: Path, settings: DataSettings) -> Rows:
-    """Return the rows of one file, as prediction and evaluation need them; the target may be absent.
+    """Return the rows of one file for prediction or evaluation; the target may be missing.
 
-    Warns:  RetrogradWarning of a folder that holds the parts of a data set, whose test (or validation) part is read
+    Warns:  RetrogradWarning if a folder contains the parts of a data set: its test (or validation) part is read
     """
     parts = read_parts(path, settings)
     part = next((part for part in ("test", "valid") if part in parts), "train") if path.is_dir() else "train"
     if part != "train":
-        message = f"{path} contains the parts of a data set: its {part} part is read; name a folder in it for another"
+        message = f"{path} contains the parts of a data set; its {part} part is read (for another, name its folder)"
         warnings.warn(message, RetrogradWarning, stacklevel=2)
     return parts[part]
 
 
 def read_parts(path: Path, settings: DataSettings) -> dict[str, Rows]:
-    """Return the rows of a file as `train`, and those of `valid` and `test` where a folder or .npz file holds them.
+    """Return the rows of a file as `train`, and `valid` and `test` if a folder or .npz file contains these parts.
 
-    Raises:  DataError for a file that is missing, no regular file, too large, damaged or of an unknown kind
+    Raises:  DataError for a file that is missing, not a regular file, too large, damaged or of an unknown kind
     """
     where = str(path)
     if path.is_dir():
@@ -225,7 +225,7 @@ def read_parts(path: Path, settings: DataSettings) -> dict[str, Rows]:
 
 
 def special_rows(table: Table, settings: DataSettings) -> Table | Images | Sounds | Corpus:
-    """Return the data of a table: the images or sounds at its paths, running text, or its rows."""
+    """Return what a table stands for: the images or sounds at its paths, running text, or its rows."""
     if settings.images is not None:
         return images_of_table(table, settings.images)
     if settings.audio is not None:
@@ -236,7 +236,7 @@ def special_rows(table: Table, settings: DataSettings) -> Table | Images | Sound
 
 
 def _parts_of_arrays(arrays: dict[str, np.ndarray], settings: DataSettings, where: str) -> dict[str, Rows]:
-    """Sort the arrays of a .npz file: `x_valid` belongs to the validation part when there is an `x`."""
+    """Return the arrays of a .npz file by part: `x_valid` belongs to the validation part if there is an `x`."""
     parts: dict[str, dict[str, np.ndarray]] = {"train": {}, "valid": {}, "test": {}}
     for name, array in arrays.items():
         base, _, part = name.rpartition("_")
@@ -260,7 +260,7 @@ def _parts_of_arrays(arrays: dict[str, np.ndarray], settings: DataSettings, wher
 
 
 def _folder_of(settings: DataSettings) -> tuple[Callable[[Path], Rows] | None, tuple[str, ...]]:
-    """Return the reader of a folder that holds no tables, and the suffixes of its files."""
+    """Return the reader for a folder without tables, and the suffixes of its files."""
     if settings.images is not None:
         return partial(read_image_folder, settings=settings.images), IMAGE_SUFFIXES
     if settings.audio is not None:
@@ -269,19 +269,19 @@ def _folder_of(settings: DataSettings) -> tuple[Callable[[Path], Rows] | None, t
 
 
 def _labelled_parts(folder: Path, train: Rows, parts: dict[str, Rows]) -> tuple[dict[str, Rows], tuple[str, ...]]:
-    """Return a folder's further parts without those that lack the training part's classes, and sentences about them."""
+    """Return a folder's other parts without those that have no labels although the training part has, and notes."""
     if not parts:
         return parts, ()
     names = {part: Path(rows.where).relative_to(folder) for part, rows in (("train", train), *parts.items())}
     places = [f"{'path' if part == 'train' else f'{part}_path'}: {folder / name}" for part, name in names.items()]
-    shown = f"the folders {', '.join(map(str, names.values()))} are the parts (`data: {{{', '.join(places)}}}`)"
-    bare = [part for part, rows in parts.items() if _is_labelled(train) and not _is_labelled(rows)]
+    note = f"the folders {', '.join(map(str, names.values()))} are the parts (`data: {{{', '.join(places)}}}`)"
+    unlabelled = [part for part, rows in parts.items() if _is_labelled(train) and not _is_labelled(rows)]
     notes = [
-        f"{folder / names[part]}: {len(parts[part])} files without folders of classes, so not scored; `retrograd "
-        "predict` gives their classes"
-        for part in bare
+        f"{folder / names[part]}: {len(parts[part])} files without class folders, so they are not scored; `retrograd "
+        "predict` returns their classes"
+        for part in unlabelled
     ]
-    return {part: rows for part, rows in parts.items() if part not in bare}, (shown, *notes)
+    return {part: rows for part, rows in parts.items() if part not in unlabelled}, (note, *notes)
 
 
 def _is_labelled(rows: Rows) -> bool:
@@ -293,27 +293,27 @@ def _is_labelled(rows: Rows) -> bool:
 
 
 def _name(path: Path) -> str:
-    """Return the name of data: that of a file, or of a pattern's folder."""
+    """Return the name of the data: that of the file, or of the folder of a pattern."""
     path = path.resolve()
     path = path.parent if is_pattern(path) else path
     return path.stem if path.suffix.lower() not in PACKED else Path(path.stem).stem
 
 
 def _file_digests(path: Path, rows: Rows | None, max_bytes: int) -> list[str]:
-    """Return the digest of a file and of the images that it names, or of a folder's files and of their names."""
+    """Return the digests of a file and of the images that it names, or of a folder's files and their names."""
     if path.is_dir():
         tables = tables_below(path) if isinstance(rows, Table) and (rows.origin or rows.where != str(path)) else []
         return folder_digests(path, tables or files_below(path, FOLDER_SUFFIXES), max_bytes)
-    named = matching(path) if is_pattern(path) else [path]
+    files = matching(path) if is_pattern(path) else [path]
     if isinstance(rows, Images) and isinstance(rows.sources, tuple) and rows.sources != (path,):
-        named += [*rows.sources, *(rows.masks if isinstance(rows.masks, tuple) else ())]
+        files += [*rows.sources, *(rows.masks if isinstance(rows.masks, tuple) else ())]
     if isinstance(rows, Sounds) and rows.sources != (path,):
-        named += [source for source in rows.sources if isinstance(source, Path)]
-    return [file_digest(file, max_bytes) for file in named]
+        files += [source for source in rows.sources if isinstance(source, Path)]
+    return [file_digest(path_of_file, max_bytes) for path_of_file in files]
 
 
 def folder_digests(folder: Path, files: Iterable[Path], max_bytes: int) -> list[str]:
-    """Return the names and digests of a folder's files."""
+    """Return the names and digests of the files in a folder."""
     return [text for file in files for text in (str(file.relative_to(folder)), file_digest(file, max_bytes))]
 
 

@@ -1,4 +1,4 @@
-"""Data that stay in files: which data they are, and their columns, kept by an earlier run or made by this one."""
+"""Data that stay in files: which data do, and their columns, written by an earlier run or by this one."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ from retrograd.data.table import TextForm
 
 COLUMN_FILES = (".parquet", ".feather", ".arrow", ".ipc")
 STREAMED = (*SEPARATED, ".jsonl", ".ndjson", *COLUMN_FILES)
-COLUMN_MEMORY = 10  # bytes for each of a column file while it becomes batches: float64 in two forms, and batches
-UNPACKED = 5  # times the size of a compressed file
-SHARE = 0.5  # of the free memory
+COLUMN_MEMORY = 10  # bytes of memory per byte of a column file while it becomes batches: float64 twice, and batches
+UNPACKED = 5  # typical ratio of decompressed to compressed size
+SHARE = 0.5  # of the free memory that a table may use
 
-Build = Callable[[Source, Path], Any]  # of a data set, with its columns in files of a folder
+Build = Callable[[Source, Path], Any]  # builds a data set with its columns in files of a folder
 
 
 class Kept(NamedTuple):
-    """The kept facts of a data set; its columns are mapped into memory."""
+    """The stored facts of a data set, with its columns mapped into memory."""
 
     name: str
     task: Task
@@ -56,9 +56,9 @@ class Kept(NamedTuple):
 
 
 def kept(settings: DataSettings, base_dir: Path, digest: str, build: Build) -> Kept:
-    """Return data with columns in files, which are written first unless an earlier run has done so.
+    """Return data with columns in files, writing them first unless an earlier run has done so.
 
-    Warns:  the warnings from when they were written
+    Warns:  the warnings of the run that wrote them
     """
     root = cache_root(None if settings.cache is None else base_dir / settings.cache)
     entry = Entry(root, cache_key(settings, digest))
@@ -90,7 +90,7 @@ def kept(settings: DataSettings, base_dir: Path, digest: str, build: Build) -> K
 
 
 def _stored(entry: Entry) -> tuple[dict[str, Any], dict[str, Columns], dict[str, Seen]] | None:
-    """Return an entry's facts, columns and rows if it is complete; it is kept while these are in use."""
+    """Return the facts, columns and rows of an entry if it is complete; it is not removed while these are in use."""
     leased = entry.leased()
     if leased is None:
         return None
@@ -136,7 +136,7 @@ def _keep(settings: DataSettings, base_dir: Path, digest: str, build: Build, key
 def streamed_digest(settings: DataSettings, base_dir: Path) -> str | None:
     """Return the digest of data that stay in files; None if they are read into memory.
 
-    Raises:  ConfigError for `stream: always` for data that cannot stay in files
+    Raises:  ConfigError for `stream: always` with data that cannot stay in files
     """
     paths = [base_dir / name for name in (settings.path, settings.valid_path, settings.test_path) if name is not None]
     if settings.stream == "never" or not paths:
@@ -144,8 +144,8 @@ def streamed_digest(settings: DataSettings, base_dir: Path) -> str | None:
     files = {path: _table_files(path, settings) for path in paths}
     if not all(files.values()):
         if settings.stream == "always" and all(path.exists() or is_pattern(path) for path in paths):
-            cure = f"only plain tables are, in files ending in {', '.join(STREAMED)}"
-            raise ConfigError("these data are read into memory", where="data.stream", cure=cure)
+            cure = f"use plain tables, in files ending in {', '.join(STREAMED)}"
+            raise ConfigError("these data cannot be read from files in training", where="data.stream", cure=cure)
         return None
     room = host_bytes()
     needed = sum(map(_bytes_in_memory, chain.from_iterable(files.values())))
@@ -160,7 +160,7 @@ def streamed_digest(settings: DataSettings, base_dir: Path) -> str | None:
 
 
 def _table_files(path: Path, settings: DataSettings) -> list[Path]:
-    """Return the files of a plain table that can stay in them; none for other data."""
+    """Return the files of a plain table that can stay in files; empty for other data."""
     if (settings.images or settings.audio or settings.text or settings.windows) is not None:
         return []
     if path.is_dir():
@@ -171,7 +171,7 @@ def _table_files(path: Path, settings: DataSettings) -> list[Path]:
 
 
 def _bytes_in_memory(path: Path) -> int:
-    """Return the approximate bytes of a table while it becomes batches."""
+    """Return the approximate memory that a table needs while it becomes batches."""
     is_text = Path(inner_name(path)).suffix not in COLUMN_FILES
     factor = (MEMORY_PER_BYTE if is_text else COLUMN_MEMORY) * (UNPACKED if path.suffix.lower() in PACKED else 1)
     return factor * path.stat().st_size

@@ -19,24 +19,24 @@ from retrograd.present.text import cut
 from retrograd.present.wording import listing, some_of
 
 WORDS = (pl.String, pl.Categorical, pl.Enum)
-SHOWN = 5  # faulty cells or lines listed in an error; further ones are counted
+SHOWN = 5  # faulty cells or lines listed in an error; the others are counted
 
 
 class TextForm(NamedTuple):
-    """The form of a text file: from the settings, or recognised."""
+    """The form of a text file, from the settings or recognised."""
 
     encoding: str
     separator: str
     decimal: str
 
     def unusual(self) -> dict[str, str]:
-        """Return the settings that differ from the plain form: UTF-8, a comma between cells, decimal points."""
+        """Return the settings that differ from the plain form: UTF-8, commas between cells, decimal points."""
         plain = {"encoding": ("utf-8", "utf-8-sig"), "separator": (",",), "decimal": (".",)}
         return {name: value for name, value in self._asdict().items() if value not in plain[name]}
 
 
 class Origin(NamedTuple):
-    """The files that make up a table, and for each row the number of its file."""
+    """The files of a table, and for each row the number of its file."""
 
     files: tuple[str, ...]
     file_of: np.ndarray
@@ -44,15 +44,15 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """Rows and named columns. `where` is the file or other source; `lines[i]` is row i's line in that file.
+    """Rows and named columns. `where` is the file or other source; `lines[i]` is the line of row i in that file.
 
-    Without lines, `numbers[i]` is row i's number in the data, from 1. `notes` are sentences about the reader's guesses.
+    Without lines, `numbers[i]` is the number of row i in the data, from 1. `notes` say what the reader inferred.
     """
 
     frame: pl.DataFrame
     where: str = "table"
     lines: np.ndarray | None = None
-    missing_words: tuple[str, ...] | None = None  # those that were turned into nulls already
+    missing_words: tuple[str, ...] | None = None  # words that have been replaced by nulls already
     form: TextForm | None = None  # of a text file
     notes: tuple[str, ...] = ()
     origin: Origin | None = None  # of a table in several files
@@ -63,7 +63,7 @@ class Table:
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
-        """The columns' names, in order."""
+        """The column names in order."""
         return tuple(self.frame.columns)
 
     @functools.cached_property
@@ -78,14 +78,14 @@ class Table:
         return f"{file}:{self.lines[row]}", f"line {self.lines[row]}"
 
     def take(self, rows: np.ndarray) -> Table:
-        """Return the table of some rows (indices), in their order."""
+        """Return the rows at these indices, in this order."""
         lines = None if self.lines is None else self.lines[rows]
         origin = None if self.origin is None else self.origin._replace(file_of=self.origin.file_of[rows])
         numbers = None if self.numbers is None else self.numbers[rows]
         return replace(self, frame=self.frame[rows], lines=lines, origin=origin, numbers=numbers)
 
     def numbered(self) -> Table:
-        """Return rows with their numbers in the data, from 1, which survive a selection."""
+        """Return the table with row numbers in the data, from 1, which survive a selection."""
         return self if self.lines is not None else replace(self, numbers=np.arange(1, len(self) + 1))
 
     @property
@@ -100,47 +100,50 @@ class Table:
         return digest.hexdigest()
 
     def column(self, name: str) -> pl.Series:
-        """Return one column; an unknown name is an error that lists the known ones."""
+        """Return one column.
+
+        Raises:  DataError for an unknown name, listing the known ones
+        """
         if name not in self._known:
             raise DataError(f"no column '{name}'; have: {some_of(self.names, 30)}", where=self.where)
         return self.frame.get_column(name)
 
     def some_cells(self, name: str, start: int, stop: int) -> pl.Series:
-        """Return the cells of one column in the rows from one to another."""
+        """Return the cells of one column in rows `start` to `stop`."""
         return self.column(name)[start:stop]
 
     def require(self, names: Iterable[str]) -> None:
-        """Raise DataError naming the missing columns."""
+        """Raise DataError naming the columns that are missing."""
         missing = [name for name in names if name not in self._known]
         if missing:
             have = some_of(self.names, 30)
             raise DataError(f"missing {listing('column', missing)}; have: {have}", where=self.where)
 
     def with_missing(self, words: Sequence[str]) -> Table:
-        """Return the table with text stripped of spaces, and with NaN and the `words` for a missing value as nulls."""
+        """Return the table with stripped text, and nulls in place of NaN and the `words` for missing values."""
         if self.missing_words == tuple(words):
             return self
         return replace(self, frame=self.frame.with_columns(plain_cells(words)), missing_words=tuple(words))
 
     def each(self, names: Sequence[str], ask: Callable[[pl.Expr], pl.Expr]) -> tuple[Any, ...]:
-        """Return an answer about each of some columns."""
+        """Return the result of an expression for each of the columns."""
         return self.frame.select(ask(pl.col(names))).row(0) if names else ()
 
     def columns_of(self, series: Iterable[pl.Series]) -> pl.DataFrame | Any:
-        """Return other columns for the same rows: a frame, or for a table in files a table of that kind."""
+        """Return other columns for the same rows: a frame, or for a table in files another such table."""
         return pl.DataFrame(list(series))
 
     def with_columns(self, series: Iterable[pl.Series]) -> Self:
-        """Return the table with further columns, or others in place of some."""
+        """Return the table with added or replaced columns."""
         return replace(self, frame=self.frame.with_columns(series))
 
     def select(self, names: Iterable[str]) -> Self:
-        """Return the table with some of its columns."""
+        """Return the table with only these columns."""
         return replace(self, frame=self.frame.select(names))
 
 
 class Cells(Mapping[str, pl.Series]):
-    """Columns of a table by name, each read on demand."""
+    """The columns of a table by name, each read on demand."""
 
     def __init__(self, names: Iterable[str], column: Callable[[str], pl.Series]) -> None:
         self._names, self._column = dict.fromkeys(names), column
@@ -158,7 +161,7 @@ class Cells(Mapping[str, pl.Series]):
 
 
 def plain_cells(words: Sequence[str]) -> list[pl.Expr]:
-    """Return what makes text of a frame stripped, and nulls of NaN and of the `words` for a missing value."""
+    """Return expressions that strip text, and replace NaN and the `words` for missing values by nulls."""
     stripped = pl.col(pl.String).str.strip_chars()
     missing = pl.lit(pl.Series([list(words)], dtype=pl.List(pl.String))).first()
     nulled = pl.when(stripped.is_in(missing)).then(None).otherwise(stripped)
@@ -166,7 +169,7 @@ def plain_cells(words: Sequence[str]) -> list[pl.Expr]:
 
 
 class CellFaults:
-    """Collects cells that do not fit their column: the first ones of each column, and the count of all."""
+    """Collects cells that do not fit their column: the first ones of each column, and the total count."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -174,7 +177,7 @@ class CellFaults:
         self._count = 0
 
     def add(self, column: str, rows: pl.Series, expected: str) -> None:
-        """Take the faulty rows (indices) of a column."""
+        """Add the faulty rows (indices) of a column."""
         self._count += len(rows)
         if not len(rows):
             return
@@ -184,7 +187,7 @@ class CellFaults:
             self._cells.append((row, f"column '{column}': expected {expected}, found {cell}"))
 
     def raise_any(self, cure: str) -> None:
-        """Raise DataError with the first cells by line and column, if there are any."""
+        """Raise DataError with the first cells by line and column, if any."""
         if not self._cells:
             return
         problems = []
@@ -195,26 +198,26 @@ class CellFaults:
 
 
 def listed(problems: Sequence[Problem], total: int, things: str, cure: str, where: str) -> list[Problem]:
-    """Return the first problems and the count of the rest; the cure appears once, in the last line."""
+    """Return the first problems and the count of the rest; the cure appears once, with the last."""
     if total > len(problems):
         return [*problems, Problem(where, f"and {total - len(problems)} more {things}", cure)]
     return [*problems[:-1], problems[-1]._replace(cure=cure)]
 
 
 def checked(table: Table) -> Table:
-    """Return the table if it has rows and columns that can become numbers, else raise DataError.
+    """Return the table if it has rows, and columns that can become numbers; lists of words become JSON text.
 
-    Lists of words become JSON text, as in a text file.
+    Raises:  DataError for other tables
     """
     if not len(table) or not table.names:
-        raise DataError("empty: no data rows", where=table.where)
+        raise DataError("no data rows", where=table.where)
     lists = [name for name, kind in table.frame.schema.items() if isinstance(kind, pl.List) and kind.inner in WORDS]
     if lists:
         table = table.with_columns(_json(table.column(name)) for name in lists)
     for name, kind in table.frame.schema.items():
         if kind.is_nested() or kind in (pl.Object, pl.Binary, pl.Time, pl.Duration):
-            cure = f"leave it out with `exclude: [{name}]`, or turn it into numbers or text first"
-            raise DataError(f"column '{name}' holds {kind} values", where=table.where, cure=cure)
+            cure = f"ignore it with `exclude: [{name}]`, or convert it to numbers or text"
+            raise DataError(f"column '{name}' contains {kind} values", where=table.where, cure=cure)
     return table
 
 
@@ -224,7 +227,7 @@ def _json(lists: pl.Series) -> pl.Series:
 
 
 def from_any_frame(frame: Any, where: str = "data frame") -> Table:
-    """Return the Table of a polars, pandas or Arrow data frame, or of a mapping from names to columns."""
+    """Return a polars, pandas or Arrow data frame, or a mapping from names to columns, as a Table."""
     if isinstance(frame, Mapping):
         return checked(Table(_frame_of_columns(frame, where), where))
     if isinstance(frame, pl.LazyFrame):
@@ -242,7 +245,7 @@ def from_any_frame(frame: Any, where: str = "data frame") -> Table:
 
 
 def _frame_of_columns(columns: Mapping[Any, Any], where: str) -> pl.DataFrame:
-    """Return a frame of columns (lists, arrays, series) of equal length."""
+    """Return columns (lists, arrays, series) of equal length as a frame."""
     series = {str(name): any_series(str(name), cells, where) for name, cells in columns.items()}
     lengths = {name: len(cells) for name, cells in series.items()}
     if len(set(lengths.values())) > 1:
@@ -262,29 +265,29 @@ def any_series(name: str, cells: Any, where: str) -> pl.Series:
     except ValueError:
         array = np.empty((0, 0))  # rows of different lengths
     if array.ndim != 1:
-        raise DataError(f"column '{name}': expected one value a row, found {show(cells)}", where=where)
+        raise DataError(f"column '{name}': expected one value per row, found {show(cells)}", where=where)
     try:
         return pl.Series(name, list(cells) if isinstance(cells, (list, tuple)) else array)
     except (TypeError, ValueError, pl.exceptions.PolarsError):
         raise DataError(
-            f"column '{name}' holds values of several types", where=where, cure="make them all text"
+            f"column '{name}' contains values of several types", where=where, cure="convert them all to text"
         ) from None
 
 
 def refuse_duplicates(names: Iterable[str], where: str) -> None:
-    """Raise DataError when a column's name occurs twice."""
-    seen: set[str] = set()
+    """Raise DataError if a column name occurs twice."""
+    known: set[str] = set()
     for name in names:
-        if name in seen:
+        if name in known:
             raise DataError(f"duplicate column '{name}'", where=where, cure="give each column its own name")
-        seen.add(name)
+        known.add(name)
 
 
 def _foreign_series(values: Any, name: str, where: str) -> pl.Series:
-    """Return a pandas column of any type as a polars one, by way of NumPy."""
+    """Return a pandas column of any type as a polars one, converted through NumPy."""
     is_numpy = isinstance(
         getattr(values, "dtype", None), np.dtype | NoneType
-    )  # pandas' own types, in which gaps would turn whole numbers into floats
+    )  # missing values in pandas' own types would turn whole numbers into floats
     array = values.to_numpy() if is_numpy else values.to_numpy(dtype=object)
     try:
         if array.dtype == object:
@@ -293,12 +296,12 @@ def _foreign_series(values: Any, name: str, where: str) -> pl.Series:
         return pl.Series(name, array)
     except (TypeError, ValueError, pl.exceptions.PolarsError):
         raise DataError(
-            f"column '{name}' holds values of several types", where=where, cure="make them all text"
+            f"column '{name}' contains values of several types", where=where, cure="convert them all to text"
         ) from None
 
 
 def _is_nothing(cell: Any) -> bool:
-    """Return whether a pandas cell is missing: None, NaN, NaT, or NA, which compares with nothing."""
+    """Return whether a pandas cell is missing: None, NaN, NaT, or NA, which cannot be compared."""
     return cell is None or type(cell).__name__ in ("NAType", "NaTType") or (isinstance(cell, float) and cell != cell)
 
 

@@ -1,1 +1,1 @@
-"""Sound files as data: where they lie, how they are decoded, and log-mel features of their frames."""
+"""Sound files as data: finding them, decoding them, and computing log-mel features of their frames."""

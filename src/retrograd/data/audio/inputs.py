@@ -1,4 +1,4 @@
-"""Fitted inputs of sounds: their form and the scale of their bands."""
+"""Fitted inputs for sounds: their form and the scale of their bands."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class AudioInputs:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """No names: x is not flat."""
+        """Empty: x is not flat."""
         return ()
 
     @property
@@ -49,25 +49,25 @@ class AudioInputs:
         return {}
 
     def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Sounds:
-        """Return the sounds that data stand for: Sounds, a table of paths, or arrays of samples at the form's rate."""
+        """Return data as sounds: Sounds, a table of paths, or arrays of samples at the form's rate."""
         if isinstance(data, Sounds):
             return data
         if isinstance(data, Table) or hasattr(data, "columns"):
             return sounds_of_table(data if isinstance(data, Table) else from_any_frame(data), self.column)
         arrays = data if isinstance(data, Mapping) else {"x": data}
         if isinstance(arrays.get("x"), str | Path):
-            raise DataError("expected sounds", cure="give a file, a folder, a table of paths, or arrays of samples")
+            raise DataError("expected sounds", cure="pass a file, a folder, a table of paths, or arrays of samples")
         return sounds_of_arrays(arrays, self.form.rate, "arrays", targets[0] if targets else "y")
 
     def target_table(self, sounds: Sounds) -> Table:
-        """Return the table that holds labels or quantities of each sound."""
+        """Return the table with the labels or quantities of each sound."""
         if sounds.table is None:
-            cure = "put the sounds into a sub-folder for each class, or give a table of paths and labels"
+            cure = "put the sounds in a sub-folder for each class, or use a table of paths and labels"
             raise DataError("the sounds have no labels", where=sounds.where, cure=cure)
         return sounds.table
 
     def encode(self, sounds: Sounds, report: Report, with_target: bool) -> dict[str, np.ndarray]:
-        """Return `x` [rows, frames, bands], 0 where a sound has ended, and `mask`, bool [rows, frames]."""
+        """Return `x` [rows, frames, bands], 0 after the end of a sound, and `mask`, bool [rows, frames]."""
         features, mask = sounds.features(self.form, floats())
         x = self.scaling.to_floats(features)
         x[~mask] = 0
@@ -88,17 +88,17 @@ def audio_form(sounds: Sounds, settings: DataSettings) -> Form:
     high = section.high or rate / 2
     if high > rate / 2 or section.low >= high:
         name, value = ("high", high) if high > rate / 2 else ("low", section.low)
-        message = f"{value:g} Hz, but {rate:,} samples a second hold nothing above {rate / 2:g} Hz"
-        raise ConfigError(message, where=f"data.audio.{name}", cure="choose a lower one")
+        message = f"{value:g} Hz, but {rate:,} samples per second contain nothing above {rate / 2:g} Hz"
+        raise ConfigError(message, where=f"data.audio.{name}", cure="choose a lower frequency")
     return Form(rate, samples, window, max(1, round(section.hop * rate / 1000)), section.bands, section.low, high)
 
 
 def fit_audio(train: Sounds, form: Form, settings: DataSettings) -> AudioInputs:
-    """Return inputs fitted on training sounds: standardised band by band over their frames, or as `scale` says."""
+    """Return inputs fitted on training sounds: standardised band by band over all frames, or scaled as configured."""
     method, divisor = plain_scale("standard" if settings.scale is None else settings.scale)
     if method == "log":
         cure = "use standard, robust, minmax, none or {divide: n}"
-        raise ConfigError("the features are logarithms already", where="data.scale", cure=cure)
+        raise ConfigError("the features are already logarithms", where="data.scale", cure=cure)
     features, mask = train.features(form, floats())
     column = None if settings.audio is None else settings.audio.column
     return AudioInputs(form, fit_scaling(features[mask], method, divisor, settings.clip), column)

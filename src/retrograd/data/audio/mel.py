@@ -1,4 +1,4 @@
-"""Log-mel features: the power of a sound in bands of pitch, frame by frame."""
+"""Log-mel features: the power of a sound in mel bands, frame by frame."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import ConfigError
 
-FLOOR = 1e-10  # power: about the rounding noise of 16 bits, 2^-30 / 12; a silent frame has this
-MOST_POINTS = 1 << 17  # of a Fourier transform
+FLOOR = 1e-10  # minimum power, that of a silent frame: about the rounding noise of 16 bits, 2^-30 / 12
+MOST_POINTS = 1 << 17  # maximum length of a Fourier transform
 
 Count = Annotated[int, Field(gt=0)]
 
 
 @dataclass(frozen=True)
 class Form:
-    """The form of sounds as a network reads them: samples of a second, of a sound, of a frame and from one frame to the
-    next; and the bands from `low` to `high` hertz.
+    """The form of sounds as a network reads them: samples per second, per sound, per frame and from one frame to the
+    next, and the bands from `low` to `high` hertz.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -36,21 +36,21 @@ class Form:
 
     @property
     def frames(self) -> int:
-        """How many frames a whole sound has."""
+        """The number of frames in a sound of full length."""
         return self.frames_of(self.samples)
 
     def frames_of(self, samples: int) -> int:
-        """Return how many frames lie within so many samples; what is shorter than a frame is filled up to one."""
+        """Return the number of frames in a number of samples; a sound shorter than a frame is padded to one."""
         return 1 + max(0, min(samples, self.samples) - self.window) // self.hop
 
 
 def log_mel(sound: np.ndarray, form: Form) -> np.ndarray:
-    """Return the features of a sound's frames.
+    """Return the log-mel features of a sound, frame by frame.
 
         P(t, k) = |sum_n w(n) s(t hop + n) exp(-2 pi i k n / N)|^2 / sum_n w(n)^2
         x(t, b) = log(max(sum_k F(k, b) P(t, k), 1e-10)),  w(n) = (1 - cos(2 pi n / window)) / 2
 
-    P is a power: white noise of variance v has P = v on average, whatever rate and window. For F see `filters`.
+    P is a power: white noise of variance v has P = v on average, for any rate and window. For F see `filters`.
 
     Shapes:  sound [samples], float64 -> [frames, bands], natural logarithms
     See:     torchaudio's MelSpectrogram with center=False and n_fft=N, divided by sum w^2
@@ -69,12 +69,12 @@ def log_mel(sound: np.ndarray, form: Form) -> np.ndarray:
 
 
 def mel(hertz: float) -> float:
-    """Return a frequency in mel, as in the Hidden Markov Model Toolkit: 2595 log10(1 + f / 700)."""
+    """Return a frequency in mel, as defined in the Hidden Markov Model Toolkit: 2595 log10(1 + f / 700)."""
     return 2595 * math.log10(1 + hertz / 700)
 
 
 def edges(form: Form) -> np.ndarray:
-    """Return where bands begin, peak and end [bands + 2], in hertz: evenly spaced in mel from `low` to `high`.
+    """Return the band edges [bands + 2] in hertz, evenly spaced in mel from `low` to `high`.
 
     Band b begins at edge b, peaks at edge b + 1 and ends at edge b + 2.
     """
@@ -83,11 +83,12 @@ def edges(form: Form) -> np.ndarray:
 
 @functools.lru_cache(maxsize=8)
 def filters(form: Form) -> np.ndarray:
-    """Return triangles F [frequencies, bands] that rise to 1 in a band's middle, linear in hertz.
+    """Return triangular filters F [frequencies, bands] that rise to 1 at the peak of a band, linear in hertz.
 
-    The N points of the transform are the power of two from the window's on at which each band has a frequency.
+    The number of points N of the transform is the smallest power of two, not below the window, with which each band
+    contains a frequency.
 
-    Raises:  ConfigError for bands so narrow that no usual transform tells them apart
+    Raises:  ConfigError for bands so narrow that no reasonable transform resolves them
     """
     hertz, points = edges(form), 1 << (max(2, form.window) - 1).bit_length()
     while points <= MOST_POINTS or points < 2 * form.window:
@@ -99,5 +100,5 @@ def filters(form: Form) -> np.ndarray:
             return bank
         points *= 2
     narrow = float(np.diff(hertz).min())
-    message = f"{form.bands} bands from {form.low:g} to {form.high:g} Hz are as narrow as {narrow:.2g} Hz"
-    raise ConfigError(message, where="data.audio.bands", cure="choose fewer bands, or a wider range")
+    message = f"{form.bands} bands from {form.low:g} to {form.high:g} Hz are too narrow: {narrow:.2g} Hz"
+    raise ConfigError(message, where="data.audio.bands", cure="choose fewer bands or a wider range")

@@ -1,4 +1,4 @@
-"""The plan for sounds: what is learned from them."""
+"""The plan for sounds: what to learn from them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Target = Labels | MultiLabels | Quantities | Transcript | None
 
 @dataclass(frozen=True)
 class AudioPlan(Plan[Sounds, tuple[AudioInputs, Target]]):
-    """The plan for sounds with a class, labels, quantities or a transcript each."""
+    """The plan for sounds that each have a class, labels, quantities or a transcript."""
 
     form: Form
 
@@ -47,7 +47,7 @@ class AudioPlan(Plan[Sounds, tuple[AudioInputs, Target]]):
         return inputs, Transcript(section.transcript, vocabulary)
 
     def row_labels(self, rows: Sounds) -> RowLabels | None:
-        """Return each sound's class, or None."""
+        """Return the class of each sound, or None."""
         return None if rows.table is None else self.goal.row_labels(rows.table)
 
     def split_keys(self, rows: Sounds) -> np.ndarray | None:
@@ -55,25 +55,25 @@ class AudioPlan(Plan[Sounds, tuple[AudioInputs, Target]]):
         if rows.table is not None:
             return split_keys(rows.table, self.settings)
         if self.settings.split.column is not None:
-            raise ConfigError("the sounds have no columns", where="data.split.column", cure="split otherwise")
+            raise ConfigError("the sounds have no columns", where="data.split.column", cure="use another split")
         return None
 
 
 def plan_audio(sounds: Sounds, settings: DataSettings) -> AudioPlan:
-    """Find out what is learned: a class, labels or a number for each sound, or the sound itself."""
+    """Return the plan: to learn a class, labels or a number for each sound, its transcript, or the sound itself."""
     form = audio_form(sounds, settings)
     filters(form)  # refuses bands that are too narrow
     column = None if settings.audio is None else settings.audio.transcript
     goal, first = Goal("unsupervised", ()), None
     if column is not None:
         if sounds.table is None:
-            cure = "give a table with a column of paths and one of texts"
+            cure = "use a table with a column of paths and a column of texts"
             raise DataError("`transcript` is set, but there are no texts", where=sounds.where, cure=cure)
         sounds.table.column(column)
-        goal, first = Goal("transcription", (column,)), f"transcription: what is written down is '{column}'"
+        goal, first = Goal("transcription", (column,)), f"transcription: the texts are in '{column}'"
     elif sounds.table is not None and settings.task != "unsupervised":
         table = sounds.table.with_missing(settings.missing_values)
         usual = (LABEL,) if LABEL in table.names and not settings.targets else find_targets(table.names, settings)
         goal = find_goal(table, usual, settings)
-    learned = goal.notes("") if first is None else (first,)
-    return AudioPlan(settings, goal, (*learned, *sounds.notes(form)), sounds, form)
+    goal_notes = goal.notes("") if first is None else (first,)
+    return AudioPlan(settings, goal, (*goal_notes, *sounds.notes(form)), sounds, form)

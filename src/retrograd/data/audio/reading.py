@@ -1,4 +1,4 @@
-"""Finding sounds: in folders, in a table of paths, in arrays."""
+"""Finding sounds in folders, in a table of paths, or in arrays."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from retrograd.data.table import Table
 from retrograd.data.tables.paths import path_column, paths_in
 
 PATH_NAMES = ("path", "file", "audio", "filename")
-SAMPLES = {"uint8": (128, 128), "int16": (0, 1 << 15), "int32": (0, 1 << 31)}  # the zero of integers, and 1
+SAMPLES = {"uint8": (128, 128), "int16": (0, 1 << 15), "int32": (0, 1 << 31)}  # offset and scale of integers
 
 
 def read_sound_folder(folder: Path) -> Sounds:
-    """Return the sounds of a folder, with their sub-folders' names as labels.
+    """Return the sounds in a folder, with the names of sub-folders as labels.
 
-    Raises:  DataError for a folder without sounds, or sounds beside the classes' folders
+    Raises:  DataError for a folder without sounds, or with sounds next to class folders
     """
     paths = list(files_below(folder, SUFFIXES))
     if not paths:
@@ -32,13 +32,13 @@ def read_sound_folder(folder: Path) -> Sounds:
 
 
 def sounds_of_table(table: Table, column: str | None) -> Sounds:
-    """Return the sounds whose paths a table holds.
+    """Return the sounds at the paths in a table.
 
-    Raises:  DataError for a table without a column of paths, or with a row that lacks one
+    Raises:  DataError for a table without a column of paths, or with a row without a path
     """
     name = path_column(table, column, PATH_NAMES, "audio")
-    left = table.frame.drop(name)
-    others = Table(left, table.where, table.lines, table.missing_words) if left.width else None
+    rest = table.frame.drop(name)
+    others = Table(rest, table.where, table.lines, table.missing_words) if rest.width else None
     return Sounds(paths_in(table, name), table.where, others)
 
 
@@ -47,14 +47,14 @@ def sounds_of_arrays(arrays: Mapping[str, Any], rate: int | None, where: str, ta
 
     Samples are numbers from -1 to 1, or integers of 8 (unsigned), 16 or 32 bits.
 
-    Raises:  ConfigError without their rate; DataError for other shapes or values
+    Raises:  ConfigError without a sample rate; DataError for other shapes or values
     """
     if rate is None:
-        cure = "give `audio: {sample_rate: ...}`"
-        raise ConfigError("arrays do not say their sample rate", where="data.audio.sample_rate", cure=cure)
+        cure = "set `audio: {sample_rate: ...}`"
+        raise ConfigError("arrays have no sample rate of their own", where="data.audio.sample_rate", cure=cure)
     x, others = arrays.get("x"), [name for name in arrays if name not in ("x", "y", target)]
     if not isinstance(x, Sequence | np.ndarray) or isinstance(x, str) or not len(x) or others:
-        expected = "expected sounds `x` [rows, samples], or a list of them, and perhaps `y`"
+        expected = "expected sounds `x` [rows, samples], or a list of sounds, and optionally `y`"
         raise DataError(f"{expected}; have: {', '.join(arrays)}", where=where)
     sounds = tuple(as_samples(np.asarray(sound), f"{where}, row {i + 1}") for i, sound in enumerate(x))
     y = arrays.get(target, arrays.get("y"))
@@ -73,5 +73,5 @@ def as_samples(sound: np.ndarray, where: str) -> np.ndarray:
         return (sound.astype(np.float64) - zero) / one
     if sound.dtype.kind != "f" or not np.isfinite(sound).all():
         expected = f"finite numbers from -1 to 1, or {', '.join(SAMPLES)}"
-        raise DataError(f"expected samples that are {expected}, found {sound.dtype}", where=where)
+        raise DataError(f"expected samples as {expected}, found {sound.dtype}", where=where)
     return sound.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Sounds and the row of a table that belongs to each of them."""
+"""Sounds, and the table row that belongs to each of them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from retrograd.data.table import SHOWN, Table, listed
 from retrograd.data.tables.paths import shown_paths
 from retrograd.present.wording import some_of
 
-CURE = "mend or remove these files"
+CURE = "repair or remove these files"
 COMPLEX_BYTES = 16
 
 T = TypeVar("T")
 
 
 class Features(NamedTuple):
-    """Log-mel features [rows, frames, bands], 0 where a sound has ended, and where frames are, bool [rows, frames]."""
+    """Log-mel features [rows, frames, bands], 0 after the end of a sound, and a mask of its frames [rows, frames]."""
 
     x: np.ndarray
     mask: np.ndarray
@@ -37,7 +37,7 @@ class Features(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Sounds:
-    """Sounds (files, or arrays of samples from -1 to 1), each with a row of a table, where there is one."""
+    """Sounds (files, or arrays of samples from -1 to 1), each with a row of the table, if there is one."""
 
     sources: tuple[Path | np.ndarray, ...]
     where: str
@@ -49,24 +49,24 @@ class Sounds:
         return len(self.sources)
 
     def take(self, rows: np.ndarray) -> Sounds:
-        """Return some rows (indices), in their order."""
+        """Return the rows at these indices, in this order."""
         table = None if self.table is None else self.table.take(rows)
         return Sounds(tuple(self.sources[i] for i in rows), self.where, table, self.rate)
 
     def numbered(self) -> Sounds:
-        """Return sounds whose table knows the rows' numbers in the data, also after some of them are taken."""
+        """Return the sounds with row numbers in their table, which survive a selection."""
         return self if self.table is None else replace(self, table=self.table.numbered())
 
     @functools.cached_property
     def heads(self) -> tuple[Head, ...]:
-        """What the files' headers say.
+        """The headers of the files.
 
-        Raises:  DataError naming the first files that are no sound, and how many more there are
+        Raises:  DataError naming the first files that are not sounds, and the number of others
         """
         return tuple(_each(self.sources, self._head))
 
     def features(self, form: Form, dtype: DTypeLike) -> Features:
-        """Return the features of all sounds in a form, decoded one after the other; asked for twice, once.
+        """Return the features of all sounds in a form, decoded one after another; the result is cached.
 
         Raises:  DataError naming the files that cannot be decoded
         """
@@ -76,22 +76,24 @@ class Sounds:
         return self._features[key]
 
     def notes(self, form: Form) -> tuple[str, ...]:
-        """Return in sentences how the sounds are brought into a form."""
+        """Return sentences about how the sounds are converted to a form."""
         seconds, others = form.samples / form.rate, Counter(h.rate for h in self.heads if h.rate != form.rate)
-        first = f"{len(self)} sounds of {form.rate:,} samples a second: {form.frames} frames of {form.bands} mel bands"
+        first = (
+            f"{len(self)} sounds at {form.rate:,} samples per second: {form.frames} frames of {form.bands} mel bands"
+        )
         mixed = sum(head.channels > 1 for head in self.heads)
         cut = sum(head.seconds > seconds + 0.5 / head.rate for head in self.heads)
         rates = some_of([f"{rate:,}" for rate in sorted(others)])
         return (
             f"{first}, {seconds:.4g} seconds",
             *([f"{mixed} of them have several channels, which are averaged"] if mixed else []),
-            *([f"{others.total()} of them are resampled from {rates} samples a second"] if others else []),
-            *([f"{cut} of them are longer and cut (`audio: {{length: ...}}`)"] if cut else []),
+            *([f"{others.total()} of them are resampled from {rates} samples per second"] if others else []),
+            *([f"{cut} of them are longer and are cut (`audio: {{length: ...}}`)"] if cut else []),
         )
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of what is in memory, as hexadecimal text: samples, or the files' names, and the table."""
+        """The SHA-256 of the samples or file names and of the table, as hexadecimal text."""
         digest = hashlib.sha256(str(self.rate).encode())
         for source in self.sources:
             digest.update(str(source).encode() if isinstance(source, Path) else np.ascontiguousarray(source).data)
@@ -100,7 +102,7 @@ class Sounds:
 
     @property
     def names(self) -> tuple[str, ...] | None:
-        """The files' names, as they may be shown beside predictions; None for arrays."""
+        """The file names to show next to predictions; None for arrays."""
         paths = [source for source in self.sources if isinstance(source, Path)]
         return shown_paths(paths, self.where) if len(paths) == len(self) else None
 
@@ -109,7 +111,7 @@ class Sounds:
         return read_head(source) if isinstance(source, Path) else Head(self.rate, 1, INTEGERS, 0, 0, len(source))
 
     def _sound(self, source: Path | np.ndarray, head: Head, form: Form) -> np.ndarray:
-        """Return a sound's samples at the rate of a form, no more than it takes."""
+        """Return the samples of a sound at the rate of a form, up to its length."""
         most = math.ceil(form.samples * head.rate / form.rate)
         sound = read_samples(source, head, most) if isinstance(source, Path) else source[:most]
         return resampled(sound, head.rate, form.rate)[: form.samples]
@@ -132,7 +134,7 @@ class Sounds:
 
 
 def _each(sources: tuple[Path | np.ndarray, ...], answer: Callable[[int], T]) -> list[T]:
-    """Return what is said of each source; the faults of all are raised together."""
+    """Return the answer for each source; the errors of all sources are raised together."""
     answers: list[T] = []
     faults: list[Problem] = []
     for i in range(len(sources)):
@@ -147,12 +149,12 @@ def _each(sources: tuple[Path | np.ndarray, ...], answer: Callable[[int], T]) ->
     return answers
 
 
-def resampled(sound: np.ndarray, rate: int, wanted: int) -> np.ndarray:
-    """Return samples at another rate: filtered and interpolated in one step (`scipy.signal.resample_poly`)."""
-    if rate == wanted:
+def resampled(sound: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
+    """Return samples at another rate, filtered and interpolated in one step (`scipy.signal.resample_poly`)."""
+    if rate == new_rate:
         return sound
-    from scipy.signal import resample_poly  # of scikit-learn's; a second to import, and few need it
+    from scipy.signal import resample_poly  # a dependency of scikit-learn; takes a second to import, and few need it
 
-    shared = math.gcd(rate, wanted)
-    new: np.ndarray = resample_poly(sound, wanted // shared, rate // shared)
+    divisor = math.gcd(rate, new_rate)
+    new: np.ndarray = resample_poly(sound, new_rate // divisor, rate // divisor)
     return new

@@ -13,7 +13,7 @@ from retrograd.base.errors import Problem
 from retrograd.base.quantities import NonNegativeFloat, PositiveFloat
 from retrograd.base.schema import Settings
 
-HIGHEST_RATE = 1_000_000  # samples a second; a header that says more is damaged
+HIGHEST_RATE = 1_000_000  # samples per second; a header with more is damaged
 MOST_BANDS = 512
 LONGEST = 10.0  # seconds; longer sounds are cut, unless `length` says otherwise
 Rate = Annotated[int, Field(gt=0, le=HIGHEST_RATE), Expect(f"a positive integer up to {HIGHEST_RATE:,}")]
@@ -22,72 +22,88 @@ Bands = Annotated[int, Field(gt=0, le=MOST_BANDS), Expect(f"a positive integer u
 
 @dataclass(frozen=True)
 class AudioSettings(Settings):
-    """How sounds are found and become features.
+    """How sounds are found and converted to features.
 
     The data are a folder with a sub-folder of WAV files for each class, a folder of WAV files alone, or a table with a
-    column of their paths (meant from the table's folder) and any target; or, with `transcript`, the text that is to be
-    written down of each sound, which is learned with the loss `ctc`. A folder whose sub-folders are named train,
-    val and test holds the parts of the data, each with the same folders of classes.
+    column of their paths (relative to the table's folder) and any target; with `transcript`, the target is the text of
+    each sound, learned with the loss `ctc`. A folder with sub-folders named train, val and test contains the parts of
+    the data, each with the same class folders.
 
-    WAV files hold integers of 8, 16, 24 or 32 bits or numbers of 32 or 64 bits, uncompressed; several channels are
-    averaged. A file of another sample rate is resampled.
+    WAV files must be uncompressed, with integers of 8, 16, 24 or 32 bits or floats of 32 or 64 bits; several channels
+    are averaged. Files with another sample rate are resampled.
 
-    `x` holds for each frame the logarithm of the power in each mel band, standardised by the training part unless
-    `scale` is set, and 0 where a shorter sound has ended; `mask` is true where a frame is.
+    `x` contains for each frame the logarithm of the power in each mel band, standardised on the training part unless
+    `scale` is set, and 0 after the end of a shorter sound; `mask` is true where there is a frame.
     """
 
     column: Annotated[
-        str | None, Words("the column with the sounds' paths", why="one named path, file, audio or filename")
+        str | None, Words("the column with the paths of the sounds", why="one named path, file, audio or filename")
     ] = None
     sample_rate: Annotated[
         Rate | None,
         Words(
-            "samples a second at which sounds are read",
-            more="higher pitches are heard; slower",
-            less="faster",
+            "samples per second at which sounds are read",
+            more="keeps higher frequencies, but is slower",
+            less="is faster",
             why="the rate of most files",
         ),
     ] = None
     length: Annotated[
         PositiveFloat | None,
         Words(
-            "seconds of a sound; longer ones are cut, shorter ones filled up",
-            more="hears more; slower",
-            less="faster, cuts more",
+            "seconds per sound; longer ones are cut, shorter ones padded",
+            more="keeps more of each sound, but is slower",
+            less="is faster, but cuts more",
             why=f"the longest sound, up to {LONGEST:g} seconds",
         ),
     ] = None  # seconds
     bands: Annotated[
         Bands,
-        Words("mel bands: features of a frame", more="finer pitch", less="faster, coarser", why="usual for speech"),
+        Words(
+            "number of mel bands, the features of a frame",
+            more="resolves pitch better",
+            less="is faster, but coarser",
+            why="usual for speech",
+        ),
     ] = 40
     window: Annotated[
         PositiveFloat,
-        Words("milliseconds of a frame", more="finer pitch", less="finer time", why="speech is steady for so long"),
+        Words(
+            "milliseconds per frame",
+            more="resolves pitch better",
+            less="resolves time better",
+            why="speech is steady for that long",
+        ),
     ] = 25.0  # milliseconds
     hop: Annotated[
         PositiveFloat,
-        Words("milliseconds from one frame to the next", more="fewer frames, faster", less="finer time", why="usual"),
+        Words(
+            "milliseconds from one frame to the next",
+            more="gives fewer frames, faster",
+            less="resolves time better",
+            why="usual for speech",
+        ),
     ] = 10.0  # milliseconds
     low: Annotated[
-        NonNegativeFloat, Words("hertz at which the lowest band begins", more="leaves out hum", why="all is heard")
+        NonNegativeFloat, Words("hertz at which the lowest band begins", more="excludes hum", why="nothing is excluded")
     ] = 0.0  # hertz
     high: Annotated[
         PositiveFloat | None,
-        Words("hertz at which the highest band ends", less="leaves out hiss", why="half the sample rate"),
+        Words("hertz at which the highest band ends", less="excludes hiss", why="half the sample rate"),
     ] = None  # hertz
 
     transcript: Annotated[
-        str | None, Words("the column with what is to be written down of each sound", why="the target is the table's")
+        str | None, Words("the column with the text of each sound", why="the table's target is learned instead")
     ] = None
     unit: Annotated[
         Literal["characters", "words"],
-        Words("what a token of the transcript is", why="characters: few, and no word is unknown"),
+        Words("the unit of a token in the transcript", why="there are few characters, and no word is unknown"),
     ] = "characters"
 
     def rules(self) -> Iterator[Problem]:
-        """Yield what is wrong between fields."""
+        """Yield the problems that concern several fields."""
         if self.hop > self.window:
-            yield Problem("hop", f"{self.hop:g} ms skip samples between frames of {self.window:g} ms", "at most window")
+            message = f"{self.hop:g} ms would skip samples between frames of {self.window:g} ms"
+            yield Problem("hop", message, "choose at most the window")
         if self.high is not None and self.high <= self.low:
-            yield Problem("high", f"{self.high:g} Hz is not above `low`, {self.low:g} Hz", "choose a higher one")
+            yield Problem("high", f"{self.high:g} Hz is not above `low`, {self.low:g} Hz", "choose a higher frequency")

@@ -1,4 +1,4 @@
-"""One WAV file to samples between -1 and 1; errors name the file."""
+"""Reading a WAV file as samples between -1 and 1; errors name the file."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from retrograd.data.audio.settings import HIGHEST_RATE
 from retrograd.data.read.files import check_file
 
 SUFFIXES = (".wav", ".wave")
-INTEGERS, FLOATS, EXTENSIBLE = 1, 3, 0xFFFE  # format tags; an extensible header says the tag in its sub-format
+INTEGERS, FLOATS, EXTENSIBLE = 1, 3, 0xFFFE  # format tags; an extensible header has the tag in its sub-format
 COMPRESSED = {2: "ADPCM", 6: "A-law", 7: "mu-law", 17: "IMA ADPCM", 49: "GSM", 80: "MPEG", 85: "MP3", 0xFF: "AAC"}
 BITS = {INTEGERS: (8, 16, 24, 32), FLOATS: (32, 64)}
 OTHERS = {
-    b"RIFX": "a WAV file with the high byte first (RIFX)",
-    b"RF64": "a WAV file of over 4 GB (RF64)",
+    b"RIFX": "a big-endian WAV file (RIFX)",
+    b"RF64": "a WAV file larger than 4 GB (RF64)",
     b"fLaC": "a FLAC file",
     b"OggS": "an Ogg file",
     b"FORM": "an AIFF file",
     b"ID3\x03": "an MP3 file",
     b"ID3\x04": "an MP3 file",
 }
-UNKNOWN_SIZE = 0xFFFFFFFF  # of sound that was written to a pipe: it ends with the file
-LARGEST_FILE = 1 << 40  # bytes; the limit of the settings has been checked by now
-CONVERT = "convert it, as with `ffmpeg -i IN -c:a pcm_s16le OUT.wav`"
+UNKNOWN_SIZE = 0xFFFFFFFF  # of sound written to a pipe, which ends with the file
+LARGEST_FILE = 1 << 40  # bytes; the configured limit has been checked before
+CONVERT = "convert it, for example with `ffmpeg -i IN -c:a pcm_s16le OUT.wav`"
 
 
 class Head(NamedTuple):
-    """What a file's header says: samples a second, channels, how a number is stored, and where the sound lies."""
+    """The header of a file: samples per second, channels, number format, and the place of the sound."""
 
     rate: int
     channels: int
@@ -47,16 +47,16 @@ class Head(NamedTuple):
 
 
 def read_head(path: Path) -> Head:
-    """Return what the header of a WAV file says; of the sound itself nothing is read.
+    """Return the header of a WAV file, without reading the sound.
 
-    Raises:  DataError for another kind of file, a compressed, damaged or truncated one, or one without sound
+    Raises:  DataError for another kind of file, or one that is compressed, damaged, truncated or without sound
     """
     check_file(path, LARGEST_FILE)
     size = path.stat().st_size
     with path.open("rb") as stream:
         begin = stream.read(12)
         if not begin:
-            raise DataError("an empty file", where=str(path), cure="remove it, or write it again")
+            raise DataError("the file is empty", where=str(path), cure="remove it, or write it again")
         if begin[:4] != b"RIFF" or begin[8:] != b"WAVE":
             raise DataError(f"expected a WAV file, found {OTHERS.get(begin[:4], 'another kind of file')}",
                             where=str(path), cure=CONVERT)  # fmt: skip
@@ -73,7 +73,7 @@ def read_head(path: Path) -> Head:
 
 
 def read_samples(path: Path, head: Head, most: int) -> np.ndarray:
-    """Return up to `most` samples from the beginning, float64 from -1 to 1, the mean of the channels.
+    """Return up to `most` samples from the start, float64 from -1 to 1, averaged over the channels.
 
     Raises:  DataError for a sample that is not finite
     """
@@ -91,7 +91,7 @@ def read_samples(path: Path, head: Head, most: int) -> np.ndarray:
 
 
 def _form(stream: BinaryIO, length: int, path: Path) -> tuple[int, int, int, int]:
-    """Return format tag, channels, rate and bits of a `fmt ` chunk."""
+    """Return the format tag, channels, rate and bits of a `fmt ` chunk."""
     form = stream.read(min(length, 40))
     if len(form) < 16:
         raise DataError("the header is damaged: its format has less than 16 bytes", where=str(path), cure=CONVERT)
@@ -103,28 +103,29 @@ def _form(stream: BinaryIO, length: int, path: Path) -> tuple[int, int, int, int
         expected = "integers of 8, 16, 24 or 32 bits, or floating-point numbers of 32 or 64"
         raise DataError(f"found {kind}, expected uncompressed {expected}", where=str(path), cure=CONVERT)
     if not 0 < rate <= HIGHEST_RATE or not channels or block != channels * bits // 8:
-        found = f"{rate:,} samples a second, {channels} channels, {block} bytes for each moment"
-        raise DataError(f"the header is damaged: {found}", where=str(path), cure=CONVERT)
+        values = f"{rate:,} samples per second, {channels} channels, {block} bytes per sample of all channels"
+        raise DataError(f"the header is damaged: {values}", where=str(path), cure=CONVERT)
     return tag, channels, rate, bits
 
 
 def _checked_head(form: tuple[int, int, int, int] | None, start: int, length: int, size: int, path: Path) -> Head:
-    """Return the head of sound that begins at a byte, if it is all there."""
+    """Return the header for sound that starts at a byte, if the sound is complete."""
     if form is None:
         raise DataError("the header is damaged: the sound comes before its format", where=str(path), cure=CONVERT)
     tag, channels, rate, bits = form
-    there = size - start
-    length = there if length == UNKNOWN_SIZE else length
-    if there < length:
-        raise DataError(f"truncated: {there:,} of {length:,} bytes of sound", where=str(path), cure="copy it again")
+    available = size - start
+    length = available if length == UNKNOWN_SIZE else length
+    if available < length:
+        message = f"truncated: {available:,} of {length:,} bytes of sound"
+        raise DataError(message, where=str(path), cure="copy it again")
     samples = length // (channels * bits // 8)
     if not samples:
-        raise DataError("no sound: not a single sample", where=str(path), cure="remove it, or record it again")
+        raise DataError("no sound: the file has no samples", where=str(path), cure="remove it, or record it again")
     return Head(rate, channels, tag, bits, start, samples)
 
 
 def _numbers(raw: bytes, tag: int, bits: int) -> np.ndarray:
-    """Return stored numbers as float64: integers divided by their largest magnitude, 8 bits being unsigned."""
+    """Return stored numbers as float64; integers are divided by their largest magnitude, and 8 bits are unsigned."""
     if tag == FLOATS:
         return np.frombuffer(raw, f"<f{bits // 8}").astype(np.float64)
     if bits == 8:

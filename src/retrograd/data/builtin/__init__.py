@@ -1,1 +1,1 @@
-"""Data that needs no file: bundled, generated, or written in the configuration."""
+"""Data that need no file: bundled, generated, or written in the configuration."""

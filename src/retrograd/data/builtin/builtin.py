@@ -1,4 +1,4 @@
-"""Built-in data sets: small classics, generated here or bundled with scikit-learn."""
+"""Built-in data sets: small classics, generated or bundled with scikit-learn."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from retrograd.data.settings import DataSettings, Scale, Task
 from retrograd.data.table import Table
 
 TARGET = "y"
-MANY = 100_000  # samples; fewer fit into any memory
-PROBED = 1000
-COPIES = 2  # of the rows: as they are made, and as the network reads them
+MANY = 100_000  # samples; fewer fit in any memory
+PROBED = 1000  # samples generated to estimate the memory
+COPIES = 2  # of the rows in memory: as generated, and as batches
 SPIRAL_TURNS = 1.0  # of each arm; the classic benchmark has three, which small networks take very long to learn
-INNER_RADIUS = 0.5  # of the circles; the outer one has 1
+INNER_RADIUS = 0.5  # of the circles; the outer radius is 1
 
 
 class Builtin(NamedTuple):
-    """A built-in's rows (of tables the target is the column `y`) and the defaults that suit it."""
+    """The rows of a built-in (in tables, the target is the column `y`), and suitable defaults."""
 
     rows: Rows
-    task: Task | None  # None: what its kind of rows suggests
+    task: Task | None  # None: the usual task for its kind of rows
     scale: Scale | None
-    is_truth_table: bool = False  # every row is needed for training
+    is_truth_table: bool = False  # if so, every row is needed for training
 
 
 class Generated(NamedTuple):
-    """The generator of a set, with its usual size and noise (a standard deviation)."""
+    """The generator of a data set, with its default size and noise (a standard deviation)."""
 
     make: Callable[[np.random.Generator, int, float], tuple[np.ndarray, np.ndarray]]
     samples: int
@@ -66,9 +66,9 @@ def read_builtin(settings: DataSettings) -> Builtin:
 
 
 def check_samples(make: Callable[[np.random.Generator, int, float], object], settings: DataSettings) -> None:
-    """Refuse more samples than fit into memory, estimated from a few of them.
+    """Refuse more samples than fit in memory, estimated from a few of them.
 
-    Raises:  ResourceError naming the bytes
+    Raises:  ResourceError with the number of bytes
     """
     samples = settings.samples or 0
     if samples <= MANY:
@@ -133,7 +133,7 @@ def _bundled(name: str) -> Builtin:
         pixels = np.loadtxt(file, delimiter=",")
         names = [f"pixel_{row}_{column}" for row in range(8) for column in range(8)]
         return Builtin(_table(name, pixels[:, :-1], pixels[:, -1].astype(int), names), "multiclass", {"divide": 16.0})
-    from sklearn import datasets  # seconds to import, and only these need it
+    from sklearn import datasets  # takes seconds to import, and only these need it
 
     bunch = getattr(datasets, f"load_{name}")()
     if name == "diabetes":
@@ -146,7 +146,7 @@ def _bundled(name: str) -> Builtin:
 
 
 def _digits_file() -> Path:
-    """Return the path of scikit-learn's digits, to read them without importing it."""
+    """Return the path of scikit-learn's digits, to read them without importing scikit-learn."""
     package = importlib.util.find_spec("sklearn")
     places = package.submodule_search_locations if package else None
     return Path(places[0] if places else "", "datasets", "data", "digits.csv.gz")

@@ -18,23 +18,23 @@ Make = Callable[[np.random.Generator, int, float], Rows]
 SIDE = 32  # pixels of an image of shapes
 SHAPES = ("square", "disc", "cross")  # the mask's values 1, 2, 3; 0 is the background
 WAVES = ("sine", "square", "sawtooth")
-STEPS = 32  # of a wave
+STEPS = 32  # per wave
 
 
 def shapes(rng: np.random.Generator, samples: int, noise: float) -> Images:
-    """Return grey images of one to three squares, discs and crosses, with masks and boxes; none touches another."""
+    """Return grey images of one to three squares, discs and crosses that do not touch, with masks and boxes."""
     pictures = np.zeros((samples, SIDE, SIDE))
     masks = np.zeros((samples, SIDE, SIDE), np.uint8)
     objects = []
     for picture, mask in zip(pictures, masks, strict=True):
         objects.append(tuple(_placed(rng, picture, mask) for _ in range(rng.integers(1, 4))))
     pictures += noise * rng.standard_normal(pictures.shape)
-    boxes = tuple(tuple(box for box in placed if box is not None) for placed in objects)
+    boxes = tuple(tuple(box for box in drawn if box is not None) for drawn in objects)
     return Images((pictures.clip(0, 1) * 255).astype(np.uint8), "shapes", masks=masks, objects=boxes)
 
 
 def _placed(rng: np.random.Generator, picture: np.ndarray, mask: np.ndarray) -> Box | None:
-    """Draw one shape where there is room, and return its box; after ten tries there is none."""
+    """Draw one shape where there is room, and return its box; None after ten failed tries."""
     for _ in range(10):
         size = int(rng.integers(7, 14))
         y, x = rng.integers(0, SIDE - size + 1, 2)
@@ -49,7 +49,7 @@ def _placed(rng: np.random.Generator, picture: np.ndarray, mask: np.ndarray) -> 
 
 
 def _drawn(kind: int, size: int) -> np.ndarray:
-    """Return which pixels of a square belong to a shape that reaches its edges."""
+    """Return which pixels of a square belong to a shape that fills it."""
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     arm = max(1, size // 4)
     if kind == 1:
@@ -62,7 +62,7 @@ def _drawn(kind: int, size: int) -> np.ndarray:
 
 
 def waves(rng: np.random.Generator, samples: int, noise: float) -> Arrays:
-    """Return noisy waves [samples, steps, 1] of three forms, of any phase and of one to three periods."""
+    """Return noisy waves [samples, steps, 1] of three forms, with random phases and one to three periods."""
     label = np.arange(samples) % len(WAVES)
     periods, phase = rng.uniform(1, 3, (samples, 1)), rng.uniform(0, 1, (samples, 1))
     turn = (np.arange(STEPS) / STEPS * periods + phase) % 1
@@ -73,7 +73,7 @@ def waves(rng: np.random.Generator, samples: int, noise: float) -> Arrays:
 
 
 def demand(rng: np.random.Generator, samples: int, noise: float) -> Table:
-    """Return an hourly series `y` with the cycles of day and week; it also follows `warmth`, two hours late."""
+    """Return an hourly series `y` with daily and weekly cycles, which also follows `warmth` with a lag of two hours."""
     hour = np.arange(samples)
     warmth = np.zeros(samples)
     shocks = rng.standard_normal(samples)
@@ -85,13 +85,13 @@ def demand(rng: np.random.Generator, samples: int, noise: float) -> Table:
     return Table(pl.DataFrame({"hour": hour, "warmth": warmth.round(4), "y": y.round(4)}), "demand")
 
 
-NOTES = {"c": 523.25, "d": 587.33, "e": 659.26, "g": 783.99, "a": 880.0}  # hertz, of a scale without semitones
-TONE_RATE = 4000  # samples a second
-LOUDNESS, SECONDS, REST = (0.2, 0.8), (0.12, 0.3), (0.03, 0.1)  # least and most: of a note, and of the rest after it
+NOTES = {"c": 523.25, "d": 587.33, "e": 659.26, "g": 783.99, "a": 880.0}  # hertz, in a scale without semitones
+TONE_RATE = 4000  # samples per second
+LOUDNESS, SECONDS, REST = (0.2, 0.8), (0.12, 0.3), (0.03, 0.1)  # ranges for a note, and for the rest after it
 
 
 def tones(rng: np.random.Generator, samples: int, noise: float) -> Sounds:
-    """Return melodies of two to five notes in noise: their `notes`, and `y`, the last of them."""
+    """Return melodies of two to five notes in noise, with their `notes` and `y`, the last note."""
     sounds, melodies = [], []
     for _ in range(samples):
         notes = [str(note) for note in rng.choice(list(NOTES), rng.integers(2, 6))]
@@ -140,7 +140,7 @@ def english(number: int) -> str:
 
 
 def german(number: int) -> str:
-    """Return a number below 10,000 in German, its parts as words of their own: the ones stand before the tens."""
+    """Return a number below 10,000 in German, its parts as separate words; the ones come before the tens."""
     if number < 20:
         return EINER[number]
     if number < 100:
@@ -156,7 +156,7 @@ def _ein(number: int) -> str:
 
 
 def number_words(rng: np.random.Generator, samples: int, noise: float) -> Table:
-    """Return different numbers below 10,000, so no more samples than that, in English and in German words."""
+    """Return up to 10,000 distinct numbers below 10,000, in English and in German words."""
     chosen = rng.permutation(10_000)[:samples]
     columns = {"english": [english(int(n)) for n in chosen], "german": [german(int(n)) for n in chosen]}
     return Table(pl.DataFrame(columns), "number_words")
@@ -169,7 +169,7 @@ DEGREES = listed("very quite really rather truly")
 
 
 def reviews(rng: np.random.Generator, samples: int, noise: float) -> Table:
-    """Return made-up reviews in a few words, good or bad; `not` turns a word into its opposite."""
+    """Return invented short reviews, good or bad; `not` turns a word into its opposite."""
     texts, moods = [], []
     for i in range(samples):
         good = bool(i % 2)
@@ -180,10 +180,10 @@ def reviews(rng: np.random.Generator, samples: int, noise: float) -> Table:
 
 
 def _opinion(rng: np.random.Generator, good: bool) -> str:
-    turned = rng.random() < 0.4
-    word = _one(rng, PRAISE if good != turned else BLAME)
+    negated = rng.random() < 0.4
+    word = _one(rng, PRAISE if good != negated else BLAME)
     degree = f"{_one(rng, DEGREES)} " if rng.random() < 0.5 else ""
-    return f"the {_one(rng, THINGS)} was {'not ' if turned else ''}{degree}{word}"
+    return f"the {_one(rng, THINGS)} was {'not ' if negated else ''}{degree}{word}"
 
 
 ANIMALS = listed("fox owl hare crow toad mole")
@@ -195,7 +195,7 @@ PLACES = ["by the river", "on the hill", "under the oak", "in the barn"]
 def tales(rng: np.random.Generator, samples: int, noise: float) -> Corpus:
     """Return one text of sentences such as: the sly fox lost a map by the river.
 
-    There are 5 x 6 x 9 x 4 equally likely sentences, of 39.3 characters on average: no model of characters can have a
+    There are 5 x 6 x 9 x 4 equally likely sentences of 39.3 characters on average, so no model of characters can have a
     perplexity below exp(ln 1080 / 39.3) = 1.194.
     """
     lines = []
@@ -210,7 +210,7 @@ def _one(rng: np.random.Generator, words: list[str]) -> str:
     return words[int(rng.integers(len(words)))]
 
 
-SPECIAL: dict[str, tuple[Make, int, float]] = {  # how each is made, and its usual size and noise
+SPECIAL: dict[str, tuple[Make, int, float]] = {  # generator, default size and default noise
     "shapes": (shapes, 1000, 0.1),
     "waves": (waves, 900, 0.3),
     "demand": (demand, 2000, 0.2),

@@ -1,4 +1,4 @@
-"""Rows written in the configuration: for exercises, and to try a network on a few numbers."""
+"""Rows written in the configuration, for exercises and for trying a network on a few numbers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ WHERE = "data.rows"
 
 
 def inline_table(settings: DataSettings) -> tuple[Table, DataSettings]:
-    """Return the rows as a table, and settings that suit them: no scaling, all rows for training.
+    """Return the rows as a table, and suitable settings: no scaling, and all rows for training.
 
-    Columns without names are x1, x2, ... and, last, the target y.
+    Columns without names are x1, x2 and so on, and the target y in the last column.
     """
     rows, names = settings.rows or (), inline_names(settings)
     frame = pl.DataFrame({name: _column([row[i] for row in rows]) for i, name in enumerate(names)})
@@ -42,7 +42,7 @@ def inline_names(settings: DataSettings) -> tuple[str, ...]:
 
 
 def _column(cells: list[Cell]) -> pl.Series:
-    """Return cells as numbers, or as text where one of them is."""
+    """Return cells as numbers, or as text if one of them is text."""
     if any(isinstance(cell, str) for cell in cells):
         return pl.Series([None if cell is None else str(cell) for cell in cells], dtype=pl.String)
     if any(isinstance(cell, float) for cell in cells):

@@ -1,7 +1,7 @@
-"""Entries of the data cache: folders that appear whole or not at all, written by one process at a time.
+"""Entries of the data cache: folders that appear complete or not at all, written by one process at a time.
 
-Writing or removing an entry requires the lock of its key, using it a shared lock on its manifest. Both locks end
-with the process.
+Writing or removing an entry requires the lock of its key; using it requires a shared lock on its manifest. Both locks
+end with the process.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from retrograd.base.caches import cache_folder
 from retrograd.base.errors import ResourceError
 
 MANIFEST = "manifest.json"
-SHARE = 0.25  # of the disk: the maximum for all entries together when the next one is written
+SHARE = 0.25  # of the disk that all entries together may use when the next one is written
 LOCK, TEMPORARY = ".lock", ".tmp"
-KIND = "data of retrograd"  # says the manifest of a folder that is ours
-NAME = re.compile(r"([0-9a-f]{32})(-\d+-[0-9a-f]{8}(\.old)?\.tmp)?")  # of such a folder
+KIND = "data of retrograd"  # in the manifest of each entry
+NAME = re.compile(r"([0-9a-f]{32})(-\d+-[0-9a-f]{8}(\.old)?\.tmp)?")  # of an entry's folder
 CURE = "free some space, or name a folder on another disk with `--cache DIR` (`data: {cache: DIR}`)"
 
 
 class KeptData(NamedTuple):
-    """A folder's contents: the number of tables, their bytes, and the number in use by a process, which stay."""
+    """The contents of a cache folder: the number of tables, their bytes, and the number in use, which stay."""
 
     folder: Path
     tables: int
@@ -42,13 +42,13 @@ class KeptData(NamedTuple):
 
 
 class NoCacheError(ResourceError):
-    """There is no folder for writing columns."""
+    """Raised if there is no folder for writing columns."""
 
 
 def cache_root(chosen: str | Path | None = None) -> Path:
     """Return the folder of the cache.
 
-    Raises:  NoCacheError where there is no home
+    Raises:  NoCacheError without a home folder
     """
     folder = cache_folder("data") if chosen is None else Path(chosen)
     if folder is None:
@@ -65,19 +65,19 @@ class Lease:
     def __del__(self) -> None:
         os.close(self.number)
 
-    def last_as_long_as(self, things: Iterable[Any]) -> None:
+    def last_as_long_as(self, objects: Iterable[Any]) -> None:
         """Keep the lock until all of these objects are gone."""
-        for thing in things:
-            weakref.finalize(thing, _let_go, self)
+        for user in objects:
+            weakref.finalize(user, _let_go, self)
 
 
 def _let_go(lease: Lease) -> None:
-    """Do nothing: the reference was all."""
+    """Do nothing: only the reference matters."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The entry of a key."""
+    """The cache entry of a key."""
 
     root: Path
     key: str
@@ -88,37 +88,37 @@ class Entry:
         return self.root / self.key
 
     def leased(self) -> tuple[dict[str, Any], Lease] | None:
-        """Return the manifest of a complete entry and its lock; None without one."""
+        """Return the manifest of a complete entry and its lock; None if there is no such entry."""
         path = self.folder / MANIFEST
         with contextlib.suppress(OSError):
             lease = Lease(os.open(path, os.O_RDONLY))
             fcntl.flock(lease.number, fcntl.LOCK_SH)
             manifest = _manifest(self.folder)
-            if manifest is not None and os.path.samestat(os.fstat(lease.number), path.stat()):  # not one removed
+            if manifest is not None and os.path.samestat(os.fstat(lease.number), path.stat()):  # not removed meanwhile
                 return manifest, lease
         return None
 
     def touch(self) -> None:
-        """Record the time of use of the entry, if the folder can be written to."""
+        """Record that the entry is used now, if the folder is writable."""
         with contextlib.suppress(OSError):
             self.folder.touch()
 
     @contextmanager
     def writing(self) -> Iterator[Path]:
-        """Give a folder to write files and then the manifest to; it takes its place when all of it is on the disk. The
-        entries that were used longest ago make room for it.
+        """Yield a folder for the files and the manifest; it becomes the entry when all of it is on the disk. The least
+        recently used entries are removed to make room for it.
 
-        Raises:  ResourceError when the disk refuses; MemoryError when there is no memory to map files
+        Raises:  ResourceError if writing fails; MemoryError if there is no memory to map files
         """
         for folder in _entries(self.root):
-            if folder.name.startswith(f"{self.key}-"):  # left by a killed process: the lock is ours
+            if folder.name.startswith(f"{self.key}-"):  # left by a killed process, since we hold the lock
                 shutil.rmtree(folder, ignore_errors=True)
         temporary = self.root / f"{self.key}-{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}"
         try:
             _prune(self.root)
             temporary.mkdir()
-            known_as_ours = json.dumps({"kind": KIND, "key": self.key})
-            (temporary / MANIFEST).write_text(known_as_ours, encoding="utf-8")
+            marker = json.dumps({"kind": KIND, "key": self.key})
+            (temporary / MANIFEST).write_text(marker, encoding="utf-8")
             yield temporary
             for path in sorted(temporary.rglob("*")):
                 _sync(path)
@@ -129,7 +129,7 @@ class Entry:
             _sync(self.root)
         except OSError as error:
             if isinstance(error, ResourceError) or not _is_below(error.filename, self.root):
-                raise  # of the data that are read
+                raise  # an error of the data being read
             if error.errno == errno.ENOMEM or f"os error {errno.ENOMEM}" in str(error):  # polars sets no number
                 raise MemoryError("files of the data could not be mapped: is there a limit (`ulimit -v`)?") from None
             raise ResourceError(_refusal(error), where=str(self.root), cure=CURE) from None
@@ -142,7 +142,7 @@ class Entry:
 def locked(root: Path, key: str) -> Iterator[None]:
     """Let one process at a time write the entry of a key; others wait and then find it.
 
-    Raises:  NoCacheError if the folder cannot be written to or does not support locks
+    Raises:  NoCacheError if the folder is not writable or does not support locks
     """
     with contextlib.ExitStack() as opened:
         try:
@@ -170,12 +170,12 @@ def clear_data(root: Path) -> KeptData:
 
 def _prune(root: Path) -> None:
     """Remove unused entries beyond a share of the disk, the least recently used first."""
-    most = SHARE * shutil.disk_usage(root).total
+    limit = SHARE * shutil.disk_usage(root).total
     sizes = {folder: _bytes(folder) for folder in sorted(_entries(root), key=_last_used)}
-    left = sum(sizes.values())
+    total = sum(sizes.values())
     for folder, size in sizes.items():
-        if left > most and _remove(folder):
-            left -= size
+        if total > limit and _remove(folder):
+            total -= size
 
 
 def _remove(folder: Path) -> bool:
@@ -186,20 +186,20 @@ def _remove(folder: Path) -> bool:
             for file in (writing, using):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
-    except OSError as error:  # else it is already gone, or may not be removed
+    except OSError as error:  # other errors: it is already gone, or may not be removed
         return not isinstance(error, BlockingIOError)
     return True
 
 
 def _entries(root: Path) -> list[Path]:
-    """Return the folders of a cache, complete or being written."""
+    """Return the entries' folders in a cache, complete or being written."""
     with contextlib.suppress(OSError):
         return [path for path in root.iterdir() if _manifest(path) is not None]
     return []
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of a folder of the cache; None if the name or the manifest is foreign."""
+    """Return the manifest of an entry's folder; None if the name or the manifest is foreign."""
     name = NAME.fullmatch(folder.name)
     if name is None:
         return None
@@ -219,7 +219,7 @@ def _last_used(folder: Path) -> float:
 
 
 def _bytes(folder: Path) -> int:
-    """Return the size of a folder's files, which others may be removing."""
+    """Return the size of the files in a folder, which other processes may be removing."""
     total = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):
@@ -232,7 +232,7 @@ def _refusal(error: OSError) -> str:
 
 
 def _is_below(filename: object, root: Path) -> bool:
-    """Return whether an error concerns the cache; errors without a file name come from writing an open file."""
+    """Return whether an error concerns the cache; errors without a file name come from writing to an open file."""
     if not isinstance(filename, (str, bytes)):
         return True
     return Path(os.fsdecode(filename)).absolute().is_relative_to(root.absolute())

@@ -1,4 +1,4 @@
-"""Batch columns in files: written block by block, and mapped into memory where training reads them."""
+"""Batch columns in files, written block by block and mapped into memory for training."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from retrograd.data.scanned import LINE, ScannedTable
 from retrograd.data.settings import DataSettings
 from retrograd.data.tables.typed import ScannedTypedTable
 
-BLOCK_ROWS = 1 << 18  # of a table that are transformed at a time
-NOT_IN_KEY = ("stream", "cache", "max_bytes")  # settings that change no number
+BLOCK_ROWS = 1 << 18  # rows transformed at a time
+NOT_IN_KEY = ("stream", "cache", "max_bytes")  # settings that do not affect the columns
 
 Columns = dict[str, np.ndarray]
 
 
 def cache_key(settings: DataSettings, digest: str) -> str:
-    """Return the key of the columns of data, which changes with the data and with everything that shapes them."""
-    shaping = {name: value for name, value in asdict(settings).items() if name not in NOT_IN_KEY}
-    plain = [_sources(), pl.__version__, np.__version__, floats().__name__, digest, shaping]
+    """Return the cache key of the columns, which changes with the data and with everything that affects the columns."""
+    relevant = {name: value for name, value in asdict(settings).items() if name not in NOT_IN_KEY}
+    plain = [_sources(), pl.__version__, np.__version__, floats().__name__, digest, relevant]
     return hashlib.sha256(json.dumps(plain, default=str).encode()).hexdigest()[:32]
 
 
@@ -52,12 +52,12 @@ def stored_part(
     target = () if preprocessing.target is None else preprocessing.target.names
     others = (*target, *([preprocessing.weight] if preprocessing.weight is not None else []))
     paths: dict[str, Path] = {}
-    counted = Report()
+    part_report = Report()
     with ExitStack() as opened:
         files: dict[str, BinaryIO] = {}
         for start in range(0, len(rows), BLOCK_ROWS):
             block = rows.block(others, start, min(start + BLOCK_ROWS, len(rows)))
-            batch = preprocessing.transform(block, with_target=True, report=counted, is_block=True)
+            batch = preprocessing.transform(block, with_target=True, report=part_report, is_block=True)
             for name, column in batch.items():
                 if name not in files:
                     paths[name] = folder / f"{part}-{len(files)}.npy"
@@ -66,7 +66,7 @@ def stored_part(
                     header = {"descr": column.dtype.str, "fortran_order": False, "shape": shape}
                     np.lib.format.write_array_header_1_0(files[name], header)
                 files[name].write(np.ascontiguousarray(column).data)
-    report.add(counted, rows.values.columns)
+    report.add(part_report, rows.values.columns)
     columns = {name: np.load(path, mmap_mode="r") for name, path in paths.items()}
     if "sample_weight" in columns:
         require_weight(columns["sample_weight"], rows.where)
@@ -74,11 +74,11 @@ def stored_part(
 
 
 def stored_seen(folder: Path, seen: Mapping[str, Seen]) -> dict[str, Any] | None:
-    """Write the original cells of rows, and return the facts for finding them again."""
-    for part, each in seen.items():
-        rows = each.rows
+    """Write the original cells of rows, and return the facts needed to find them again."""
+    for part, original in seen.items():
+        rows = original.rows
         assert isinstance(rows, ScannedTable)
-        names = [*each.columns, *([LINE] if LINE in rows.scans else [])]
+        names = [*original.columns, *([LINE] if LINE in rows.scans else [])]
         (folder / "seen").mkdir()
         count = 0
         for start in range(0, len(rows), BLOCK_ROWS):
@@ -89,7 +89,7 @@ def stored_seen(folder: Path, seen: Mapping[str, Seen]) -> dict[str, Any] | None
             count += 1
         if rows.chosen is not None:
             np.save(folder / "seen/numbers.npy", rows.chosen + 1)
-        return {"part": part, "columns": list(each.columns), "lines": LINE in rows.scans, "where": rows.where,
+        return {"part": part, "columns": list(original.columns), "lines": LINE in rows.scans, "where": rows.where,
                 "rows": len(rows), "files": count}  # fmt: skip
     return None
 
@@ -113,7 +113,7 @@ def read_seen(folder: Path, plain: Mapping[str, Any] | None) -> dict[str, Seen]:
 
 
 def write_manifest(folder: Path, key: str, parts: Mapping[str, Columns], facts: Mapping[str, Any]) -> None:
-    """Write a folder's manifest: the columns of each part, in the order of their files, and further facts."""
+    """Write the manifest of a folder: the columns of each part, in the order of their files, and other facts."""
     columns = {
         part: {name: [column.dtype.str, list(column.shape)] for name, column in batch.items()}
         for part, batch in parts.items()

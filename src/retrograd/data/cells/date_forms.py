@@ -1,4 +1,4 @@
-"""Date formats such as %d/%m/%Y: what each directive matches in a cell, before any time of day."""
+"""Date formats such as %d/%m/%Y: what each directive matches in a cell; a time of day may follow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WEEKDAYS = (
     "fr sa so montag dienstag mittwoch donnerstag freitag samstag sonntag lun mar mer jeu ven sam dim lundi mardi "
     "mercredi jeudi vendredi samedi dimanche lunes martes miércoles jueves viernes sábado domingo"
 )
-ZONES = {  # hours; the names of RFC 2822, and those of Europe
+ZONES = {  # hours; the names in RFC 2822, and those used in Europe
     "z": 0, "ut": 0, "utc": 0, "gmt": 0, "wet": 0, "cet": 1, "mez": 1, "cest": 2, "mesz": 2, "eet": 2, "eest": 3,
     "bst": 1, "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7,
 }  # fmt: skip
@@ -55,9 +55,9 @@ HOURS = "HIkl"
 
 @functools.cache
 def pattern(form: str) -> str:
-    """Return the pattern of a cell with a date in this form; a time of day may follow if the form has none.
+    """Return the pattern of a cell with a date in this format; a time of day may follow if the format has none.
 
-    Raises:  ValueError for an unknown directive, or a form without any
+    Raises:  ValueError for an unknown directive, or a format without directives
     """
     for short, long in SHORTHANDS.items():
         form = form.replace(short, long)
@@ -79,12 +79,12 @@ def pattern(form: str) -> str:
 
 
 def marks(form: str) -> set[str]:
-    """Return characters that every date in a form has; between words and numbers any mark is allowed."""
+    """Return the characters that every date in a format has; formats with month names allow any mark."""
     return set() if re.search("%[bBh]", form) else {*re.sub("%.", "", form)} - {" ", "T"}
 
 
 def _part(tokens: list[str], i: int, has_name: bool) -> str:
-    """Return the pattern of one token: numbers side by side have two digits each; a month's name goes with any mark."""
+    """Return the pattern of one token: adjacent numbers have two digits each; month names go with any mark."""
     token = tokens[i]
     if len(token) == 1:
         if has_name and token in " -./,":
@@ -92,24 +92,24 @@ def _part(tokens: list[str], i: int, has_name: bool) -> str:
         return r"\s+" if token.isspace() else r"[T\s]" if token == "T" else re.escape(token)
     part = DIRECTIVES[token[1]]
     digits = r"\d{1,2}"
-    beside = [tokens[j] for j in (i - 1, i + 1) if 0 <= j < len(tokens)]
-    if any(len(token_beside) == 2 and token_beside[1] not in "bBhpzZaA" for token_beside in beside):
+    neighbours = [tokens[j] for j in (i - 1, i + 1) if 0 <= j < len(tokens)]
+    if any(len(neighbour) == 2 and neighbour[1] not in "bBhpzZaA" for neighbour in neighbours):
         part = part.replace(digits, r"\d{2}")
     return part.replace(r"\d{1,2})", r"\d{1,2})(?:st|nd|rd|th|er|º|ª)?") if has_name and token[1] in "de" else part
 
 
 def has_week(form: str) -> bool:
-    """Return whether a form contains the day, so that weekdays are meaningful."""
+    """Return whether a format contains the day, so that weekdays are meaningful."""
     return any(f"%{directive}" in form for directive in ("d", "e", "j", "u", "F", "D", "-d", "#d"))
 
 
 def has_year(form: str) -> bool:
-    """Return whether a form contains the year."""
+    """Return whether a format contains the year."""
     return any(f"%{directive}" in form for directive in "YyGFD")
 
 
 def example(form: str) -> str:
-    """Return the last day of 2024 in this form."""
+    """Return the last day of 2024 in this format."""
     for short, long in SHORTHANDS.items():
         form = form.replace(short, long)
     shown = {

@@ -1,4 +1,4 @@
-"""Dates and times in text, in all usual forms: read as days, with the form chosen by the whole column."""
+"""Dates and times in text, in all common formats: read as days, in the format that suits the whole column."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import polars as pl
 from retrograd.data.cells.date_forms import MONTH_NUMBERS, ZONES, marks, pattern
 from retrograd.data.cells.notation import half_width
 
-PIVOT = 69  # two digits below are of this century, as POSIX has it
-YEARS = (1800, 2200)  # of compact dates, which could be numbers as well
+PIVOT = 69  # two-digit years below this are in this century, as in POSIX
+YEARS = (1800, 2200)  # range of compact dates, which could be numbers as well
 SAMPLE = 1000
-FEW_REPEATS = 2  # cells per distinct cell, from which reading only the distinct ones is faster
-FEWEST_MONTHS = 12  # distinct cells from which 199001 is a month rather than a number
-DISTINCT_DAYS = 3  # and from which 20240131 is a day: one number in 27 of these years is a day by chance
+FEW_REPEATS = 2  # cells per distinct cell from which reading only distinct cells is faster
+FEWEST_MONTHS = 12  # minimum number of distinct cells for 199001 to be a month rather than a number
+DISTINCT_DAYS = 3  # and for 20240131 to be a day: one number in 27 in these years is a day by chance
 NUMERIC = tuple(
     form.replace("-", mark)
     for mark in "-/."
@@ -34,7 +34,7 @@ FORMS = (*NUMERIC, "%Y年%m月%d日", *NAMED, *CLOCKS, *MONTHLY, "%Y%m%dT%H%M%S"
 
 
 class Dated(NamedTuple):
-    """The form of a column's dates, other forms that fit, and the reason for the choice."""
+    """The format of the dates in a column, other formats that fit, and the reason for the choice."""
 
     form: str
     others: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Dated(NamedTuple):
 
 
 def is_date_form(form: str) -> bool:
-    """Return whether dates can be read by this form."""
+    """Return whether a text is a date format."""
     try:
         pattern(form)
     except ValueError:
@@ -53,13 +53,13 @@ def is_date_form(form: str) -> bool:
 def read_dates(cells: pl.Series, form: str) -> pl.Series:
     """Return text as days since 1970 in UTC (Float64; the time of day is the fraction), null for other text.
 
-    Missing parts are the first: 1990-01 is 1990-01-01. Without a year it is the time since midnight.
+    Missing parts default to the first: 1990-01 is 1990-01-01. Without a year, the result is the time since midnight.
     """
     cells = half_width(cells)
-    different = cells.drop_nulls().unique()
-    if len(different) * FEW_REPEATS > len(cells):
+    distinct = cells.drop_nulls().unique()
+    if len(distinct) * FEW_REPEATS > len(cells):
         return _read(cells, form)
-    return cells.replace_strict(different, _read(different, form), default=None, return_dtype=pl.Float64)
+    return cells.replace_strict(distinct, _read(distinct, form), default=None, return_dtype=pl.Float64)
 
 
 def _read(cells: pl.Series, form: str) -> pl.Series:
@@ -86,10 +86,10 @@ def _read(cells: pl.Series, form: str) -> pl.Series:
 
 
 def find_date(cells: pl.Series, enough: float, known: Collection[str] = ()) -> Dated | None:
-    """Return the form in which (nearly) all of these cells (text, none missing) are dates; None if there is none.
+    """Return the format in which (nearly) all of these cells (text, none missing) are dates; None if there is none.
 
-    Among forms that read equally many cells, the forms of the table's other columns (`known`) decide, then the form
-    in which the rows are in order, then the one with the more even steps.
+    Among formats that read equally many cells, those of the table's other columns (`known`) are preferred, then one in
+    which the rows are in order, then the one with the most even steps.
     """
     cells = half_width(cells)
     sample = cells.gather_every(max(1, len(cells) // SAMPLE))
@@ -111,7 +111,7 @@ def find_date(cells: pl.Series, enough: float, known: Collection[str] = ()) -> D
 
 
 def _chosen(best: Sequence[str], read: dict[str, pl.Series], known: Collection[str]) -> Dated:
-    """Return the form among those that read equally many cells."""
+    """Return the best format among those that read equally many cells."""
     if len(best) == 1:
         return Dated(best[0])
     same = [form for form in best if form in known]
@@ -134,12 +134,12 @@ def _unevenness(steps: np.ndarray) -> float:
 
 
 def _is_sound(cells: pl.Series, days: pl.Series, form: str) -> bool:
-    """Refuse readings of what looks like a date by chance: numbers, and seasons such as 2009-10."""
+    """Return whether cells are really dates, not numbers or seasons such as 2009-10 that look like dates."""
     if form in COMPACT:
         years = (days / 365.2425 + 1970).floor()
-        fewest, years_told = (FEWEST_MONTHS, 2) if form == "%Y%m" else (DISTINCT_DAYS, 1)
-        inside = bool(years.is_between(*YEARS).all()) and years.n_unique() >= years_told
-        return inside and not days.null_count() and days.n_unique() >= fewest
+        fewest, fewest_years = (FEWEST_MONTHS, 2) if form == "%Y%m" else (DISTINCT_DAYS, 1)
+        plausible = bool(years.is_between(*YEARS).all()) and years.n_unique() >= fewest_years
+        return plausible and not days.null_count() and days.n_unique() >= fewest
     if form in ("%Y-%m", "%Y/%m"):
         first, second = (cells.str.extract(r"^(\d{4})\D(\d+)$", i).cast(pl.Int64) for i in (1, 2))
         return not bool(((first + 1) % 100 == second).all())
@@ -147,7 +147,7 @@ def _is_sound(cells: pl.Series, days: pl.Series, form: str) -> bool:
 
 
 def _numbers(parts: pl.DataFrame, name: str, default: float = np.nan) -> np.ndarray:
-    """Return a group's digits as float64 [rows], or the default."""
+    """Return the digits of a group as float64 [rows], or the default."""
     if name not in parts.columns:
         return np.full(len(parts), default)
     return parts[name].cast(pl.Float64, strict=False).fill_null(default).to_numpy()
@@ -155,14 +155,14 @@ def _numbers(parts: pl.DataFrame, name: str, default: float = np.nan) -> np.ndar
 
 def _days(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> np.ndarray:
     """Return days since 1970-01-01; NaN for an impossible month or day."""
-    good = (month >= 1) & (month <= 12) & (day >= 1) & (year >= 1) & (year <= 9999)
-    months = np.where(good, (year - 1970) * 12 + month - 1, 0).astype("int64").astype("datetime64[M]")
-    first, after = (months_here.astype("datetime64[D]").astype(np.int64) for months_here in (months, months + 1))
-    return np.where(good & (day <= after - first), first + day - 1, np.nan)
+    valid = (month >= 1) & (month <= 12) & (day >= 1) & (year >= 1) & (year <= 9999)
+    months = np.where(valid, (year - 1970) * 12 + month - 1, 0).astype("int64").astype("datetime64[M]")
+    first, after = (month_starts.astype("datetime64[D]").astype(np.int64) for month_starts in (months, months + 1))
+    return np.where(valid & (day <= after - first), first + day - 1, np.nan)
 
 
 def _week(year: np.ndarray, week: np.ndarray, day: np.ndarray) -> np.ndarray:
-    """Return the days of an ISO week: the first holds January 4, and weeks begin on Monday."""
+    """Return the days of an ISO week: the first week contains January 4, and weeks begin on Monday."""
     fourth = _days(year, np.ones(len(year)), np.full(len(year), 4.0))
     monday = fourth - (fourth + 3) % 7  # 1970-01-01 was a Thursday
     return np.where((week >= 1) & (week <= 53), monday + 7 * (week - 1) + day - 1, np.nan)
@@ -174,21 +174,21 @@ def _time(parts: pl.DataFrame, number: functools.partial[np.ndarray]) -> np.ndar
     for group, words in (("p", "p"), ("half", "下午|午後|오후")):
         if group in parts.columns:
             half = parts[group].str.to_lowercase()
-            has = half.is_not_null().to_numpy()
-            late = half.str.contains(words).fill_null(False).to_numpy()
-            hour = np.where(has & (hour <= 12), hour % 12 + 12 * late, hour)
-    good = (hour < 24) | ((hour == 24) & (minute == 0) & (second == 0))
-    good &= (minute < 60) & (second <= 60)
+            has_half = half.is_not_null().to_numpy()
+            is_pm = half.str.contains(words).fill_null(False).to_numpy()
+            hour = np.where(has_half & (hour <= 12), hour % 12 + 12 * is_pm, hour)
+    valid = (hour < 24) | ((hour == 24) & (minute == 0) & (second == 0))
+    valid &= (minute < 60) & (second <= 60)
     fraction = np.zeros(len(parts))
     if "f" in parts.columns:
-        shown = parts["f"].str.replace("^[.,]?", "0.")
-        fraction = shown.cast(pl.Float64, strict=False).fill_null(0.0).to_numpy()
+        digits = parts["f"].str.replace("^[.,]?", "0.")
+        fraction = digits.cast(pl.Float64, strict=False).fill_null(0.0).to_numpy()
     offset = _offset(parts["z"]) if "z" in parts.columns else np.zeros(len(parts))
-    return np.where(good, hour * 3600 + minute * 60 + second + fraction - offset, np.nan)
+    return np.where(valid, hour * 3600 + minute * 60 + second + fraction - offset, np.nan)
 
 
 def _offset(zones: pl.Series) -> np.ndarray:
-    """Return how many seconds a zone is ahead of UTC, 0 for none; NaN for an unknown one."""
+    """Return the offset of a zone from UTC in seconds, 0 without a zone; NaN for an unknown one."""
     if zones.null_count() == len(zones):
         return np.zeros(len(zones))
     digits = zones.str.extract_groups(r"([+-])(\d{2}):?(\d{2})?$").struct.unnest()
@@ -196,6 +196,6 @@ def _offset(zones: pl.Series) -> np.ndarray:
     ahead = (hours.cast(pl.Float64) * 3600 + minutes.cast(pl.Float64).fill_null(0.0) * 60) * (
         sign.replace_strict({"-": -1.0, "+": 1.0}, default=None, return_dtype=pl.Float64)
     )
-    named = zones.str.to_lowercase().replace_strict(ZONES, default=None, return_dtype=pl.Float64) * 3600
-    known = ahead.fill_null(named)
-    return np.where(zones.is_null().to_numpy(), 0.0, known.fill_null(np.nan).to_numpy())
+    by_name = zones.str.to_lowercase().replace_strict(ZONES, default=None, return_dtype=pl.Float64) * 3600
+    seconds = ahead.fill_null(by_name)
+    return np.where(zones.is_null().to_numpy(), 0.0, seconds.fill_null(np.nan).to_numpy())

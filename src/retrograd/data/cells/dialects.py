@@ -1,4 +1,4 @@
-"""The number notation of each text column of a table: decided by its cells, then by its neighbours."""
+"""The number notation of each text column in a table, decided by its own cells, then by the other columns."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from retrograd.data.cells.notation import (
     stands_for_none,
 )
 
-ENOUGH = 0.95  # share of numbers that makes a text column a column of numbers; other cells are errors
-SAMPLE = 1000  # cells, spread over the column, that show whether it may contain numbers
-FEW_CHANCES = 30  # numbers that all keep three decimals by chance: one in ten ends in 0 and is shortened, 0.9^30 = 4 %
+ENOUGH = 0.95  # share of numbers from which a text column is a column of numbers; other cells are errors
+SAMPLE = 1000  # evenly spaced cells that show whether a column may contain numbers
+FEW_CHANCES = 30  # numbers that hardly all have three decimals by chance: one in ten would drop a 0, and 0.9^30 = 4 %
 EXAMPLE = re.compile(rf"^\d[\d.,'’{BLANKS}]*$")
 MONEY = rf"[A-Za-z]{{0,3}}[$€£¥₹₽₩₺₪฿₫₴]|{CODES}|(?i:s?fr|kr|rs|rm|rp)|zł|Kč|Ft|元|円|원"
 
@@ -34,33 +34,33 @@ Mark = Literal[".", ","]
 
 @dataclass(frozen=True)
 class Evidence:
-    """How many numbers of a column show the meaning of each mark.
+    """The number of cells that show the meaning of each mark.
 
-    `point` and `comma` can only be decimal marks there (or follow from the other mark, which groups thousands);
-    `three_point` and `three_comma` are followed by exactly three digits, as in 1.234, and could be either.
+    `point` and `comma` count cells where the mark must be the decimal mark (also because the other one groups
+    thousands); in `three_point` and `three_comma`, exactly three digits follow, as in 1.234, so it could be either.
     """
 
     point: int
     comma: int
     three_point: int
     three_comma: int
-    small: int  # below 1000, without any mark
-    large: int  # 1000 and more, without any mark
-    padded: int  # of the undecided ones, those that end in 0, unlike shortened decimals
+    small: int  # below 1000, without a mark
+    large: int  # 1000 or more, without a mark
+    padded: int  # undecided ones that end in 0, unlike shortened decimals
 
     @property
     def decided(self) -> Mark | None:
-        """The decimal mark, if the column itself shows it."""
+        """The decimal mark, if the column shows it."""
         if self.point == self.comma:
             return None
         return "." if self.point > self.comma else ","
 
     @property
     def groups(self) -> bool:
-        """Whether undecided marks must group thousands: whole numbers below 1000 have none, and larger ones always do.
+        """Whether undecided marks must group thousands: whole numbers below 1000 have no mark, and larger ones do.
 
-        Decimals that keep their zeros would leave no number without a mark; those that drop them would sometimes have
-        fewer than three.
+        With decimals that keep their zeros, no number would be without a mark; with decimals that drop them, some would
+        have fewer than three digits.
         """
         undecided = self.three_point + self.three_comma
         return bool(undecided and self.small and not self.large and (self.padded or undecided >= FEW_CHANCES))
@@ -68,7 +68,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Found:
-    """A column's notation, an example of it, and a doubt if its marks are ambiguous."""
+    """The notation of a column, an example, and a doubt if its marks are ambiguous."""
 
     notation: Notation
     example: str
@@ -79,13 +79,12 @@ def example_notation(text: str) -> Notation | None:
     """Return the notation of an example such as 1.234,56; None for other text and for ambiguous examples."""
     if not EXAMPLE.match(text) or not any(mark in text for mark in ".,"):
         return None
-    shown = evidence(pl.Series([text]))
-    decimal = shown.decided
+    decimal = evidence(pl.Series([text])).decided
     return None if decimal is None else Notation(decimal, _grouping(pl.Series([text]), decimal))
 
 
 def evidence(numbers: pl.Series) -> Evidence:
-    """Count the evidence of numbers (text, without sign and unit) about their marks."""
+    """Count what numbers (text, without sign and unit) show about their marks."""
     text = pl.col("number")
     three = r"^[1-9]\d{0,2}[MARK]\d{3}$"
     point, comma = text.str.contains(three.replace("MARK", ".")), text.str.contains(three.replace("MARK", ","))
@@ -108,7 +107,7 @@ def evidence(numbers: pl.Series) -> Evidence:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A text column of mostly possible numbers: its numbers, the unit, and the evidence about marks."""
+    """A text column with mostly possible numbers: its numbers, their unit, and the evidence about marks."""
 
     cells: pl.Series
     numbers: pl.Series
@@ -123,13 +122,13 @@ class Candidate:
 
     @property
     def is_undecided(self) -> bool:
-        """Whether marks could be decimal marks as well as marks between thousands."""
+        """Whether marks could be decimal marks or thousands separators."""
         return self.evidence.decided is None and bool(self.evidence.three_point + self.evidence.three_comma)
 
     def decide(self, prior: Mark | None, thousands: str | None, separator: str | None) -> tuple[Notation, str]:
-        """Return the notation and, if the cells are ambiguous, a sentence about that.
+        """Return the notation and, if the cells are ambiguous, a remark about that.
 
-        `prior` is the decimal mark of the settings, of training, or of the table's other columns.
+        `prior` is the decimal mark from the settings, from training, or from the table's other columns.
         """
         decided = self.evidence.decided
         if decided is not None and thousands != decided:
@@ -138,7 +137,7 @@ class Candidate:
         other: Mark = "," if mark == "." else "."
         if not self.is_undecided:
             return self.notation(prior or "."), ""
-        is_money = bool(self.unit) and re.fullmatch(MONEY, self.unit) is not None  # no currency is written to 1/1000
+        is_money = bool(self.unit) and re.fullmatch(MONEY, self.unit) is not None  # amounts never have three decimals
         if thousands == mark or (prior is None and (self.evidence.groups or is_money)):
             return self.notation(other), ""
         if prior is not None:
@@ -152,7 +151,7 @@ class Candidate:
 
 
 def find_candidate(cells: pl.Series) -> Candidate | None:
-    """Return a text column as a candidate for numbers; None if most cells are not numbers, or all are plain ones."""
+    """Return a text column as a candidate for numbers; None if most cells are not numbers, or all are plain numbers."""
     cells = cells.drop_nulls()
     sample = half_width(cells.gather_every(max(1, len(cells) // SAMPLE)))
     if not len(sample):
@@ -171,7 +170,7 @@ def find_candidate(cells: pl.Series) -> Candidate | None:
 
 
 def find_units(cells: pl.Series) -> tuple[str, ...]:
-    """Return the different units of a text column most of whose cells are numbers, the most frequent first."""
+    """Return the units in a text column whose cells are mostly numbers, the most frequent first."""
     parts = general(half_width(cells.drop_nulls().head(SAMPLE)))
     if parts["number"].null_count() > len(parts) / 2:
         return ()
@@ -188,18 +187,18 @@ def find_notations(
     separator: str | None = None,
     certain: Collection[str] = (),
 ) -> dict[str, Found]:
-    """Return the notation of those text columns whose numbers are not plainly written.
+    """Return the notation of the text columns whose numbers are not plain.
 
-    A column decides by its own cells; ambiguous marks follow the settings, then the table's other columns. Without
-    evidence there, a comma before three digits separates thousands, and a point is a decimal mark. `certain`
-    are columns of numbers even if many of their cells are not.
+    The cells of a column decide; ambiguous marks follow the settings, then the table's other columns. Without evidence
+    there, a comma before three digits separates thousands, and a point is a decimal mark. Columns in `certain` are
+    number columns even if many of their cells are not numbers.
     """
     candidates = {name: find_candidate(cells) for name, cells in columns.items()}
-    known = {name: candidate for name, candidate in candidates.items() if candidate is not None}
-    votes = Counter(candidate.evidence.decided for candidate in known.values() if candidate.evidence.decided)
+    possible = {name: candidate for name, candidate in candidates.items() if candidate is not None}
+    votes = Counter(candidate.evidence.decided for candidate in possible.values() if candidate.evidence.decided)
     prior = decimal or ("," if votes[","] > votes["."] else "." if votes["."] else None)
     findings = {}
-    for name, candidate in known.items():
+    for name, candidate in possible.items():
         notation, doubt = candidate.decide(prior, thousands, separator)
         is_plain = candidate.cells.cast(pl.Float64, strict=False).is_not_null()
         gains = (~is_plain & (notation.fits(candidate.cells) | stands_for_none(candidate.cells))).any()
@@ -210,14 +209,14 @@ def find_notations(
 
 
 def readable(cells: pl.Series, notation: Notation) -> float:
-    """Return the share of cells that are numbers in a notation, among those that are not missing."""
+    """Return the share of numbers in a notation among the cells that are not missing."""
     fits = notation.fits(cells)
-    plain = cells.filter(~fits & ~stands_for_none(cells))
-    return int(fits.sum()) / max(1, int(fits.sum()) + len(plain))
+    others = cells.filter(~fits & ~stands_for_none(cells))
+    return int(fits.sum()) / max(1, int(fits.sum()) + len(others))
 
 
 def notation_like(cells: pl.Series, prior: Notation) -> Notation:
-    """Return the notation of a column of further rows: its own if its cells show one, else that of training."""
+    """Return the notation of a column in new rows: its own if its cells show one, else that of training."""
     candidate = find_candidate(cells)
     if candidate is None:
         shows_point = cells.cast(pl.Float64, strict=False).is_not_null() & cells.str.contains(".", literal=True)
@@ -229,29 +228,29 @@ def notation_like(cells: pl.Series, prior: Notation) -> Notation:
 
 
 def _example(cells: pl.Series, notation: Notation) -> str:
-    """Return the cell that shows most of the notation: the longest."""
+    """Return the longest cell, which shows most of the notation."""
     sample = cells.gather_every(max(1, len(cells) // SAMPLE))
-    shown = sample.filter(notation.fits(sample))
-    return str(shown[int(shown.str.len_chars().arg_max() or 0)]) if len(shown) else str(cells[0])
+    fitting = sample.filter(notation.fits(sample))
+    return str(fitting[int(fitting.str.len_chars().arg_max() or 0)]) if len(fitting) else str(cells[0])
 
 
 def _units(parts: pl.DataFrame) -> Counter[tuple[str, str, str]]:
-    """Count the surroundings of numbers: a unit before, and a factor and a unit after them; "" if missing."""
+    """Count what surrounds the numbers: a unit before, and a factor and a unit after them; "" if missing."""
     after = pl.col("suffix").fill_null("").str.strip_chars()
     split = after.str.extract_groups(BEFORE_UNIT).struct
     factor, unit = (pl.coalesce(split[first], split[first + 2]) for first in (0, 1))
     is_factor = after.str.to_lowercase().is_in(list(FACTORS))
-    shown = parts.filter(pl.col("number").is_not_null()).select(
+    surroundings = parts.filter(pl.col("number").is_not_null()).select(
         pl.col("prefix").fill_null(""),
         factor=pl.when(is_factor).then(after).otherwise(factor.fill_null("")),
         unit=pl.when(is_factor).then(pl.lit("")).otherwise(pl.coalesce(unit, after)),
     )
-    return Counter(shown.iter_rows())
+    return Counter(surroundings.iter_rows())
 
 
 def _unit(parts: pl.DataFrame) -> tuple[str, str, bool] | None:
-    """Return a column's one unit (perhaps none), one after the number beside one before it, and whether k, M and B
-    multiply; None for several units.
+    """Return the unit of a column ("" without one), a second unit after the number if the first comes before it, and
+    whether k, M and B multiply; None for several units.
     """
     counts = _units(parts)
     are_factors = _multiply(counts)
@@ -277,9 +276,9 @@ def _unit(parts: pl.DataFrame) -> tuple[str, str, bool] | None:
 
 
 def _multiply(counts: Counter[tuple[str, str, str]]) -> bool:
-    """Return whether factors multiply. A word or a character does, and a letter before a unit, as in k€.
+    """Return whether factors multiply: words and characters do, and letters before a unit, as in k€.
 
-    A letter alone does after a currency, beside other sizes, or beside numbers without any; `m` may be metres.
+    A letter alone does after a currency, or if there are other factors, or numbers without one; `m` may mean metres.
     """
     alone = {factor for _, factor, unit in counts if factor and not unit}
     if {factor.lower() for factor in alone} - LETTERS.keys() or any(factor and unit for _, factor, unit in counts):
@@ -298,7 +297,7 @@ def _singular(unit: str) -> str:
 
 
 def _grouping(numbers: pl.Series, decimal: Mark) -> Literal["", ",", ".", " ", "'"]:
-    """Return the mark between thousands that most of the numbers with one have."""
+    """Return the most frequent thousands separator."""
     other = "." if decimal == "," else ","
     counts = {mark: int(numbers.str.contains(rf"\d{MARKS[mark]}\d").sum()) for mark in (other, " ", "'")}
     best = max(counts, key=lambda mark: counts[mark])
@@ -306,7 +305,7 @@ def _grouping(numbers: pl.Series, decimal: Mark) -> Literal["", ",", ".", " ", "
 
 
 def _are_calls(parts: pl.DataFrame) -> bool:
-    """Return whether numbers are probably telephone numbers: grouped by spaces after a + or a 0."""
+    """Return whether numbers are probably telephone numbers: grouped by spaces, after a + or a 0."""
     number = pl.col("number")
     grouped = number.str.contains(rf"\d[{BLANKS}]\d")
     calls = grouped & ((pl.col("first") == "+").fill_null(False) | number.str.starts_with("0"))

@@ -1,4 +1,4 @@
-"""The kind of each column: number, category, boolean, date, free text, or an identifier, which is omitted."""
+"""The kind of each column: number, category, boolean, date, free text, or identifier, which is ignored."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from retrograd.data.table import Table
 from retrograd.present.wording import some_of
 
 MANY = 0.5  # share of cells like numbers or dates from which a text column gets a note
-MOST_WORDS = 64  # a column with more different words, which hardly repeat, names its rows
-FEW_WORDS = 20  # different ones; of more, half as many as cells, it is said that they hardly repeat
-FEW_A_WORD = 5  # cells to each different word; with more, words that look like numbers are still good categories
+MOST_WORDS = 64  # a column with more distinct words that hardly repeat identifies its rows
+FEW_WORDS = 20  # with more distinct words than this, and than half the cells, a note says that they hardly repeat
+FEW_A_WORD = 5  # cells per distinct word; with more, words that look like numbers are good categories
 ISO_DATE = "%Y-%m-%d"
-LARGEST_EXACT = 2**53  # whole numbers beyond are rounded in 64 bits, so that different ones become the same
-LONG = r"^[+-]?\d{17,}$"  # digits that are more than that
+LARGEST_EXACT = 2**53  # larger whole numbers are rounded in 64 bits, so that different ones become equal
+LONG = r"^[+-]?\d{17,}$"  # whole numbers beyond that
 PADDED = r"^0\d+$"
 ROW_NUMBER_NAME = re.compile(r"(?i:(^|[_ .-])(id|index|row|no|nr)$|^unnamed)|[a-z](Id|ID)$")
-FEWEST_WORDS = 3  # a cell, on average. AutoGluon's threshold for a text column (`check_if_nlp_feature`) as well
-FEWEST_TEXTS = 64  # different ones; as many as a category column keeps words at most
-WORD = r"(?:^|\s)\S*\p{L}\S*"  # a letter within a word: neither a number nor a time of day
+FEWEST_WORDS = 3  # per cell on average, as in AutoGluon's rule for text columns (`check_if_nlp_feature`)
+FEWEST_TEXTS = 64  # distinct texts; the maximum number of words in a category column
+WORD = r"(?:^|\s)\S*\p{L}\S*"  # a word contains a letter: it is neither a number nor a time of day
 UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}]"  # scripts written without spaces
-CHARACTERS_A_WORD = 2  # of these scripts; the usual length of a Chinese word
-SAMPLE = 5_000  # cells, spread evenly; more would not change an average of words
+CHARACTERS_A_WORD = 2  # in these scripts; the usual length of a Chinese word
+SAMPLE = 5_000  # evenly spaced cells; more would not change the average number of words
 
 
 @dataclass(frozen=True)
 class ColumnKind:
-    """A column's kind, a date's format, and notes on how it was inferred."""
+    """The kind of a column, the format of a date, and a note on how it was inferred."""
 
     kind: str
     form: str = ""
@@ -51,16 +51,16 @@ class ColumnKind:
 
     @property
     def expected(self) -> str:
-        """The requirement for a cell, in words."""
+        """What a cell must be, as text."""
         return {"number": "a finite number", "boolean": "true or false", "date": f"a date like {example(self.form)}"}[
             self.kind
         ]
 
 
 def find_kinds(table: Table, names: tuple[str, ...], settings: DataSettings) -> dict[str, ColumnKind]:
-    """Return the kind of each named column: the configured kind, or that of most of its cells.
+    """Return the kind of each named column: the configured one, or that of most of its cells.
 
-    Raises:  DataError for a column without any value, or for `kinds` of a column that does not exist
+    Raises:  DataError for a column without values, or for `kinds` of a column that does not exist
     """
     for name in settings.kinds:
         table.column(name)
@@ -79,7 +79,7 @@ def _find_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
     if chosen == "identifier":
         return ColumnKind("identifier")
     if cells.is_empty():
-        cure = f"leave it out with `exclude: [{name}]`"
+        cure = f"ignore it with `exclude: [{name}]`"
         raise DataError(f"column '{name}' is empty: every cell is missing", where=table.where, cure=cure)
     if chosen is None:
         return _inferred(cells)
@@ -90,7 +90,7 @@ def _find_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
     if "%" not in chosen:
         return ColumnKind(chosen)
     if not is_date_form(chosen):
-        raise ConfigError(f"'{chosen}' is no format of a date", where=f"data.kinds.{name}", cure="for example %d/%m/%Y")
+        raise ConfigError(f"'{chosen}' is not a date format", where=f"data.kinds.{name}", cure="for example %d/%m/%Y")
     return ColumnKind("date", chosen)
 
 
@@ -108,7 +108,9 @@ def _inferred(cells: pl.Series) -> ColumnKind:
     readable = 1 - float(unread.sum()) / len(unread)
     if cells.dtype.is_numeric() or readable >= ENOUGH:
         return _compact_date(cells) or _row_number(parsed.values) or _code(cells) or ColumnKind("number")
-    if not booleans(cells.head(1000)).bad.any() and not booleans(cells.unique()).bad.any():  # only words repeat so much
+    if (
+        not booleans(cells.head(1000)).bad.any() and not booleans(cells.unique()).bad.any()
+    ):  # the first cells usually decide
         return ColumnKind("boolean")
     return _date_kind(cells) or _category(cells, readable)
 
@@ -123,12 +125,12 @@ def _compact_date(cells: pl.Series) -> ColumnKind | None:
     dated = _date_kind(cells)
     if dated is None:
         return None
-    note = f"'{cells.name}' holds dates such as {cells[0]} ({dated.form}), not numbers"
+    note = f"'{cells.name}' contains dates such as {cells[0]} ({dated.form}), not numbers"
     return ColumnKind("date", dated.form, note)
 
 
 def _code(cells: pl.Series) -> ColumnKind | None:
-    """Return the kind of whole numbers that only identify something: with leading zeros, or too long to be exact."""
+    """Return the kind of whole numbers that are only codes: with leading zeros, or too long to be exact."""
     if cells.dtype.is_integer():
         largest = max(abs(value) for value in (cells.min(), cells.max()) if isinstance(value, int))
         long, padded = largest > LARGEST_EXACT, False
@@ -138,14 +140,14 @@ def _code(cells: pl.Series) -> ColumnKind | None:
     else:
         return None
     if long:
-        what = f"'{cells.name}' holds whole numbers too long to be exact, such as {cells[0]}"
-        return ColumnKind("identifier", note=f"{what}; it is left out")
+        what = f"'{cells.name}' contains whole numbers too long to be exact, such as {cells[0]}"
+        return ColumnKind("identifier", note=f"{what}; it is ignored")
     if not padded:
         return None
-    shown = cells.filter(cells.str.contains(PADDED))[0]
+    code = cells.filter(cells.str.contains(PADDED))[0]
     is_name = cells.n_unique() > max(MOST_WORDS, len(cells) / 2)
-    what = f"'{cells.name}' holds codes with leading zeros, such as {shown}"
-    return ColumnKind("identifier", note=f"{what}; it is left out") if is_name else ColumnKind("category", note=what)
+    what = f"'{cells.name}' contains codes with leading zeros, such as {code}"
+    return ColumnKind("identifier", note=f"{what}; it is ignored") if is_name else ColumnKind("category", note=what)
 
 
 def _row_number(values: pl.Series) -> ColumnKind | None:
@@ -166,56 +168,54 @@ def _date_kind(cells: pl.Series, known: Collection[str] = (), enough: float = EN
     if dated is None:
         return None
     why = f" ({dated.why})" if dated.why else ""
-    others = (
-        f"'{cells.name}' could be {dated.others[0]} as well as {dated.form}, which was taken{why}"
-        if dated.others
-        else ""
+    doubt = (
+        f"'{cells.name}' could be {dated.others[0]} as well as {dated.form}, which is used{why}" if dated.others else ""
     )
-    return ColumnKind("date", dated.form, others)
+    return ColumnKind("date", dated.form, doubt)
 
 
 def _category(cells: pl.Series, readable: float) -> ColumnKind:
-    different = cells.n_unique()
+    distinct = cells.n_unique()
     if is_free_text(cells):
-        note = f"'{cells.name}' holds free text ({words_a_cell(cells):.0f} words a cell), which is read as tokens"
+        note = f"'{cells.name}' contains free text ({words_a_cell(cells):.0f} words per cell), which is read as tokens"
         return ColumnKind("text", note=note)
-    if different > MOST_WORDS and different > len(cells) / 2:
+    if distinct > MOST_WORDS and distinct > len(cells) / 2:
         like = resemblance(cells) or f"such as '{cells[0]}'"
-        return ColumnKind("identifier", note=f"'{cells.name}' holds {different} different texts, {like}")
+        return ColumnKind("identifier", note=f"'{cells.name}' contains {distinct} distinct texts, {like}")
     if readable >= MANY:
         other = cells.filter(cells.cast(pl.Float64, strict=False).is_null())[0]
         note = f"{readable:.0%} of the cells of '{cells.name}' are numbers, too few for a number column"
-        return ColumnKind("category", note=f"{note} ('{other}' is none)")
-    like = resemblance(cells) if different > len(cells) / FEW_A_WORD else ""
-    if not like and different > FEW_WORDS and 2 * different > len(cells):
-        like = f"{different} in {len(cells)} cells, such as '{cells[0]}': rows with other words say nothing by them"
-    return ColumnKind("category", note=f"'{cells.name}' is taken as words, {like}" if like else "")
+        return ColumnKind("category", note=f"{note} ('{other}' is not a number)")
+    like = resemblance(cells) if distinct > len(cells) / FEW_A_WORD else ""
+    if not like and distinct > FEW_WORDS and 2 * distinct > len(cells):
+        like = f"{distinct} distinct ones in {len(cells)} cells, such as '{cells[0]}', which tell little about new rows"
+    return ColumnKind("category", note=f"'{cells.name}' is read as words, {like}" if like else "")
 
 
 def kinds_notes(kinds: Mapping[str, ColumnKind]) -> tuple[str, ...]:
-    """Return the inferred kinds in sentences: the columns of each kind, then the doubtful ones."""
+    """Return sentences about the inferred kinds: the columns of each kind, then the doubtful ones."""
     by_kind: dict[str, list[str]] = {}
     for name, column in kinds.items():
         form = f" ({column.form})" if column.form not in ("", ISO_DATE) else ""
         by_kind.setdefault(column.kind, []).append(f"{name}{form}")
     notes = []
     for kind, names in by_kind.items():
-        left_out = " (left out)" if kind == "identifier" else ""
-        notes.append(f"{len(names)} {kind} column{'s' if len(names) > 1 else ''}{left_out}: {some_of(names)}")
-    doubts = [f"{column.note}; `kinds:` chooses another kind" for column in kinds.values() if column.note]
+        ignored = " (ignored)" if kind == "identifier" else ""
+        notes.append(f"{len(names)} {kind} column{'s' if len(names) > 1 else ''}{ignored}: {some_of(names)}")
+    doubts = [f"{column.note}; `kinds:` sets another kind" for column in kinds.values() if column.note]
     return (*notes, *doubts)
 
 
 def is_free_text(cells: pl.Series) -> bool:
-    """Return whether most cells of a text column differ and have several words, like reviews and descriptions."""
-    different = cells.n_unique()
-    if cells.dtype != pl.String or (different <= FEWEST_TEXTS and 2 * different <= len(cells)):
+    """Return whether most cells of a text column are distinct and have several words, like reviews or descriptions."""
+    distinct = cells.n_unique()
+    if cells.dtype != pl.String or (distinct <= FEWEST_TEXTS and 2 * distinct <= len(cells)):
         return False
     return words_a_cell(cells) >= FEWEST_WORDS
 
 
 def words_a_cell(cells: pl.Series) -> float:
-    """Return the mean number of words in the distinct texts of a column."""
+    """Return the mean number of words per distinct text of a column."""
     texts = cells.unique(maintain_order=True).gather_every(max(1, cells.n_unique() // SAMPLE))
     spaced = texts.str.count_matches(WORD).cast(pl.Float64)
     unspaced = texts.str.count_matches(UNSPACED).cast(pl.Float64)
@@ -224,12 +224,12 @@ def words_a_cell(cells: pl.Series) -> float:
 
 
 def resemblance(cells: pl.Series) -> str:
-    """Return what at least half of the cells (none missing) look like, as the end of a sentence, or ""."""
+    """Return what at least half of the cells (none missing) look like, as the end of a sentence; "" if nothing."""
     if cells.dtype != pl.String:
         return ""
     units = find_units(cells)
     if len(units) > 1:
-        return f"which look like numbers in several units ({some_of(units, 3)}): write them in one"
+        return f"which look like numbers in several units ({some_of(units, 3)}): convert them to one unit"
     candidate = find_candidate(cells)
     if candidate is not None:
         share = readable(cells, candidate.notation(candidate.evidence.decided or "."))

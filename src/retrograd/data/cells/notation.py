@@ -1,4 +1,4 @@
-"""The number notation of a column: decimal mark, thousands separator, unit, and marks for missing numbers."""
+"""The notation of numbers in a column: decimal mark, thousands separator, unit, and marks for missing numbers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Literal
 import polars as pl
 from pydantic import ConfigDict
 
-BLANKS = " \u00a0\u2007\u2009\u202f"  # with the no-break and the thin ones that spreadsheets write
+BLANKS = " \u00a0\u2007\u2009\u202f"  # including the no-break and thin spaces that spreadsheets write
 MARKS = {",": ",", ".": r"\.", " ": f"[{BLANKS}]", "'": "['’]"}
-MINUS = "−–－-"  # the hyphen last, as required in a character class
-LETTERS = {"k": 1e3, "m": 1e6, "b": 1e9}  # which may be units as well
+MINUS = "−–－-"  # the hyphen comes last, as required in a character class
+LETTERS = {"k": 1e3, "m": 1e6, "b": 1e9}  # these may also be units
 WORDS = {
     "mn": 1e6, "mio": 1e6, "mio.": 1e6, "mln": 1e6, "million": 1e6, "millions": 1e6, "bn": 1e9, "mrd": 1e9,
     "mrd.": 1e9, "mld": 1e9, "billion": 1e9, "billions": 1e9, "thousand": 1e3, "tsd": 1e3, "tsd.": 1e3,
@@ -31,16 +31,16 @@ BEFORE_UNIT = rf"^(?i:({FACTOR}))\s?({CURRENCY})$|^({'|'.join(CHARACTERS)})(\S+)
 UNIT = r"[\p{L}\p{Sc}%％‰°'\"′″²³+*][^\s\d()][^\s()]{0,9}|[\p{L}\p{Sc}%％‰°'\"′″²³+*][0-9²³]?"
 UNIT = rf"(?:{UNIT})(?:[{BLANKS}](?:\p{{L}}{{1,12}}\.?|\p{{Sc}}))?"
 NONE = r"^(?:[-–—−]+|\.{1,3}|#(?:DIV/0!|VALUE!|REF!|NAME\?|NUM!|NULL!)|(?i:n\.?\s?[/.]?\s?[ad]\.?|k\.\s?a\.))$"
-SIDE = r"(?i:\s*(?:dr|cr)\.?)"  # debit and credit, as bank statements say minus and plus
+SIDE = r"(?i:\s*(?:dr|cr)\.?)"  # debit and credit: minus and plus in bank statements
 
 
 @dataclass(frozen=True)
 class Notation:
-    """The notation of numbers in a column's cells.
+    """The notation of numbers in the cells of a column.
 
-    `grouping` is the thousands separator, if there is one; `unit` the text before or after each number, and
-    `second_unit` the text after it if a unit comes before it as well; with `factors`, k, M and B after a number
-    count as thousands, millions and billions, 万 as ten thousand.
+    `grouping` is the thousands separator, if any; `unit` is the text before or after each number, and `second_unit` the
+    text after it if there is also a unit before it; with `factors`, k, M and B after a number mean thousands, millions
+    and billions, 万 ten thousand.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -57,14 +57,14 @@ class Notation:
         decimal = MARKS[self.decimal]
         whole = r"\d+"
         if self.grouping:
-            mark = MARKS[self.grouping]  # in threes; in India the last three, then in twos
+            mark = MARKS[self.grouping]  # groups of three; in India three, then groups of two
             whole = rf"(?:[1-9]\d{{0,2}}(?:{mark}\d{{3}})+|[1-9]\d?(?:{mark}\d{{2}})+{mark}\d{{3}}|\d+)"
         fraction = rf"(?:{decimal}(?:[-–—]{{1,2}}|\d*))?"  # a price may end in "12.-"
         return rf"(?:{whole}{fraction}|{decimal}\d+)(?:[eE][+-]?\d+)?"
 
     @property
     def pattern(self) -> str:
-        """The pattern of a whole cell: signs or brackets, a currency or a unit, and the number between them."""
+        """The pattern of a whole cell: signs or brackets, a currency or unit, and the number."""
         names = "|".join(f"{re.escape(name)}s?" for name in (self.unit, self.second_unit) if name)
         unit = rf"(?:(?i:{names})\.?\s*)?" if names else ""
         factor = rf"(?P<factor>(?i:{FACTOR}))?\s*"
@@ -74,11 +74,11 @@ class Notation:
         )
 
     def fits(self, cells: pl.Series) -> pl.Series:
-        """Return which cells (text) are numbers in this notation."""
+        """Return whether each cell (text) is a number in this notation."""
         return half_width(cells).str.contains(self.pattern)
 
     def read(self, cells: pl.Series) -> pl.Series:
-        """Return the numbers in text cells (Float64); null for other text and for other notations."""
+        """Return the numbers in text cells (Float64); null for other text and other notations."""
         parts = half_width(cells).str.extract_groups(self.pattern).struct.unnest()
         text = pl.col("number").str.replace_all(f"[-–—{BLANKS}'’]+$", "")
         if self.grouping:
@@ -92,8 +92,8 @@ class Notation:
         signs = [pl.col(part).is_in(list(MINUS)) for part in ("first", "second", "last")]
         debit = pl.col("last").str.to_lowercase().str.contains("dr")
         negative = pl.any_horizontal(pl.col("open").is_not_null(), *signs, debit).fill_null(False)
-        whole = pl.col("open").is_null() == pl.col("close").is_null()
-        return parts.select(pl.when(whole).then(pl.when(negative).then(-number).otherwise(number))).to_series()
+        balanced = pl.col("open").is_null() == pl.col("close").is_null()
+        return parts.select(pl.when(balanced).then(pl.when(negative).then(-number).otherwise(number))).to_series()
 
 
 def half_width(cells: pl.Series) -> pl.Series:
@@ -104,12 +104,12 @@ def half_width(cells: pl.Series) -> pl.Series:
 
 
 def stands_for_none(cells: pl.Series) -> pl.Series:
-    """Return which cells are a dash, n/a or a spreadsheet error: missing values in a column of numbers."""
+    """Return whether each cell is a dash, n/a or a spreadsheet error: a missing value in a column of numbers."""
     return cells.str.contains(NONE)
 
 
 def general(cells: pl.Series) -> pl.DataFrame:
-    """Return prefix, number and suffix of cells that are a number in any notation; null for other cells."""
+    """Return prefix, number and suffix of cells that are numbers in any notation; null for other cells."""
     number = rf"(?:\d(?:[\d.,'’{BLANKS}]*\d)?|[.,]\d+)(?:[.,][-–—]{{0,2}})?(?:[eE][+-]?\d+)?"
     pattern = (
         rf"^\(?\s*(?P<first>[+{MINUS}])?\s*(?P<prefix>{CURRENCY})?\s*[+{MINUS}]?\s*(?P<number>{number})\s*"

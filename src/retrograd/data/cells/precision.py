@@ -1,4 +1,4 @@
-"""The floating-point type that data are read in: float32, or float64 for a run that computes in float64."""
+"""The floating-point type in which data are read: float32, or float64 for runs that compute in float64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells become numbers, booleans, dates or words; text such as "1.234,5 kg" is read by `notation` first."""
+"""Reading cells as numbers, booleans, dates or words; text such as "1.234,5 kg" goes through `notation` first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 class Parsed(NamedTuple):
-    """A column read as one kind: its values (null where missing or unreadable), and the cells that were unreadable."""
+    """A column read as one kind: its values (null if missing or unreadable), and which cells are unreadable."""
 
     values: pl.Series
     bad: pl.Series
@@ -28,7 +28,7 @@ def numbers(series: pl.Series) -> Parsed:
     series = _plain(series)
     if series.dtype.is_temporal():
         return _unreadable(series, pl.Float64)
-    if series.dtype.is_numeric():  # columns without a bad cell, nearly all, skip the expression
+    if series.dtype.is_numeric():  # a shortcut for columns without a bad cell, which nearly all are
         values = series.cast(pl.Float64)
         if np.isfinite(values.to_numpy()).sum() + values.null_count() == len(values):
             return Parsed(values, pl.Series(series.name, np.zeros(len(series), bool)))
@@ -44,7 +44,7 @@ def booleans(series: pl.Series) -> Parsed:
 
 
 def dates(series: pl.Series, form: str) -> Parsed:
-    """Read dates as days since 1970 (Float64; the time of day is the fraction); text is read by its form.
+    """Read dates as days since 1970 (Float64; the time of day is the fraction); text is read in this format.
 
     A dash or n/a is a missing value.
     """
@@ -71,7 +71,7 @@ def words(series: pl.Series) -> Parsed:
 
 
 def label_words(series: pl.Series, as_numbers: bool) -> pl.Series:
-    """Return labels as text; whole numbers (01, 1, 1.0) all in their shortest form, however many digits they have."""
+    """Return labels as text; whole numbers (01, 1, 1.0) in their shortest form, of any length."""
     text = words(series).values
     if not as_numbers:
         return text

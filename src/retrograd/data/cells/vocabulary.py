@@ -1,4 +1,4 @@
-"""Tokens, their identifiers, and decoding back to text."""
+"""Tokens, their identifiers, and decoding to text."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from retrograd.data.texts.settings import TextSettings
 
 PADDING, UNKNOWN, START, END = range(4)  # identifiers without a token
 SPECIAL = 4
-MASK = "[MASK]"  # how a text writes the place of a hidden token
-NO_TARGET = -1  # where there is none: among hidden tokens, and where 0 is an identifier like others
-TOKEN_BYTES = 9  # identifier, target and mask
+MASK = "[MASK]"  # stands for a hidden token in text
+NO_TARGET = -1  # marks places without a target if 0 may be one
+TOKEN_BYTES = 9  # of memory per token: identifier, target and mask
 UNSPACED = (
     "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"  # Chinese and Japanese characters
 )
 WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]")
 NO_SPACE_BEFORE = re.compile(rf" (?=[.,;:!?)\]}}%'’。，；：！？）{UNSPACED}])|(?<=[(\[{{'’（{UNSPACED}]) ")
-MAX_TOKENIZER_BYTES = 8 * 1024**2  # it is stored in the model's header
+MAX_TOKENIZER_BYTES = 8 * 1024**2  # since it is stored in the model's header
 MISSING_EXTRA = "install it with `pip install 'retrograd[text]'`"
 
 
 class Marks(NamedTuple):
-    """Identifiers that stand for no token."""
+    """The special identifiers, which stand for no token."""
 
     padding: int = PADDING
     unknown: int = UNKNOWN
@@ -49,8 +49,8 @@ class Marks(NamedTuple):
 class Vocabulary:
     """The tokens known to training; token i has the identifier i + 4, after padding, unknown, start and end.
 
-    With `special` identifiers are the tokenizer's own, and these four are among them. Where tokens can be hidden
-    (`has_mask`), the mask follows the tokens, or is the tokenizer's own.
+    With `special`, identifiers are those of the tokenizer, including these four. If tokens can be hidden (`has_mask`),
+    the mask comes after the tokens, or is that of the tokenizer.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -64,9 +64,9 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         if (self.unit == "tokenizer") != (self.tokenizer is not None) or len(set(self.tokens)) < len(self.tokens):
-            raise ValueError("a vocabulary of different tokens, or a tokenizer")
+            raise ValueError("expected a vocabulary of distinct tokens, or a tokenizer")
         if self.has_mask and self.special is not None and self.special.mask is None:
-            raise ValueError("a tokenizer without a mask of its own")
+            raise ValueError("the tokenizer has no mask of its own")
 
     @property
     def size(self) -> int:
@@ -75,12 +75,12 @@ class Vocabulary:
 
     @property
     def marks(self) -> Marks:
-        """The identifiers that stand for no token."""
+        """The special identifiers, which stand for no token."""
         return self.special or Marks(mask=self.beyond if self.has_mask else None)
 
     @property
     def mask(self) -> int | None:
-        """The identifier that hides a token; None where none is hidden."""
+        """The identifier that hides a token; None if tokens are not hidden."""
         return self.marks.mask if self.has_mask else None
 
     @property
@@ -90,13 +90,13 @@ class Vocabulary:
 
     @functools.cached_property
     def beyond(self) -> int:
-        """The identifier after that of the last token."""
+        """The identifier after the last token."""
         count = len(self.tokens) if self.tokenizer is None else tokenizer_of(self.tokenizer).get_vocab_size()
         return self.first + count
 
     @property
     def no_target(self) -> int:
-        """What stands for a target where there is none."""
+        """The number that marks places without a target."""
         return PADDING if self.special is None and not self.has_mask else NO_TARGET
 
     @functools.cached_property
@@ -104,7 +104,7 @@ class Vocabulary:
         return {token: i for i, token in enumerate(self.tokens, SPECIAL)}
 
     def encode(self, text: str) -> np.ndarray:
-        """Return the identifiers of a text's tokens, int32; where tokens can be hidden, [MASK] is the mask."""
+        """Return the identifiers of the tokens in a text, int32; if tokens can be hidden, [MASK] becomes the mask."""
         if self.mask is None or MASK not in text:
             return self._encoded(text)
         mask = np.array([self.mask], np.int32)
@@ -116,14 +116,14 @@ class Vocabulary:
         return np.array([self._numbers.get(token, UNKNOWN) for token in self._pieces(text)], np.int32)
 
     def encode_whole(self, text: str, length: int) -> np.ndarray:
-        """Return the identifiers of a whole text, cut to a length, with the marks that its tokenizer puts around it."""
+        """Return the identifiers of a text with the special tokens that the tokenizer adds, cut to a length."""
         ids = np.array(self._encoding(text, True).ids, np.int32)
         if len(ids) > length and ids[-1] == self.marks.end:
             ids[length - 1] = self.marks.end
         return ids[:length]
 
     def split(self, text: str) -> list[str]:
-        """Return a text's tokens."""
+        """Return the tokens of a text."""
         if self.mask is None:
             return self._pieces(text)
         return [token for piece in text.split(MASK) for token in (MASK, *self._pieces(piece))][1:]
@@ -137,7 +137,7 @@ class Vocabulary:
         return tokenizer_of(str(self.tokenizer)).encode(text.lower() if self.lower else text, add_special_tokens=marked)
 
     def decode(self, numbers: Iterable[int]) -> str:
-        """Return the text of identifiers up to the end, without padding and start."""
+        """Return the text of identifiers up to the end mark, without padding and start."""
         numbers_of_tokens: list[int] = []
         for number in map(int, numbers):
             if number == self.marks.end:
@@ -149,15 +149,15 @@ class Vocabulary:
             text: str = tokenizer_of(self.tokenizer).decode(ids)
             return text
         unknown = "?" if self.unit == "characters" else "<unknown>"
-        known = (*self.tokens, MASK) if self.has_mask else self.tokens
-        words = [known[number - SPECIAL] if number >= SPECIAL else unknown for number in numbers_of_tokens]
+        tokens = (*self.tokens, MASK) if self.has_mask else self.tokens
+        words = [tokens[number - SPECIAL] if number >= SPECIAL else unknown for number in numbers_of_tokens]
         return "".join(words) if self.unit == "characters" else NO_SPACE_BEFORE.sub("", " ".join(words))
 
 
 def split(text: str, unit: str, lower: bool) -> list[str]:
-    """Return a text's words (and marks, each for itself) or characters.
+    """Return the words and punctuation marks of a text, or its characters.
 
-    Chinese and Japanese are written without spaces; each of their characters is a word, as in BERT's tokeniser.
+    Chinese and Japanese are written without spaces; each of their characters is a word, as in BERT's tokenizer.
     """
     text = text.lower() if lower else text
     return list(text) if unit == "characters" else WORD.findall(text)
@@ -177,12 +177,12 @@ def fit_vocabulary(texts: Iterable[str], settings: TextSettings, tokenizer: str 
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[: settings.max_tokens]
     tokens = tuple(token for token, count in ordered if count >= settings.min_count)
     if not tokens:
-        raise DataError("the training texts have no tokens", cure="lower `min_count`, or look at the texts")
+        raise DataError("the training texts have no tokens", cure="lower `min_count`, or check the texts")
     return Vocabulary(settings.unit, settings.lower, tokens, has_mask=has_mask)
 
 
 def read_tokenizer(settings: TextSettings, folder: Path) -> str | None:
-    """Return the JSON of the tokenizer file named by the settings.
+    """Return the JSON of the configured tokenizer file; None without one.
 
     Raises:  DataError for a file that is not a tokenizer
     """
@@ -201,7 +201,7 @@ def read_tokenizer(settings: TextSettings, folder: Path) -> str | None:
     except Exception as error:  # the package raises Exception itself
         reason = str(error).partition("\n")[0]
         raise DataError(
-            f"not a tokenizer file: {reason}", where=str(path), cure="write it with the package tokenizers"
+            f"not a tokenizer file: {reason}", where=str(path), cure="create it with the package tokenizers"
         ) from None
     return text
 
@@ -209,9 +209,9 @@ def read_tokenizer(settings: TextSettings, folder: Path) -> str | None:
 def token_columns(
     texts: pl.Series, vocabulary: Vocabulary, length: int, column: str, report: Report
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return identifiers, int32 [rows, length], cut or padded at the end, and a mask that is true where a token is.
+    """Return identifiers, int32 [rows, length], cut or padded at the end, and a mask that is true for tokens.
 
-    A missing or empty text is one unknown token, so that a mean over tokens always has one.
+    A missing or empty text becomes one unknown token, so that a mean over tokens is always defined.
     """
     sequences = [count_tokens(vocabulary, text or "", column, report) for text in texts]
     cut = sum(len(ids) > length for ids in sequences)
@@ -225,7 +225,7 @@ def token_columns(
 
 
 def count_tokens(vocabulary: Vocabulary, text: str, column: str, report: Report) -> np.ndarray:
-    """Return a text's identifiers; the report counts the tokens unknown to training."""
+    """Return the identifiers of a text; the report counts tokens unknown to training."""
     ids = vocabulary.encode(text)
     report.tokens[column] += len(ids)
     unknown = int((ids == vocabulary.marks.unknown).sum())
@@ -239,7 +239,7 @@ def count_tokens(vocabulary: Vocabulary, text: str, column: str, report: Report)
 def tokenizer_of(text: str) -> Any:
     """Return the tokenizer of a JSON text."""
     try:
-        from tokenizers import Tokenizer  # of the extra `text`: only models that have a tokenizer need it
+        from tokenizers import Tokenizer  # in the extra `text`: only models with a tokenizer need it
     except ImportError:
         raise ConfigError(
             "the package tokenizers is not installed", where="data.text.tokenizer", cure=MISSING_EXTRA
@@ -248,16 +248,16 @@ def tokenizer_of(text: str) -> Any:
 
 
 def there(sequences: Sequence[np.ndarray], length: int) -> np.ndarray:
-    """Return where `padded` has put identifiers of the sequences, bool [rows, length]."""
+    """Return where `padded` places identifiers of the sequences, bool [rows, length]."""
     lengths = np.array([len(ids) for ids in sequences])
     mask: np.ndarray = np.arange(length) < lengths[:, None]
     return mask
 
 
 def padded(sequences: Sequence[np.ndarray], length: int, setting: str = "length", filler: int = PADDING) -> np.ndarray:
-    """Return sequences of identifiers as int32 [rows, length]: cut, or filled up.
+    """Return sequences of identifiers as int32 [rows, length], cut or padded.
 
-    Raises:  ResourceError naming the setting of the length, where they and what goes with them do not fit into memory
+    Raises:  ResourceError naming the setting of the length, if they and their targets and masks do not fit in memory
     """
     cure = f"choose a smaller `{setting}`"
     require_room(len(sequences) * length * TOKEN_BYTES, f"texts of {length:,} tokens", f"data.text.{setting}", cure)

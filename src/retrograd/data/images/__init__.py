@@ -1,1 +1,1 @@
-"""Image files as data: where they lie, how they are decoded, and masks or boxes as targets."""
+"""Image files as data: finding them, decoding them, and masks or boxes as targets."""

@@ -1,4 +1,4 @@
-"""Boxes as target: a grid of cells, each of which may hold the centre of one object."""
+"""Boxes as the target: a grid of cells, each of which may contain the centre of one object."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from retrograd.data.images.rows import Images
 from retrograd.data.tables.target import Decoded, Link, softmax
 from retrograd.present.wording import some_of
 
-CELL_BYTES = 26  # an object, whether there is one, its box and its class
-LEAST_SCORE = 0.5  # of a box that is told
-FEW_SCORE = 0.01  # of a box that counts for the average precision
-MOST_OVERLAP = 0.45  # of two boxes of one class; of those that overlap more the likelier one stays
+CELL_BYTES = 26  # object, mask, box and class
+LEAST_SCORE = 0.5  # minimum score of a predicted box
+FEW_SCORE = 0.01  # minimum score of a box for the average precision
+MOST_OVERLAP = 0.45  # maximum overlap of two boxes of one class; otherwise only the likelier one is kept
 Whole = Annotated[int, Field(gt=0)]
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """Objects in a grid: whether a cell holds an object's centre, the object's box, and its class.
+    """Objects in a grid: whether a cell contains the centre of an object, the object's box, and its class.
 
-    A box is (x, y, width, height): the centre's place within its cell, from 0 to 1, and the shares of the image's
-    width and height. The network's output has for each cell a logit for an object, a box, and a logit for each class,
-    in this order: [rows, cells down, cells across, 5 + classes]. Of a two-stage detector it has for each region the
-    edges of a box as shares of the image, and a logit for the background and each class: [rows, regions, 5 + classes].
+    A box is (x, y, width, height): the position of the centre within its cell, from 0 to 1, and the shares of the
+    image's width and height. The network's output for each cell is a logit for an object, a box, and a logit for each
+    class, in this order: [rows, cells down, cells across, 5 + classes]. A two-stage detector outputs for each region
+    the edges of a box as shares of the image, and logits for the background and each class:
+    [rows, regions, 5 + classes].
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -46,14 +47,16 @@ class Boxes:
 
     @property
     def units(self) -> int:
-        """The channels of class logits that the network needs."""
+        """The number of class logits that the network needs."""
         return len(self.classes)
 
     def columns(self, images: Images) -> dict[str, Any]:
-        """Return cell_object [rows, down, across, 1] as 0 and 1, cell_filled the same as a mask without the last axis,
+        """Return cell_object [rows, down, across, 1] as 0 and 1, cell_filled, the same as a mask without the last axis,
         cell_box [rows, down, across, 4], and cell_class [rows, down, across], -1 in empty cells.
 
-        Two centres in one cell: the larger object stays. Raises: LabelError for a class that training did not know
+        If two centres are in one cell, the larger object is kept.
+
+        Raises:  LabelError for a class unknown to training
         """
         down, across = self.cells
         needed = len(images) * down * across * CELL_BYTES
@@ -66,7 +69,7 @@ class Boxes:
                 if item.label not in self.classes:
                     known = some_of(self.classes)
                     raise LabelError(
-                        f"a box with the unseen label '{item.label}'",
+                        f"a box has the unknown label '{item.label}'",
                         where=images.where,
                         cure=f"known: {known}",
                     )
@@ -87,36 +90,36 @@ class Boxes:
                 "cell_class": label}  # fmt: skip
 
     def decode(self, outputs: np.ndarray, link: Link = "logit") -> Decoded:
-        """Return each image's boxes [objects, 6]: x_min, y_min, x_max, y_max as shares of the image, score, class."""
+        """Return the boxes of each image [objects, 6]: x_min, y_min, x_max, y_max as shares of it, score, class."""
         return Decoded(boxes=[chosen_boxes(*parts) for parts in zip(*self.read(outputs), strict=True)])
 
     def every(self, outputs: np.ndarray) -> list[np.ndarray]:
-        """Return the boxes of every cell, each image's likeliest without those that overlap, however unlikely."""
+        """Return the boxes of each image without those that overlap, including unlikely ones."""
         return [chosen_boxes(*parts, least=FEW_SCORE) for parts in zip(*self.read(outputs), strict=True)]
 
     def true_boxes(self, columns: Any) -> list[np.ndarray]:
-        """Return each image's true boxes [objects, 5] of the target's columns: edges and class."""
+        """Return the true boxes of each image [objects, 5] from the target's columns: edges and class."""
         box, filled = np.asarray(columns["cell_box"], np.float64), np.asarray(columns["cell_filled"])
-        logits = np.zeros((*filled.shape, self.units))  # not looked at
+        logits = np.zeros((*filled.shape, self.units))  # not used
         edges, _, _ = self.read(np.concatenate([np.zeros_like(box[..., :1]), box, logits], -1))
         labels = np.asarray(columns["cell_class"]).reshape(len(box), -1)
-        there = filled.reshape(len(box), -1)
-        return [np.column_stack([e[t], label[t]]) for e, t, label in zip(edges, there, labels, strict=True)]
+        masks = filled.reshape(len(box), -1)
+        return [np.column_stack([e[mask], label[mask]]) for e, mask, label in zip(edges, masks, labels, strict=True)]
 
     def fits(self, shape: Sequence[int]) -> bool:
-        """Return whether outputs of this shape, batch first, are boxes of every cell or of regions."""
+        """Return whether outputs of this shape, batch first, are boxes of all cells or of regions."""
         return shape[-1] == 5 + self.units and (len(shape) == 3 or tuple(shape[1:-1]) == self.cells)
 
     def read(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return edges [rows, boxes, 4] as shares of the image, scores and classes [rows, boxes]: a box of each cell,
-        or one for each class of each region.
+        """Return edges [rows, boxes, 4] as shares of the image, scores and classes [rows, boxes], with one box per
+        cell, or one per region and class.
         """
         outputs = np.asarray(outputs, np.float64)
         if not self.fits(outputs.shape):
             width = 5 + self.units
             raise ShapeError(
-                f"expected outputs (rows, {self.cells[0]}, {self.cells[1]}, {width}): an object's logit, its box and "
-                f"class logits, or (rows, regions, {width}): edges, logits of background and classes; "
+                f"expected outputs (rows, {self.cells[0]}, {self.cells[1]}, {width}): object logit, box, class "
+                f"logits; or (rows, regions, {width}): edges, logits of the background and the classes; "
                 f"got {outputs.shape}"
             )
         if outputs.ndim == 3:
@@ -139,12 +142,12 @@ class Boxes:
 
 
 def fit_boxes(images: Images, cells: tuple[int, int]) -> Boxes:
-    """Return the classes of all objects, sorted."""
+    """Return the target with the sorted classes of all objects."""
     return Boxes(tuple(sorted({box.label for objects in images.objects or () for box in objects})), cells)
 
 
 def chosen_boxes(edges: np.ndarray, scores: np.ndarray, classes: np.ndarray, least: float = LEAST_SCORE) -> np.ndarray:
-    """Return the boxes that remain [objects, 6], likeliest first: non-maximum suppression within each class."""
+    """Return the boxes [objects, 6] after non-maximum suppression within each class, the likeliest first."""
     order = [i for i in np.argsort(-scores, kind="stable") if scores[i] >= least]
     chosen: list[int] = []
     for i in order:
@@ -155,15 +158,15 @@ def chosen_boxes(edges: np.ndarray, scores: np.ndarray, classes: np.ndarray, lea
 
 
 def overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return intersection over union of a box with others: 1 where they are equal, 0 where they do not touch."""
+    """Return the intersection over union of a box with others: 1 if they are equal, 0 if they do not overlap."""
     low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    shared = np.prod((high - low).clip(0), -1)
+    intersection = np.prod((high - low).clip(0), -1)
     areas = np.prod(others[:, 2:] - others[:, :2], -1) + np.prod(box[2:] - box[:2])
-    shares: np.ndarray = shared / np.maximum(areas - shared, 1e-12)
-    return shares
+    ratios: np.ndarray = intersection / np.maximum(areas - intersection, 1e-12)
+    return ratios
 
 
 def in_pixels(boxes: list[np.ndarray], sizes: np.ndarray) -> list[np.ndarray]:
-    """Return boxes whose edges are shares of their image in the pixels of images of these heights and widths."""
+    """Return boxes in pixels, for images of these heights and widths; their edges are given as shares of the image."""
     factors = [np.array([width, height, width, height, 1, 1]) for height, width in sizes]
     return [edges * factor for edges, factor in zip(boxes, factors, strict=True)]

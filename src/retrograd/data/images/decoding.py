@@ -1,4 +1,4 @@
-"""One image file (or array) to pixels of a given size; errors name the file."""
+"""Decoding an image file (or array) to pixels of a given size; errors name the file."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from retrograd.data.read.files import check_file
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 FAULTS = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, KeyError, struct.error, zlib.error)
-NARROW = {"I": 256, "I;16": 256, "I;16B": 256, "I;16L": 256}  # 16 bits a pixel, shown as 8
+NARROW = {"I": 256, "I;16": 256, "I;16B": 256, "I;16L": 256}  # divisors from 16 bits per pixel to 8
 
 
 @dataclass(frozen=True)
 class Form:
-    """What pixels become: `kind` rgb or grey (0 to 255), or mask (class numbers, never mixed).
+    """The form of decoded pixels: `kind` rgb or grey (0 to 255), or mask (class numbers, never interpolated).
 
-    `deep` pixels are float32 and keep more than 8 bits: 16 bits on the scale from 0 to 255, other values as they are.
+    `deep` pixels are float32 and keep more than 8 bits: 16 bits on a scale from 0 to 255, other values unchanged.
     """
 
     height: int
@@ -47,14 +47,14 @@ class Form:
 
     @property
     def channels(self) -> int:
-        """How many numbers a pixel has."""
+        """The number of channels per pixel."""
         return 3 if self.kind == "rgb" else 1
 
 
 def decode(source: Path | np.ndarray, form: Form) -> np.ndarray:
-    """Return an image's pixels, uint8 (deep ones float32) of the form's shape.
+    """Return the pixels of an image, uint8 (float32 if deep), in the form's shape.
 
-    Raises:  DataError for a file that is missing, truncated, too large or no image, by name
+    Raises:  DataError naming a file that is missing, truncated, too large or not an image
     """
     if isinstance(source, np.ndarray):
         if form.dtype == np.float32:
@@ -66,10 +66,10 @@ def decode(source: Path | np.ndarray, form: Form) -> np.ndarray:
             if image.width * image.height > form.max_pixels:
                 raise too_many_pixels(source, f"{image.width:,} x {image.height:,} pixels", form.max_pixels)
             image.draft("RGB" if form.kind == "rgb" else "L", (2 * form.width, 2 * form.height))
-            turned = ImageOps.exif_transpose(image)
+            upright = ImageOps.exif_transpose(image)
             if form.dtype == np.float32:
-                return fitted_deep(deep_pixels(turned, form.channels, source), form)
-            return fitted(plain(turned, form, source), form)
+                return fitted_deep(deep_pixels(upright, form.channels, source), form)
+            return fitted(plain(upright, form, source), form)
     except DataError:
         raise
     except Image.DecompressionBombError as error:
@@ -79,16 +79,16 @@ def decode(source: Path | np.ndarray, form: Form) -> np.ndarray:
 
 
 def image_size(source: Path | np.ndarray) -> tuple[int, int]:
-    """Return an image's own height and width; of a file only the header is read."""
+    """Return the height and width of an image; only the header of a file is read."""
     if isinstance(source, np.ndarray):
         return source.shape[0], source.shape[1]
     with Image.open(source) as image:
-        turned = image.getexif().get(0x0112, 1) >= 5  # the camera was held upright
-        return (image.width, image.height) if turned else (image.height, image.width)
+        is_rotated = image.getexif().get(0x0112, 1) >= 5  # the camera was held upright
+        return (image.width, image.height) if is_rotated else (image.height, image.width)
 
 
 def plain(image: Image.Image, form: Form, source: Path) -> Image.Image:
-    """Return the image with 8 bits a channel: colour, grey, or class numbers as they stand in the file."""
+    """Return the image with 8 bits per channel: colour, grey, or the class numbers in the file."""
     image.load()
     if image.mode in NARROW and form.kind != "mask":
         image = Image.fromarray((np.asarray(image) // NARROW[image.mode]).clip(0, 255).astype(np.uint8))
@@ -98,7 +98,7 @@ def plain(image: Image.Image, form: Form, source: Path) -> Image.Image:
         return image.convert("L").point(lambda value: value // 255)
     if image.mode not in ("L", "P"):
         cure = "save it as a grey or palette image whose pixels are class numbers"
-        raise DataError(f"a mask with pixels of the kind {image.mode}", where=str(source), cure=cure)
+        raise DataError(f"the mask has pixels of kind {image.mode}", where=str(source), cure=cure)
     return Image.fromarray(np.asarray(image))
 
 
@@ -125,28 +125,28 @@ def fitted(image: Image.Image, form: Form) -> np.ndarray:
 
 
 def sized(image: Image.Image, form: Form) -> Image.Image:
-    """Return the image at the form's size: stretched, cropped or padded."""
+    """Return the image stretched, cropped or padded to the form's size."""
     size = (form.width, form.height)
-    how = Image.Resampling.NEAREST if form.kind == "mask" else Image.Resampling.BILINEAR
+    method = Image.Resampling.NEAREST if form.kind == "mask" else Image.Resampling.BILINEAR
     if image.size == size:
         return image
     if form.fit == "stretch":
-        return image.resize(size, how)
-    return ImageOps.fit(image, size, how) if form.fit == "crop" else ImageOps.pad(image, size, how)
+        return image.resize(size, method)
+    return ImageOps.fit(image, size, method) if form.fit == "crop" else ImageOps.pad(image, size, method)
 
 
 def too_many_pixels(source: Path, size: str, most: int) -> DataError:
-    """Return the error for an image that would take too much memory."""
-    cure = "make it smaller, or raise data.images.max_pixels"
+    """Return the error for an image that would need too much memory."""
+    cure = "reduce its size, or raise data.images.max_pixels"
     return DataError(f"{size}, more than the limit of {most:,} pixels", where=str(source), cure=cure)
 
 
 def fault_words(error: Exception) -> tuple[str]:
-    """Return what is wrong with a file that Pillow cannot read."""
+    """Return the reason why Pillow cannot read a file."""
     text = " ".join(str(error).split())
     if isinstance(error, UnidentifiedImageError):
         return (f"not an image of a known kind ({', '.join(suffix[1:] for suffix in SUFFIXES)})",)
     if isinstance(error, PermissionError):
         return ("permission denied",)
-    cut = "truncat" in text.lower() or "unexpected end" in text.lower() or isinstance(error, EOFError)
-    return (f"truncated image: {text}" if cut else f"damaged image: {text}",)
+    is_truncated = "truncat" in text.lower() or "unexpected end" in text.lower() or isinstance(error, EOFError)
+    return (f"truncated image: {text}" if is_truncated else f"damaged image: {text}",)

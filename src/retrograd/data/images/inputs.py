@@ -1,4 +1,4 @@
-"""Fitted inputs of images: their form and their scale."""
+"""Fitted inputs for images: their form and their scale."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from retrograd.data.settings import DataSettings, Scale, plain_scale
 from retrograd.data.table import Table, from_any_frame
 from retrograd.data.tables.scaling import Scaling
 
-USUAL_SIZE = 32  # pixels, of files
+USUAL_SIZE = 32  # pixels, for image files
 WHITE = 255.0
-NARROW = 0.05  # of 255 levels: what scikit-image's `is_low_contrast` calls low contrast
-SAMPLE = 256  # images, spread evenly
+NARROW = 0.05  # of 255 levels: low contrast, as in scikit-image's `is_low_contrast`
+SAMPLE = 256  # evenly spaced images
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class ImageInputs:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """No names: x is not flat."""
+        """Empty: x is not flat."""
         return ()
 
     @property
@@ -57,7 +57,7 @@ class ImageInputs:
         return {}
 
     def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Images:
-        """Return the images that data stand for: Images, a table of paths, or arrays."""
+        """Return data as images: Images, a table of paths, or arrays."""
         if isinstance(data, Images):
             return data if self.unreadable == "error" else data.readable(self.form, self.memory)
         if isinstance(data, Table) or hasattr(data, "columns"):
@@ -65,21 +65,21 @@ class ImageInputs:
             return self.rows_of(images_of_table(table, ImageSettings(column=self.column)))
         arrays = dict(data) if isinstance(data, dict) else {"x": data}
         if isinstance(arrays.get("x"), (str, Path)) or not hasattr(arrays.get("x"), "__len__"):
-            raise DataError("expected images", cure="give a file, a folder, a table of paths, or an array of pixels")
+            raise DataError("expected images", cure="pass a file, a folder, a table of paths, or an array of pixels")
         return images_of_arrays(
             {name: np.asarray(array) for name, array in arrays.items()}, "y", "arrays", targets[0] if targets else "y"
         )
 
     def target_table(self, images: Images) -> Table:
-        """Return the table that holds labels or quantities of each image."""
+        """Return the table with the labels or quantities of each image."""
         if images.table is None:
-            cure = "put the images into a sub-folder for each class, or give a table of paths and labels"
+            cure = "put the images in a sub-folder for each class, or use a table of paths and labels"
             raise DataError("the images have no labels", where=images.where, cure=cure)
         return images.table
 
     def encode(self, images: Images, report: Report, with_target: bool) -> dict[str, Any]:
-        """Return `x`, float32 [rows, height, width, channels]: an array, or a PixelColumn where memory is short."""
-        dtype = floats()  # read here: pixels may be scaled later, in another thread
+        """Return `x`, float32 [rows, height, width, channels]: an array, or a PixelColumn if memory is short."""
+        dtype = floats()  # read now: pixels may be scaled later, in another thread
         return {"x": as_column(images.pixels(self.form, self.memory), lambda pixels: self.scaled(pixels, dtype))}
 
     def scaled(self, pixels: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
@@ -110,29 +110,28 @@ def image_form(images: Images, settings: DataSettings) -> Form:
 
 
 def mask_form(form: Form) -> Form:
-    """Return the form of the masks that lie over images."""
+    """Return the form of the masks for images of a form."""
     return replace(form, kind="mask")
 
 
 def fit_images(train: Images, form: Form, settings: DataSettings) -> ImageInputs:
-    """Return inputs fitted on training images in a form, scaled as `scale` says.
+    """Return inputs fitted on training images in a form, scaled as configured.
 
-    By default they are divided by 255, or standardised where that would leave next to nothing: deep ones, and those of
-    8 bits that use few of their levels.
+    By default, pixels are divided by 255; deep ones, and 8-bit ones that use few levels, are standardised.
 
-    Warns:  RetrogradWarning of images that use few of their levels
+    Warns:  RetrogradWarning for images that use few levels
     """
     section, scale = settings.images or ImageSettings(), settings.scale
     narrow = narrow_range(train.pixels(form, section.memory)) if scale is None else None
     if narrow is not None:
         message = f"pixels use only levels {narrow[0]} to {narrow[1]} of 0 to 255, so they are standardised"
-        warnings.warn(f"{train.where}: {message} (`scale:` chooses otherwise)", RetrogradWarning, stacklevel=2)
+        warnings.warn(f"{train.where}: {message} (`scale:` sets another scaling)", RetrogradWarning, stacklevel=2)
     usual: Scale = "standard" if form.deep or narrow else {"divide": WHITE}
     method, divisor = plain_scale(usual if scale is None else scale)
     channels = form.channels
     if method in ("robust", "log"):
         cure = "use standard, minmax, none or {divide: n}"
-        raise ConfigError(f"pixels are not scaled by '{method}'", where="data.scale", cure=cure)
+        raise ConfigError(f"pixels cannot be scaled by '{method}'", where="data.scale", cure=cure)
     if method == "standard":
         scaling = fit_channels(train.pixels(form, section.memory))
     elif method == "minmax":
@@ -143,7 +142,7 @@ def fit_images(train: Images, form: Form, settings: DataSettings) -> ImageInputs
 
 
 def fit_range(pixels: Pixels) -> Scaling:
-    """Return the scaling of the range of all pixels, whatever their channel, to [0, 1]."""
+    """Return the scaling of the range of all pixels in all channels to [0, 1]."""
     low, high = np.inf, -np.inf
 
     def see(portion: np.ndarray) -> None:
@@ -156,7 +155,7 @@ def fit_range(pixels: Pixels) -> Scaling:
 
 
 def fit_channels(pixels: Pixels) -> Scaling:
-    """Return mean and standard deviation of each channel over all pixels."""
+    """Return the scaling by mean and standard deviation of each channel over all pixels."""
     count, total, squares = 0, np.zeros(pixels.form.channels), np.zeros(pixels.form.channels)
 
     def see(portion: np.ndarray) -> None:
@@ -173,10 +172,10 @@ def fit_channels(pixels: Pixels) -> Scaling:
 
 
 def narrow_range(pixels: Pixels) -> tuple[int, int] | None:
-    """Return the lowest and highest level of images of 8 bits, if they lie close together but are not all the same."""
+    """Return the lowest and highest level of 8-bit images if they are close together but not equal; else None."""
     if pixels.form.deep or not len(pixels):
         return None
     rows = np.arange(0, len(pixels), max(1, len(pixels) // SAMPLE))
-    seen = pixels.batch(rows) if pixels.kept is None else pixels.kept[rows]
-    low, high = int(seen.min()), int(seen.max())
+    sample = pixels.batch(rows) if pixels.kept is None else pixels.kept[rows]
+    low, high = int(sample.min()), int(sample.max())
     return (low, high) if 0 < high - low < NARROW * 255 else None

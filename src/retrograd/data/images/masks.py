@@ -1,4 +1,4 @@
-"""Masks as target: a class for each pixel."""
+"""Masks as the target: a class for each pixel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Value = Annotated[int, Field(ge=0, le=255)]
 
 @dataclass(frozen=True)
 class Masks:
-    """A class for each pixel; class number i is the pixel value `values[i]`."""
+    """A class for each pixel; class i has the pixel value `values[i]`."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -36,12 +36,12 @@ class Masks:
 
     @property
     def units(self) -> int:
-        """The output channels that the network needs: one for each class."""
+        """The number of output channels that the network needs: one per class."""
         return len(self.values)
 
     @property
     def table(self) -> np.ndarray:
-        """Class numbers by pixel value; -1 where a value is no class."""
+        """Class numbers by pixel value; -1 for values that are not classes."""
         table = np.full(256, -1, np.int32)
         table[list(self.values)] = np.arange(len(self.values))
         return table
@@ -49,14 +49,14 @@ class Masks:
     def columns(self, images: Images) -> dict[str, Any]:
         """Return `y`, int32 [rows, height, width].
 
-        Raises:  LabelError for a pixel value that training did not know
+        Raises:  LabelError for a pixel value unknown to training
         """
         pixels = images.pixels(self.form, self.memory)
         unseen = sorted(set(values_in(pixels)) - set(self.values))
         if unseen:
             known = some_of(self.values)
             raise LabelError(
-                f"a mask holds the unseen pixel value {unseen[0]}", where=images.where, cure=f"known: {known}"
+                f"a mask has the unknown pixel value {unseen[0]}", where=images.where, cure=f"known: {known}"
             )
         return {"y": as_column(pixels, lambda levels: self.table[levels])}
 
@@ -68,21 +68,21 @@ class Masks:
 
 
 def fit_masks(images: Images, form: Form, memory: int) -> Masks:
-    """Return the classes of masks. All of them are asked, whichever part they are in."""
+    """Return the target with the classes in all masks, from every part."""
     values = values_in(images.pixels(form, memory))
     if len(values) < 2:
         raise DataError(
-            f"the masks hold only the value {some_of(values)}", where=images.where, cure="needed: 2 classes"
+            f"the masks contain only the value {some_of(values)}", where=images.where, cure="use at least 2 classes"
         )
     return Masks(tuple(values), form, memory)
 
 
 def values_in(pixels: Pixels) -> list[int]:
     """Return the values that occur in masks."""
-    is_there = np.zeros(256, bool)
+    occurs = np.zeros(256, bool)
 
     def see(portion: np.ndarray) -> None:
-        is_there[np.unique(portion)] = True
+        occurs[np.unique(portion)] = True
 
     pixels.see(see)
-    return np.flatnonzero(is_there).tolist()
+    return np.flatnonzero(occurs).tolist()

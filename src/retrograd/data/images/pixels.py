@@ -1,4 +1,4 @@
-"""Many images at one size: decoded by several threads, once if they fit into memory, else whenever they are needed."""
+"""Many images at one size, decoded by several threads: once if they fit in memory, else whenever they are needed."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from retrograd.base.memory import require_room
 from retrograd.data.images.decoding import Form, decode
 from retrograd.data.table import SHOWN, listed
 
-AT_ONCE = 256  # images that are decoded before they are counted or kept
-CURE = "mend or remove these files, or leave them out with `images: {unreadable: skip}`"
+AT_ONCE = 256  # number of images decoded at a time
+CURE = "repair or remove these files, or skip them with `images: {unreadable: skip}`"
 
 Sources = tuple[Path, ...] | np.ndarray
 
 
 @functools.cache
 def decoders() -> ThreadPoolExecutor:
-    """Return the threads that decode; Pillow lets others run meanwhile."""
+    """Return the threads for decoding; Pillow releases the interpreter lock meanwhile."""
     return ThreadPoolExecutor(max(2, min(16, os.cpu_count() or 1)), thread_name_prefix="decode")
 
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Images in one form, each decoded when it is asked for."""
+    """Images in one form, each decoded on demand."""
 
     sources: Sources
     form: Form
-    memory: int  # bytes that decoded images may take
+    memory: int  # maximum bytes of decoded images
 
     def __len__(self) -> int:
         return len(self.sources)
 
     def batch(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return some images, uint8 or float32 [rows, height, width, channels] (masks without channels), in this order.
+        """Return images, uint8 or float32 [rows, height, width, channels] (masks without channels), in this order.
 
         Raises:  DataError naming the files that cannot be decoded
         """
@@ -55,9 +55,9 @@ class Pixels:
         return np.stack(images) if images else np.empty((0, *self.form.shape), self.form.dtype)
 
     def scan(self, show: Callable[[np.ndarray], None]) -> None:
-        """Decode every image once, showing them portion by portion; every fault is found in one go.
+        """Decode every image once, passing them to `show` in portions; all faulty files are found in one pass.
 
-        Raises:  DataError naming the first files that cannot be decoded, and how many more there are
+        Raises:  DataError naming the first files that cannot be decoded, and the number of others
         """
         faults: list[Problem] = []
         needed = math.prod(self.form.shape) * self.form.dtype.itemsize * min(AT_ONCE, len(self))
@@ -74,20 +74,20 @@ class Pixels:
             raise DataError(listed(faults[:SHOWN], len(faults), "files", CURE, faults[0].where))
 
     def faulty(self) -> dict[int, str]:
-        """Decode every image once and return what is wrong with those that cannot be decoded."""
+        """Decode every image once, and return the problems of those that cannot be decoded, by index."""
         decoded = decoders().map(self._decoded, range(len(self)))
         return {i: result.problems[0].message for i, result in enumerate(decoded) if isinstance(result, DataError)}
 
     @functools.cached_property
     def kept(self) -> np.ndarray | None:
-        """All images, decoded once, if they fit; else None, but each has been decoded and found whole."""
+        """All decoded images if they fit in memory; else None, after checking that each can be decoded."""
         portions: list[np.ndarray] = []
         fits = len(self) * int(np.prod(self.form.shape)) * self.form.dtype.itemsize <= self.memory
         self.scan(portions.append if fits else lambda portion: None)
         return np.concatenate(portions) if fits else None
 
     def see(self, show: Callable[[np.ndarray], None]) -> None:
-        """Show every image, portion by portion, from memory where they are there."""
+        """Pass every image to `show` in portions, from memory if they are kept there."""
         if self.kept is None:
             self.scan(show)
         else:
@@ -102,9 +102,9 @@ class Pixels:
 
 
 class PixelColumn:
-    """A batch column of images, converted (and, unless they are in memory, decoded) when rows are taken from it.
+    """A batch column of images, converted (and decoded, unless they are in memory) when rows are taken.
 
-    It has what a minibatch asks of an array: length, shape, dtype, and indexing by rows.
+    It has what a minibatch needs of an array: length, shape, dtype, and indexing by rows.
     """
 
     def __init__(self, pixels: Pixels, convert: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -132,7 +132,7 @@ class PixelColumn:
 
 
 def as_column(pixels: Pixels, convert: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | PixelColumn:
-    """Return an array where all converted images fit into memory, else a PixelColumn."""
+    """Return an array if all converted images fit in memory, else a PixelColumn."""
     column = PixelColumn(pixels, convert)
     needed = int(np.prod(column.shape)) * column.dtype.itemsize
     return np.asarray(column) if column.kept is not None and needed <= pixels.memory else column

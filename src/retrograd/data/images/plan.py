@@ -1,4 +1,4 @@
-"""The plan for images: what is learned from them."""
+"""The plan for images: what to learn from them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Target = Labels | MultiLabels | Quantities | Masks | Boxes | None
 
 @dataclass(frozen=True)
 class ImagePlan(Plan[Images, tuple[ImageInputs, Target]]):
-    """The plan for images; masks and boxes are known from all of them."""
+    """The plan for images; the classes of masks and boxes come from all of them."""
 
     form: Form
     dense: Masks | Boxes | None = None
@@ -45,20 +45,20 @@ class ImagePlan(Plan[Images, tuple[ImageInputs, Target]]):
         return inputs, self.goal.fit(train.table, self.settings.scale_target or "standard")
 
     def row_labels(self, rows: Images) -> RowLabels | None:
-        """Return each image's class, or None."""
+        """Return the class of each image, or None."""
         return None if rows.table is None else self.goal.row_labels(rows.table)
 
     def split_keys(self, rows: Images) -> np.ndarray | None:
         """Return the moments or groups by which the images are split."""
         if rows.table is None:
             if self.settings.split.column is not None:
-                raise ConfigError("the images have no columns", where="data.split.column", cure="split otherwise")
+                raise ConfigError("the images have no columns", where="data.split.column", cure="use another split")
             return None
         return split_keys(rows.table, self.settings)
 
 
 def plan_images(images: Images, settings: DataSettings) -> ImagePlan:
-    """Find out what is learned: a class or number for each image, its mask, its objects, or the image itself."""
+    """Return the plan: to learn a class or number for each image, its mask, its objects, or the image itself."""
     form = image_form(images, settings)
     goal, dense, (first, *others) = _learned(images, settings, form)
     size = f"{len(images)} images of {form.height} x {form.width} pixels, {form.kind}"
@@ -67,21 +67,21 @@ def plan_images(images: Images, settings: DataSettings) -> ImagePlan:
 
 
 def _learned(images: Images, settings: DataSettings, form: Form) -> tuple[Goal, Masks | Boxes | None, tuple[str, ...]]:
-    """Return what is learned from images, the target where it is dense, and sentences about them."""
+    """Return the goal for images, masks or boxes if they are the target, and sentences about the data."""
     section = settings.images or ImageSettings()
     if settings.task == "unsupervised":
         return Goal("unsupervised", ()), None, Goal("unsupervised", ()).notes("")
     if section.cells is not None:
         if images.objects is None:
-            cure = "give a table with a path, x_min, y_min, x_max, y_max and a label in each row"
+            cure = "use a table with a path, x_min, y_min, x_max, y_max and a label in each row"
             raise DataError("`grid` is set, but there are no boxes", where=images.where, cure=cure)
         down, across = section.cells
         boxes = fit_boxes(images, section.cells)
         count = sum(map(len, images.objects))
-        lost = count - int(boxes.columns(images)["cell_filled"].sum())
-        crowded = (f"{lost} of {count} objects share a cell with a larger one and are left out",) if lost else ()
+        omitted = count - int(boxes.columns(images)["cell_filled"].sum())
+        omitted_note = (f"{omitted} of {count} objects share a cell with a larger one and are omitted",)
         note = f"detection of {some_of(boxes.classes)}: {count} objects in a grid of {down} x {across}"
-        return Goal("detection", boxes.names), boxes, (note, *crowded)
+        return Goal("detection", boxes.names), boxes, (note, *(omitted_note if omitted else ()))
     if images.masks is not None:
         masks = fit_masks(images, mask_form(form), section.memory)
         return Goal("segmentation", ("y",)), masks, (f"segmentation into the pixel values {some_of(masks.values)}",)

@@ -1,4 +1,4 @@
-"""Images and what belongs to each of them: a row of a table, a mask, or the objects in it."""
+"""Images, and what belongs to each of them: a table row, a mask, or objects."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images (files, or an array of them), each with a row of a table, a mask or its objects, where there are any."""
+    """Images (files, or one array), each with a row of the table, a mask or its objects, if there are any."""
 
     sources: Sources
     where: str
@@ -44,7 +44,7 @@ class Images:
         return len(self.sources)
 
     def take(self, rows: np.ndarray) -> Images:
-        """Return some rows (indices), in their order."""
+        """Return the rows at these indices, in this order."""
         return Images(
             chosen(self.sources, rows),
             self.where,
@@ -54,40 +54,40 @@ class Images:
         )
 
     def numbered(self) -> Images:
-        """Return images whose table knows the rows' numbers in the data, also after some of them are taken."""
+        """Return the images with row numbers in their table, which survive a selection."""
         return self if self.table is None else replace(self, table=self.table.numbered())
 
     def pixels(self, form: Form, memory: int) -> Pixels:
-        """Return the images (or for the form `mask` the masks) in a form; asked for twice, they are decoded once."""
+        """Return the images (the masks, for the form `mask`) in a form; the result is cached."""
         sources = self.masks if form.kind == "mask" else self.sources
         if sources is None:
-            raise DataError("there are no masks", where=self.where, cure="expected a folder `masks` beside `images`")
+            raise DataError("there are no masks", where=self.where, cure="add a folder `masks` next to `images`")
         return self._decoded.setdefault(form, Pixels(sources, form, memory))
 
     @functools.cached_property
     def survey(self) -> Survey:
-        """What the images' headers say."""
+        """A survey of the image headers."""
         return survey(self.sources)
 
     def readable(self, form: Form, memory: int) -> Images:
         """Return the images that can be decoded.
 
         Warns:   RetrogradWarning naming the others
-        Raises:  DataError when none can
+        Raises:  DataError if none can be decoded
         """
         faults = self.pixels(form, memory).faulty()
         if not faults:
             return self
-        shown = some_of([f"{self.sources[i]}: {fault}" for i, fault in faults.items()], SHOWN)
+        listed = some_of([f"{self.sources[i]}: {fault}" for i, fault in faults.items()], SHOWN)
         if len(faults) == len(self):
-            raise DataError(f"none of {len(self)} images can be read: {shown}", where=self.where)
-        message = f"{self.where}: {len(faults)} of {len(self)} images cannot be read and are left out: {shown}"
+            raise DataError(f"none of {len(self)} images can be read: {listed}", where=self.where)
+        message = f"{self.where}: {len(faults)} of {len(self)} images cannot be read and are skipped: {listed}"
         warnings.warn(message, RetrogradWarning, stacklevel=2)
         return self.take(np.array([i for i in range(len(self)) if i not in faults]))
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of what is in memory, as hexadecimal text: arrays of images and masks, objects, the table."""
+        """The SHA-256 of the arrays or file names, objects and table, as hexadecimal text."""
         digest = hashlib.sha256(repr(self.objects).encode())
         for array in (self.sources, self.masks):
             digest.update(np.ascontiguousarray(array).data if isinstance(array, np.ndarray) else repr(array).encode())
@@ -96,15 +96,15 @@ class Images:
 
     @property
     def sizes(self) -> np.ndarray:
-        """Each image's own height and width [rows, 2]."""
+        """The height and width of each image [rows, 2]."""
         return np.array([image_size(source) for source in self.sources]).reshape(-1, 2)
 
     @property
     def names(self) -> tuple[str, ...] | None:
-        """The files' names, as they may be shown beside predictions; None for an array."""
+        """The file names to show next to predictions; None for an array."""
         return None if isinstance(self.sources, np.ndarray) else shown_paths(self.sources, self.where)
 
 
 def chosen(sources: Sources, rows: np.ndarray) -> Sources:
-    """Return some of the sources."""
+    """Return the sources at these indices."""
     return sources[rows] if isinstance(sources, np.ndarray) else tuple(sources[i] for i in rows)

@@ -1,4 +1,4 @@
-"""File formats, one module each: from bytes to tables or arrays; importing this package registers them."""
+"""File formats, one module each, from bytes to tables or arrays; importing this package registers them."""
 
 import importlib
 import pkgutil

@@ -1,4 +1,4 @@
-"""ARFF, Weka's tables: names in a header, then rows with commas between cells."""
+"""ARFF, Weka's table format: names in a header, then rows of cells separated by commas."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ATTRIBUTE = re.compile(r"""@attribute\s+(?:'((?:[^'\\]|\\.)*)'|"([^"]*)"|(\S+))\
 
 @reads(".arff")
 def read_arff(path: Path, settings: DataSettings) -> Table:
-    """Return an ARFF file as a Table of text, with the names of its attributes.
+    """Return an ARFF file as a Table of text, with a column for each attribute.
 
     Raises:  DataError for a header without attributes or data, and for sparse rows
     """
@@ -47,7 +47,8 @@ def _names(lines: Iterator[tuple[int, str]], path: Path) -> list[str]:
                 message = f"line {number}: expected `@attribute NAME TYPE`, found {text[:40]!r}"
                 raise DataError(message, where=f"{path}:{number}")
             names.append(next(group for group in match.groups() if group is not None))
-    raise DataError("no line @data", where=str(path), cure="expected `@attribute NAME TYPE` lines, then @data and rows")
+    cure = "write `@attribute NAME TYPE` lines, then @data and the rows"
+    raise DataError("there is no line @data", where=str(path), cure=cure)
 
 
 def _chunks(lines: Iterator[tuple[int, str]], width: int, path: Path) -> Iterator[RowChunk]:
@@ -56,13 +57,14 @@ def _chunks(lines: Iterator[tuple[int, str]], width: int, path: Path) -> Iterato
     if first is None:
         return
     if first[1].startswith("{"):
-        raise DataError("sparse rows ({index value, ...}) are not read", where=f"{path}:{first[0]}", cure="save as CSV")
+        message = "sparse rows ({index value, ...}) are not supported"
+        raise DataError(message, where=f"{path}:{first[0]}", cure="save as CSV")
     all_rows = chain([first], rows)
     while chunk := list(islice(all_rows, chunk_rows(width))):
         yield RowChunk(np.array([number for number, _ in chunk]), [_cells(line) for _, line in chunk])
 
 
 def _cells(line: str) -> list[str]:
-    """Return the cells of a row, whose texts stand in single or double quotes."""
+    """Return the cells of a row, with texts in single or double quotes."""
     mark = '"' if line.count('"') >= 2 and "'" not in line else "'"
     return next(csv.reader([line], quotechar=mark, escapechar="\\", skipinitialspace=True), [])

@@ -1,4 +1,4 @@
-"""Files that are compressed: what they hold, by their own name, and their bytes."""
+"""Compressed files: the name of what they contain, and its bytes."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ FAULTS: tuple[type[Exception], ...] = (gzip.BadGzipFile, EOFError, zlib.error, l
 
 
 def inner_name(path: Path) -> str:
-    """Return the name of what a file holds, in lower case: without `.gz`, or that of the one file in a .zip.
+    """Return the name of a file's contents in lower case: without `.gz`, or that of the single file in a .zip.
 
-    Raises:  DataError for a damaged archive, or one of several files
+    Raises:  DataError for a damaged archive, or one with several files
     """
     name = path.name.lower()
     if name.endswith(".zip") and path.is_file():
@@ -35,7 +35,10 @@ def inner_name(path: Path) -> str:
 
 @contextmanager
 def decompressed(raw: IO[bytes], path: Path) -> Iterator[IO[bytes]]:
-    """Give the bytes that an open file holds, decompressed as its name asks; what goes wrong is a DataError."""
+    """Yield the bytes of an open file, decompressed according to its name.
+
+    Raises:  DataError for a damaged or protected archive
+    """
     suffix = path.suffix.lower()
     try:
         if suffix == ".zip":
@@ -45,12 +48,12 @@ def decompressed(raw: IO[bytes], path: Path) -> Iterator[IO[bytes]]:
             yield _opened(raw, suffix, path)
     except FAULTS as error:
         raise DataError(f"damaged {_kind(suffix)} file: {error}", where=str(path)) from None
-    except RuntimeError as error:  # zipfile's word for a password
+    except RuntimeError as error:  # zipfile's error for a password
         if "password" not in str(error):
             raise
-        raise DataError("the archive has a password", where=str(path), cure="unpack it first") from None
+        raise DataError("the archive is protected by a password", where=str(path), cure="unpack it first") from None
     except OSError as error:
-        if error.errno is not None or suffix not in SUFFIXES:  # bz2 raises a bare OSError for damage
+        if error.errno is not None or suffix not in SUFFIXES:  # bz2 raises a bare OSError for damaged files
             raise
         raise DataError(f"damaged {_kind(suffix)} file: {error}", where=str(path)) from None
 
@@ -66,7 +69,7 @@ def _opened(raw: IO[bytes], suffix: str, path: Path) -> IO[bytes]:
 
 
 def _zstandard(raw: IO[bytes], path: Path) -> IO[bytes]:
-    """Return a reader of zstd: Python's own from 3.14 on, before that of the package zstandard."""
+    """Return a reader of zstd: Python's own since 3.14, otherwise that of the package zstandard."""
     if sys.version_info >= (3, 14):
         return cast(IO[bytes], importlib.import_module("compression.zstd").ZstdFile(raw))
     try:
@@ -84,20 +87,20 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except zipfile.BadZipFile as error:
         raise DataError(f"damaged zip file: {error}", where=str(path)) from None
-    except NotImplementedError as error:  # zipfile's word for a method of compression that it lacks
-        raise DataError(f"cannot be read here: {error}", where=str(path), cure="unpack it first") from None
+    except NotImplementedError as error:  # zipfile's error for an unknown compression method
+        raise DataError(f"cannot be unpacked: {error}", where=str(path), cure="unpack it first") from None
 
 
 def _member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
-    """Return the one file in an archive; what macOS adds does not count."""
+    """Return the single file in an archive, ignoring what macOS adds."""
     hidden = ("__MACOSX/", ".")
     members = [
         member for member in archive.infolist() if not member.is_dir() and not member.filename.startswith(hidden)
     ]
     if len(members) != 1:
         names = f": {some_of([member.filename for member in members], 5)}" if members else ""
-        cure = "unpack it, and name one of its files or, for parts of one table, the folder"
-        raise DataError(f"holds {len(members)} files{names}; expected one", where=str(path), cure=cure)
+        cure = "unpack it, and use one of its files, or the folder if they are parts of one table"
+        raise DataError(f"contains {len(members)} files{names}; expected one", where=str(path), cure=cure)
     return members[0]
 
 

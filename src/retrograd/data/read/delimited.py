@@ -1,4 +1,4 @@
-"""Delimited text (CSV, TSV): every row is checked against the header, and errors name the line."""
+"""Delimited text (CSV, TSV); every row is checked against the header, and errors name the line."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from retrograd.data.read.text import Lines, open_lines, text_encoding
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table, TextForm
 
-PEEK_LINES = 200  # that decide how the file is laid out
-PEEK_CHARACTERS = 1 << 19  # and no more, where they are long
+PEEK_LINES = 200  # number of lines by which the layout is recognised
+PEEK_CHARACTERS = 1 << 19  # limit if they are long
 SEPARATED = (".csv", ".tsv", ".txt", ".data")
-FEWEST_LINES = 5  # however long they are
+FEWEST_LINES = 5  # even if they are longer
 MOST_BYTES, FEWEST_BYTES, SHRINK = (
     1 << 24,
     1 << 18,
     4,
-)  # of a block that polars reads; smaller ones near what it refuses
+)  # size of the blocks that polars reads, reduced where it cannot read one
 NEWLINE, QUOTE = ord("\n"), ord('"')
 BLANK_LINES = re.compile(rb"\n{2,}")
 
@@ -43,7 +43,7 @@ BLANK_LINES = re.compile(rb"\n{2,}")
 def read_delimited(path: Path, settings: DataSettings) -> Table:
     """Return a CSV or TSV file as a Table of text.
 
-    Raises:  DataError naming the lines that do not fit the header, a NUL, a quote that is never closed
+    Raises:  DataError naming lines that do not fit the header, a NUL, or a quote that is never closed
     """
     encoding = text_encoding(path, settings)
     with open_lines(path, encoding) as lines:
@@ -62,12 +62,12 @@ def read_delimited(path: Path, settings: DataSettings) -> Table:
 
 @reads(".tsv")
 def read_tsv(path: Path, settings: DataSettings) -> Table:
-    """Return a TSV file as a Table of text: tabs stand between its cells unless the settings say otherwise."""
+    """Return a TSV file as a Table of text; cells are separated by tabs unless configured otherwise."""
     return read_delimited(path, replace(settings, separator=settings.separator or "\t"))
 
 
 def form_of_its_own(path: Path, settings: DataSettings) -> DataSettings:
-    """Return the settings for a further file, without an encoding or separator that plainly is not that file's."""
+    """Return the settings for another file, without an encoding or separator that clearly does not suit it."""
     if not path.is_file() or Path(inner_name(path)).suffix not in SEPARATED:
         return settings
     if settings.encoding is not None and is_plain(lambda: chunks(path, settings.max_bytes)):
@@ -81,7 +81,7 @@ def form_of_its_own(path: Path, settings: DataSettings) -> DataSettings:
 
 
 def first_lines(lines: Iterator[str]) -> list[str]:
-    """Return the lines by which a file's layout is recognised."""
+    """Return the lines by which the layout of a file is recognised."""
     sample: list[str] = []
     total = 0
     for line in lines:
@@ -93,9 +93,9 @@ def first_lines(lines: Iterator[str]) -> list[str]:
 
 
 def _plain_chunks(lines: Lines, layout: Layout) -> Iterator[RowChunk | RowFrame]:
-    """Yield the records in chunks, first those that decide on the header, then those of blocks as polars reads them.
+    """Yield the records in chunks: first those that decide on the header, then blocks read by polars.
 
-    What polars would read in another way than the csv module, that one reads.
+    Blocks that polars would read differently from the csv module are read by the csv module.
     """
     first = next(_chunks(layout.reader(lines)), None)
     if first is None:
@@ -115,9 +115,9 @@ def _plain_chunks(lines: Lines, layout: Layout) -> Iterator[RowChunk | RowFrame]
 
 
 def _chunks(reader: CsvReader, before: int = 0) -> Iterator[RowChunk]:
-    """Yield the records in chunks, first those that decide on the header; blank lines are no records.
+    """Yield the records in chunks, first those that decide on the header; blank lines are skipped.
 
-    `before` is the number of lines above those that are read.
+    `before` is the number of lines already read.
     """
     size = PEEK_LINES
     while True:
@@ -126,7 +126,7 @@ def _chunks(reader: CsvReader, before: int = 0) -> Iterator[RowChunk]:
         if not rows:
             return
         lines = np.arange(begin, begin + len(rows))
-        if before + reader.line_num + 1 - begin != len(rows):  # a quoted cell goes over several lines
+        if before + reader.line_num + 1 - begin != len(rows):  # a quoted cell spans several lines
             heights = [1 + sum(cell.count("\n") for cell in row) for row in rows]
             lines = begin + np.cumsum([0, *heights[:-1]])
         if not all(rows):
@@ -138,7 +138,7 @@ def _chunks(reader: CsvReader, before: int = 0) -> Iterator[RowChunk]:
 
 
 class PlainRows(NamedTuple):
-    """Records of a block, and the bytes and lines that they take."""
+    """The records of a block, and the number of bytes and lines that they take."""
 
     rows: RowFrame
     bytes: int
@@ -146,9 +146,9 @@ class PlainRows(NamedTuple):
 
 
 def plain_rows(text: bytes, separator: str, width: int, line: int) -> PlainRows | None:
-    """Return the whole records of a block, which begins with one, at a line; None where the csv module has to decide.
+    """Return the complete records of a block, which starts with a record at this line; None if only csv can decide.
 
-    That is where a quote stands in the middle of a cell, a cell is longer than that module reads, or a record has
+    That is so if a quote is in the middle of a cell, a cell is longer than the csv module allows, or a record has
     another width.
     """
     array = np.frombuffer(text, np.uint8)
@@ -173,28 +173,28 @@ def plain_rows(text: bytes, separator: str, width: int, line: int) -> PlainRows 
         text = text[:stop]
     if not len(starts):
         return None
-    is_even = len(marks) == len(starts) * (width - 1) and int((ends - starts).max()) <= csv.field_size_limit()
-    if is_even and width > 1:
+    is_regular = len(marks) == len(starts) * (width - 1) and int((ends - starts).max()) <= csv.field_size_limit()
+    if is_regular and width > 1:
         first, last = marks[:: width - 1], marks[width - 2 :: width - 1]
-        is_even = bool((first >= starts).all() and (last < ends).all())
-    if not is_even or not _are_regular(array, quotes, ord(separator)):
+        is_regular = bool((first >= starts).all() and (last < ends).all())
+    if not is_regular or not _are_regular(array, quotes, ord(separator)):
         return None
     schema = {str(i): pl.String for i in range(width)}
     try:
         frame = pl.read_csv(text, has_header=False, schema=schema, separator=separator)
-    except pl.exceptions.PolarsError:  # half a character
+    except pl.exceptions.PolarsError:  # an incomplete character
         return None
     rows = RowFrame(begins, frame.with_columns(pl.all().fill_null("")))
     return PlainRows(rows, stop, len(feeds)) if len(frame) == len(starts) else None
 
 
 def _outside(places: np.ndarray, quotes: np.ndarray) -> np.ndarray | slice:
-    """Return which places lie outside of quoted cells: after an even number of quotes."""
+    """Return which places are outside quoted cells, that is after an even number of quotes."""
     return np.searchsorted(quotes, places) % 2 == 0 if len(quotes) else slice(None)
 
 
 def _are_regular(array: np.ndarray, quotes: np.ndarray, separator: int) -> bool:
-    """Return whether each quote opens or closes a cell, or is one of two that stand for one within a cell."""
+    """Return whether each quote opens or closes a cell, or is one of two that mean a quote inside a cell."""
     before = array[quotes[::2] - 1]
     if len(quotes) and quotes[0] == 0:
         before = before[1:]
@@ -205,7 +205,7 @@ def _are_regular(array: np.ndarray, quotes: np.ndarray, separator: int) -> bool:
 
 
 def _faulty_line(path: Path, encoding: str, layout: Layout) -> int:
-    """Return the line where the record begins that the csv module cannot read; it only tells where that one ends."""
+    """Return the line where the record that the csv module cannot read begins; the module only reports its end."""
     with open_lines(path, encoding) as lines:
         reader = layout.reader(lines)
         begin = 1
@@ -216,9 +216,9 @@ def _faulty_line(path: Path, encoding: str, layout: Layout) -> int:
 
 
 def _explained(message: str) -> str:
-    """Return the csv module's message in words that say what to look for."""
+    """Return the csv module's message reworded to say what to look for."""
     if "unexpected end" in message:
-        return "a quote is opened here and never closed"
+        return "a quote opened here is never closed"
     if "field limit" in message:
         return f"a cell is too long (more than {csv.field_size_limit():,} characters), or its quote is never closed"
-    return f"{message} (a quote inside a quoted cell is written twice)"
+    return f"{message} (write a quote inside a quoted cell twice)"

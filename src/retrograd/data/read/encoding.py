@@ -1,6 +1,6 @@
-"""Which encoding a text file has: its byte-order mark decides, then UTF-8, then what its letters look like.
+"""The encoding of a text file: decided by its byte-order mark, else UTF-8 if it fits, else by its characters.
 
-Several encodings can decode the same bytes; only in the right one are nearly all characters common ones.
+Several encodings can decode the same bytes, but only in the right one nearly all characters are common.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ MARKS = (  # UTF-32 first: its little-endian mark begins with UTF-16's
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 SAMPLE_CHARACTERS = 40
-SAMPLE_BYTES = 1 << 18  # of lines beyond ASCII, by which an encoding is recognised
-COMMON = 0.9  # share of common characters in the right encoding; in Chinese text GB 2312's first level alone has 99.7 %
-KOREAN = 20  # characters of which none lies in the second half of the first level, in Chinese one chance in a million
+SAMPLE_BYTES = 1 << 18  # of lines beyond ASCII by which an encoding is recognised
+COMMON = 0.9  # share of common characters in the right encoding; the first level of GB 2312 covers 99.7 % of Chinese
+KOREAN = 20  # characters without any from the second half of the first level: one chance in a million in Chinese
 
 
 class Candidate(NamedTuple):
-    """An encoding of East Asia, and the bytes of its common characters: [lead, trail] ranges, kana or signs apart."""
+    """An East Asian encoding, and the bytes of its common characters and of all its characters."""
 
     name: str
     shown: str
     common: re.Pattern[bytes]
     all: re.Pattern[bytes]
-    script: re.Pattern[bytes] | None = None  # characters that must be there
+    script: re.Pattern[bytes] | None = None  # characters that must occur
 
 
-CANDIDATES = (  # each tried in turn: those that need a script of their own before those that do not
+CANDIDATES = (  # in the order in which they are tried
     Candidate(
         "shift_jis", "Shift-JIS (cp932)",
         re.compile(rb"\x82[\x9f-\xf1]|\x83[\x40-\x96]|\x81[\x40-\x7e\x80-\xac]|[\x88-\x97][\x40-\x7e\x80-\xfc]"),
@@ -59,17 +59,17 @@ CANDIDATES = (  # each tried in turn: those that need a script of their own befo
         re.compile(rb"[\x81-\xfe][\x40-\x7e\xa1-\xfe]"),
     ),
 )  # fmt: skip
-PYTHONS = {"shift_jis": "cp932", "big5": "cp950"}  # the forms that Windows writes
+PYTHONS = {"shift_jis": "cp932", "big5": "cp950"}  # the variants used by Windows
 WORDS_OF_HIGH = re.compile(rb"[\x80-\xff]{3,}")
 HIGH = re.compile(rb"[\x80-\xff]")
 NO_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 
 
 def find_encoding(pieces: Callable[[], Iterable[bytes]], path: Path, chosen: str | None = None) -> str:
-    """Return the name of a file's encoding; `pieces()` gives all of its bytes, each time from the beginning.
+    """Return the encoding of a file; each call of `pieces()` returns all of its bytes from the start.
 
-    Warns:   RetrogradWarning with a sample where the letters decided
-    Raises:  ConfigError for a chosen encoding that Python does not know; DataError when none fits all bytes
+    Warns:   RetrogradWarning with a sample if the characters decided
+    Raises:  ConfigError for a configured encoding unknown to Python; DataError if no encoding fits all bytes
     """
     if chosen:
         return _known(chosen)
@@ -86,18 +86,18 @@ def find_encoding(pieces: Callable[[], Iterable[bytes]], path: Path, chosen: str
         if _fits(pieces(), name):
             _warn(path, shown, lines[0].decode(name, "replace"))
             return name
-    raise DataError("the text is in no encoding that is recognised", where=str(path),
-                    cure="name its encoding, for example `encoding: cp1251`")  # fmt: skip
+    raise DataError("the encoding of the text is not recognised", where=str(path),
+                    cure="set it, for example `encoding: cp1251`")  # fmt: skip
 
 
 def is_plain(pieces: Callable[[], Iterable[bytes]]) -> bool:
-    """Return whether a file says its encoding by a byte-order mark, or is UTF-8."""
+    """Return whether a file has a byte-order mark, or is UTF-8."""
     start = next(iter(pieces()), b"")
     return any(start.startswith(mark) for mark, _ in MARKS) or _fits(pieces(), "utf-8")
 
 
 def _fits(pieces: Iterable[bytes], name: str) -> bool:
-    """Return whether all bytes are of an encoding."""
+    """Return whether all bytes are valid in an encoding."""
     decoder = codecs.getincrementaldecoder(name)()
     try:
         for piece in pieces:
@@ -122,14 +122,14 @@ def _lines_beyond_ascii(pieces: Iterable[bytes]) -> list[bytes]:
 
 
 def _likely(text: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the encodings in which this text would consist of common characters, with their usual names."""
+    """Yield the encodings in which this text consists of common characters, with the names to show."""
     for candidate in CANDIDATES:
         if _is_common(text, candidate):
             if candidate.name == "gb18030" and _is_korean(text):
                 yield "cp949", "EUC-KR (cp949)"
             yield PYTHONS.get(candidate.name, candidate.name), candidate.shown
     words = WORDS_OF_HIGH.findall(text)
-    if sum(map(len, words)) > len(HIGH.findall(text)) / 2:  # whole words beyond ASCII: no Western language
+    if sum(map(len, words)) > len(HIGH.findall(text)) / 2:  # whole words beyond ASCII: not a Western language
         lower = sum(byte >= 0xE0 for word in words for byte in word)
         total = sum(map(len, words))
         yield ("cp1251", "Windows-1251 (Cyrillic)") if 2 * lower > total else ("koi8-r", "KOI8-R (Cyrillic)")
@@ -140,12 +140,12 @@ def _likely(text: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _is_common(text: bytes, candidate: Candidate) -> bool:
-    """Return whether nearly all characters beyond ASCII are common, and do not stand singly among Latin letters."""
+    """Return whether nearly all characters beyond ASCII are common, and not isolated among Latin letters."""
     characters = list(candidate.all.finditer(text))
     if not characters or (candidate.script and len(candidate.script.findall(text)) < len(characters) / 10):
         return False
     common = [match for match in characters if candidate.common.fullmatch(match.group())]
-    alone = sum(_is_letter(text, match.start() - 1) or _is_letter(text, match.end()) for match in common)
+    isolated = sum(_is_letter(text, match.start() - 1) or _is_letter(text, match.end()) for match in common)
     edges = {edge for match in characters for edge in (match.start(), -match.end())}
     single = [
         match
@@ -155,7 +155,7 @@ def _is_common(text: bytes, candidate: Candidate) -> bool:
     if 2 * len(single) > len(common):  # a sign before an ASCII letter, as in °C
         return False
     covered = sum(len(HIGH.findall(match.group())) for match in common)
-    return covered >= COMMON * len(HIGH.findall(text)) and alone <= len(common) / 2
+    return covered >= COMMON * len(HIGH.findall(text)) and isolated <= len(common) / 2
 
 
 def _is_letter(text: bytes, index: int) -> bool:
@@ -169,7 +169,7 @@ def _is_korean(text: bytes) -> bool:
 
 def _known(name: str) -> str:
     try:
-        "".encode(name)  # refuses codecs that are not text, which codecs.lookup finds
+        "".encode(name)  # refuses codecs that are not text encodings, unlike codecs.lookup
     except LookupError:
         raise ConfigError(
             f"unknown encoding '{name}'", where="data.encoding", cure="for example utf-8, utf-16, gb18030, latin-1"
@@ -180,6 +180,6 @@ def _known(name: str) -> str:
 def _warn(path: Path, shown: str, sample: str) -> None:
     sample = sample.strip()[:SAMPLE_CHARACTERS]
     message = (
-        f"{path}: not UTF-8; read as {shown}, such as '{sample}'; if that is wrong, name its encoding with `encoding:`"
+        f"{path}: not UTF-8; read as {shown}, such as '{sample}'; if that is wrong, set the encoding with `encoding:`"
     )
     warnings.warn(message, RetrogradWarning, stacklevel=2)

@@ -1,4 +1,4 @@
-"""Spreadsheets (.xlsx, .xls, .ods), by the extra `excel`."""
+"""Spreadsheets (.xlsx, .xls, .ods), with the extra `excel`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ MIDNIGHT = r"^(\d{4}-\d\d-\d\d) 00:00:00$"
 
 @reads(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", packed=False)
 def read_excel(path: Path, settings: DataSettings) -> Table:
-    """Return one sheet of a spreadsheet as a Table of text: the sheet that the settings name, or the first with cells.
+    """Return one sheet of a spreadsheet as a Table of text: the configured sheet, else the first one with cells.
 
-    Raises:  DataError when it is no spreadsheet, too large or has no such sheet, or when the reader is not installed
+    Raises:  DataError for a file that is not a spreadsheet, too large or empty, or if the reader is not installed;
+             ConfigError if there is no such sheet
     """
     check_file(path, settings.max_bytes)
     _check_size(path, settings.max_bytes)
@@ -40,24 +41,24 @@ def read_excel(path: Path, settings: DataSettings) -> Table:
         reason = str(error).partition("\n")[0]
         raise DataError(f"cannot be read as a spreadsheet: {reason}", where=str(path)) from None
     others = [other for other in book.sheet_names if other != name]
-    note = (f"sheet '{name}' is read, not {some_of(others, 5)} (`sheet:` names another)",) if others else ()
+    note = (f"sheet '{name}' is read, not {some_of(others, 5)} (`sheet:` selects another)",) if others else ()
     frame = frame.with_columns(pl.all().str.replace(MIDNIGHT, "$1").fill_null(""))
     return table_of_rows(path, [list(row) for row in frame.rows()], settings, note)
 
 
-def _sheet(book: Any, wanted: str | None, path: Path) -> tuple[str, pl.DataFrame]:
-    if wanted is not None and wanted not in book.sheet_names:
-        raise ConfigError(f"{path} has no sheet '{wanted}'; have: {some_of(book.sheet_names)}", where="data.sheet")
-    for name in [wanted] if wanted else book.sheet_names:
+def _sheet(book: Any, chosen: str | None, path: Path) -> tuple[str, pl.DataFrame]:
+    if chosen is not None and chosen not in book.sheet_names:
+        raise ConfigError(f"{path} has no sheet '{chosen}'; have: {some_of(book.sheet_names)}", where="data.sheet")
+    for name in [chosen] if chosen else book.sheet_names:
         frame = book.load_sheet(name, header_row=None, dtypes="string").to_polars()
         if frame.height:
             return name, frame
-    raise DataError("empty: no sheet has cells", where=str(path))
+    raise DataError("no sheet has cells", where=str(path))
 
 
 def _check_size(path: Path, max_bytes: int) -> None:
-    """Refuse a spreadsheet whose parts, which are compressed, take more than the limit."""
-    if not zipfile.is_zipfile(path):  # .xls is none
+    """Refuse a spreadsheet whose decompressed parts exceed the limit."""
+    if not zipfile.is_zipfile(path):  # as .xls
         return
     with zipfile.ZipFile(path) as archive:
         total = sum(member.file_size for member in archive.infolist())

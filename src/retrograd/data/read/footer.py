@@ -1,4 +1,4 @@
-"""Lines below the rows of a table that are no rows: totals, sources, dates of an export."""
+"""Lines below a table that are not rows: totals, sources, export dates."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 from retrograd.data.read.header import is_missing, is_number
 from retrograd.data.read.rows import RowChunk, RowFrame
 
-MOST = 10  # lines below a table that are looked at
-FEWEST_ROWS = 3  # of fewer rows none is left out without being asked
+MOST = 10  # maximum number of lines below a table that are examined
+FEWEST_ROWS = 3  # in tables with fewer rows, none is dropped unless configured
 TOTALS = ("total", "totals", "grand total", "sum", "summe", "gesamt", "gesamtsumme", "totale", "totaal", "итого",
           "合计", "总计", "總計", "合計")  # fmt: skip
 
 
 class Footer:
-    """Holds back the last records of a stream, and leaves out those that are no rows."""
+    """Holds back the last records of a stream, and drops those that are not rows."""
 
     def __init__(self, width: int, chosen: int | None) -> None:
         self.width, self.chosen = width, chosen
         self.left_out: list[tuple[int, list[str]]] = []  # line and cells
 
     def rows(self, chunks: Iterator[RowChunk | RowFrame]) -> Iterator[RowChunk | RowFrame]:
-        """Yield the records that are rows."""
+        """Yield only the records that are rows."""
         most = MOST if self.chosen is None else self.chosen
         tail = RowChunk(np.empty(0, np.int64), [])
         passed = 0
@@ -48,7 +48,7 @@ class Footer:
             yield RowChunk(tail.lines[:keep], tail.rows[:keep])
 
     def _rows_in(self, tail: RowChunk, passed: int) -> int:
-        """Return how many records at the beginning of the tail are rows."""
+        """Return how many records at the start of the tail are rows."""
         keep = len(tail.rows)
         while passed + keep > FEWEST_ROWS:
             above = tail.rows[: keep - 1]
@@ -61,7 +61,7 @@ class Footer:
         return keep
 
     def _is_footer(self, row: list[str], above: list[list[str]], is_apart: bool) -> bool:
-        """Tell whether a record is no row; `is_apart` says that a blank line stands above it."""
+        """Return whether a record is not a row; `is_apart` means that there is a blank line above it."""
         filled = [i for i, cell in enumerate(row) if cell.strip()]
         if not filled:
             return True
@@ -77,11 +77,11 @@ class Footer:
         return self.width > 2 and filled == [0] and is_other
 
     def notes(self) -> list[str]:
-        """Return what was left out, in a sentence."""
+        """Return a sentence about the dropped lines, if any."""
         remarks = [(line, row) for line, row in self.left_out if any(map(str.strip, row))]
         if not remarks:
             return []
         line, row = remarks[0]
         shown = " ".join(cell for cell in row if cell.strip())[:40]
-        what = f"line {line} ('{shown}') is" if len(remarks) == 1 else f"the lines from {line} on ('{shown}') are"
-        return [f"{what} left out: no row of the table (`skip_footer: 0` keeps everything)"]
+        what = f"line {line} ('{shown}') is" if len(remarks) == 1 else f"the lines from {line} ('{shown}') are"
+        return [f"{what} skipped as below the table (`skip_footer: 0` keeps everything)"]

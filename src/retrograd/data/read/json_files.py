@@ -1,4 +1,4 @@
-"""JSON documents that hold a table: records, columns, or what data frames and web services write."""
+"""JSON documents with a table: records, columns, or what data frames and web services write."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from retrograd.data.read.text import open_lines, text_encoding
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table, checked
 
-DEEPEST = 3  # objects around the rows of a web service's answer
+DEEPEST = 3  # maximum nesting of objects around the rows in the response of a web service
 PEEK_BYTES = 1 << 16
 PLAIN: dict[str, Any] = {"parse_int": str, "parse_float": str, "parse_constant": str}  # no digit is lost
 
 
 @reads(".json")
 def read_json(path: Path, settings: DataSettings) -> Table:
-    """Return the table in a JSON document: a list of objects or of lists, columns, or an object that holds one of them.
+    """Return the table in a JSON document: a list of objects or lists, columns, or an object that contains one of them.
 
-    Raises:  DataError with line and column where it is no JSON; for a document that holds no table, or several
+    Raises:  DataError with line and column for invalid JSON; for a document with no table, or with several
     """
     with open_lines(path, text_encoding(path, settings)) as lines:
         text = "".join(lines)
@@ -36,7 +36,7 @@ def read_json(path: Path, settings: DataSettings) -> Table:
     try:
         document = json.loads(text, object_pairs_hook=object_of_pairs, **PLAIN)
     except RecursionError:
-        raise DataError("nested too deep", where=where) from None
+        raise DataError("nested too deeply", where=where) from None
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and text.lstrip()[:1] == "{":
             return read_jsonl(path, settings)
@@ -53,7 +53,7 @@ def read_json(path: Path, settings: DataSettings) -> Table:
 
 
 def holds_rows(path: Path, sections: Callable[[str], bool]) -> bool:
-    """Return whether a .json file holds a table, not a configuration, whose keys are `sections`."""
+    """Return whether a .json file contains a table rather than a configuration, whose keys satisfy `sections`."""
     if path.suffix.lower() != ".json" or not path.is_file():
         return False
     with open_bytes(path) as stream:
@@ -66,7 +66,7 @@ def holds_rows(path: Path, sections: Callable[[str], bool]) -> bool:
         lines = start.splitlines()
         return len(lines) > 1 and lines[1].lstrip()[:1] == b"{" and lines[0].rstrip()[-1:] == b"}"
     if document is None:
-        return True  # no configuration is so long
+        return True  # no configuration is that long
     if not isinstance(document, dict) or not document:
         return False
     if isinstance(document.get("data"), list):
@@ -83,19 +83,19 @@ def _is_table(document: Mapping[str, Any]) -> bool:
 
 
 def _found(document: Any, where: str) -> tuple[list[Any], tuple[str, ...]]:
-    """Return the rows in a document (all objects, or all lists), and how they were found."""
+    """Return the rows in a document (all objects, or all lists), and a note on how they were found."""
     candidates = list(_tables(document, "", 0))
     if len(candidates) != 1:
         several = f"several tables ({', '.join(repr(name) for name, _, _ in candidates)})" if candidates else "no table"
-        cure = 'expected a list of objects such as [{"x": 1}], or columns such as {"x": [1, 2]}'
-        raise DataError(f"the document holds {several}", where=where, cure=cure)
+        cure = 'write a list of objects such as [{"x": 1}], or columns such as {"x": [1, 2]}'
+        raise DataError(f"the document contains {several}", where=where, cure=cure)
     name, rows, how = candidates[0]
     place = f" under '{name}'" if name else ""
     return rows, (f"read as {how}{place}",) if name or how != "a list of objects" else ()
 
 
 def _tables(value: Any, name: str, depth: int) -> Iterator[tuple[str, list[Any], str]]:
-    """Yield name, rows and form of each table in a document."""
+    """Yield the name, rows and form of each table in a document."""
     if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
         yield name, value, "a list of objects"
     elif isinstance(value, list) and value and all(isinstance(row, list) for row in value):
@@ -127,7 +127,7 @@ def _of_columns(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
 
 
 def _is_labelled(value: dict[str, Any]) -> bool:
-    """Return whether a value is an object of objects with the same keys, which hold plain cells."""
+    """Return whether a value is an object of objects with the same keys and plain cells."""
     rows = list(value.values())
     if not all(isinstance(row, dict) and row and row.keys() == rows[0].keys() for row in rows):
         return False
@@ -144,7 +144,7 @@ def _of_labelled(value: dict[str, dict[str, Any]], name: str) -> Iterator[tuple[
 
 
 def _of_objects(rows: list[dict[str, Any]], where: str) -> Table:
-    """Return objects as a Table of text; objects in them become columns with a dot in their names."""
+    """Return objects as a Table of text; nested objects become columns with dots in their names."""
     flat = [_flat(row, "") for row in rows]
     names: dict[str, None] = {}
     for row in flat:
@@ -154,7 +154,7 @@ def _of_objects(rows: list[dict[str, Any]], where: str) -> Table:
     try:
         return checked(Table(pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String)), where))
     except UnicodeEncodeError:
-        raise DataError("a text holds half a character (a lone surrogate)", where=where) from None
+        raise DataError("a text contains half a character (a lone surrogate)", where=where) from None
 
 
 def _flat(row: dict[str, Any], before: str) -> dict[str, Any]:

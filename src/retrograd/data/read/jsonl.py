@@ -1,4 +1,4 @@
-"""JSON Lines: one object a line, its keys the columns; cells become text, so that they are read as in any table."""
+"""JSON Lines: one object per line, its keys are the columns; cells become text and are read as in any table."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from retrograd.data.table import Table
 
 @reads(".jsonl", ".ndjson")
 def read_jsonl(path: Path, settings: DataSettings) -> Table:
-    """Return a JSONL file as a Table of text; a key that a line lacks is a missing value.
+    """Return a JSONL file as a Table of text; a key missing from a line is a missing value.
 
-    Raises:  DataError naming the line that is no JSON object, repeats a key or holds a list or an object
+    Raises:  DataError naming a line that is not a JSON object, repeats a key or contains a list or an object
     """
     encoding = text_encoding(path, settings)
     names: dict[str, None] = {}  # a dict keeps the keys in the order of their first appearance
@@ -37,7 +37,7 @@ def _chunks(objects: Iterator[tuple[int, dict[str, str | None]]], names: list[st
 
 
 def _objects(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """Yield line number and object of each line; blank lines are none."""
+    """Yield the line number and the object of each line that is not blank."""
     with open_lines(path, encoding) as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
@@ -49,7 +49,7 @@ def _parsed(line: str, number: int, path: Path) -> dict[str, str | None]:
     try:  # numbers stay text: no digit is lost, and none is too long to convert
         row = json.loads(line, parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=object_of_pairs)
     except RecursionError:
-        raise DataError(f"line {number} is nested too deep", where=where) from None
+        raise DataError(f"line {number} is nested too deeply", where=where) from None
     except json.JSONDecodeError as error:
         raise DataError(f"line {number}, column {error.colno}: {error.msg}", where=where) from None
     except ValueError as error:
@@ -57,12 +57,15 @@ def _parsed(line: str, number: int, path: Path) -> dict[str, str | None]:
     if not isinstance(row, dict):
         raise DataError(f"line {number}: expected an object such as {{'x': 1}}", where=where)
     if "\\u" in line and not _is_text(row):
-        raise DataError(f"line {number} holds half a character (a lone surrogate)", where=where)
+        raise DataError(f"line {number} contains half a character (a lone surrogate)", where=where)
     return {name: cell_text(value, f"line {number}", name, where) for name, value in row.items()}
 
 
 def object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object as a dict; a key that occurs twice is a ValueError."""
+    """Return a JSON object as a dict.
+
+    Raises:  ValueError for a key that occurs twice
+    """
     row = dict(pairs)
     if len(row) < len(pairs):
         raise ValueError(f"duplicate key '{_twice(pairs)}'")
@@ -75,7 +78,7 @@ def _twice(pairs: list[tuple[str, Any]]) -> str:
 
 
 def _is_text(row: dict[str, Any]) -> bool:
-    """Tell whether keys and texts can be encoded; JSON can write half a character, such as "\\ud800"."""
+    """Return whether keys and texts can be encoded; JSON can contain half a character, such as "\\ud800"."""
     try:
         "".join([*row, *(value for value in row.values() if isinstance(value, str))]).encode()
     except UnicodeEncodeError:
@@ -84,7 +87,7 @@ def _is_text(row: dict[str, Any]) -> bool:
 
 
 def cell_text(value: Any, row: str, name: str, where: str) -> str | None:
-    """Return a JSON value as a cell's text; a list of texts as texts between bars.
+    """Return a JSON value as the text of a cell; a list of texts becomes texts separated by bars.
 
     Raises:  DataError for an object, or a list of anything else
     """
@@ -102,7 +105,7 @@ def cell_text(value: Any, row: str, name: str, where: str) -> str | None:
 
 
 def _has_numbers(cells: list[str]) -> bool:
-    """Return whether a list holds numbers, which were read as text."""
+    """Return whether a list contains numbers, which were read as text."""
     try:
         float(cells[0])
     except ValueError:

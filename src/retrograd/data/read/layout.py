@@ -1,4 +1,4 @@
-"""How a delimited text file is laid out: titles, comments, the separator and the header, read off its first lines."""
+"""The layout of a delimited text file: titles, comments, separator and header, inferred from its first lines."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Protocol
 from retrograd.data.read.header import has_header, is_missing, is_number
 from retrograd.data.settings import DataSettings
 
-BLANKS = " "  # the separator that stands for a run of blanks and tabs
+BLANKS = " "  # as a separator, stands for any run of spaces and tabs
 SEPARATORS = ",;\t|"
 COMMENT_MARKS = ("#", "%", "//")
-EVEN = 0.9  # share of the lines that a separator must cut into equally many cells; csv.Sniffer asks for the same
+EVEN = 0.9  # share of the lines that a separator must split into the same number of cells, as in csv.Sniffer
 DECIMAL_COMMA = r"^\s*([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)\s*$"
-SEPARATOR_LINE = re.compile(r"\ufeff?sep=(.)\s*$", re.IGNORECASE)  # a first line that Excel understands
+SEPARATOR_LINE = re.compile(r"\ufeff?sep=(.)\s*$", re.IGNORECASE)  # a first line that tells Excel the separator
 RULER = re.compile(r"^[|+:= -]*--[|+:= -]*$")  # between header and rows, as databases print tables
 SHOWN = 40
 PEEK_ROWS = 200
@@ -36,7 +36,7 @@ class CsvReader(Protocol):
 class Layout:
     """Where the rows begin, and how lines become cells.
 
-    `names` are the columns' names where a comment states them; `header` tells whether the first record does.
+    `names` are the column names if a comment gives them; `header` tells whether the first record does.
     """
 
     separator: str
@@ -48,11 +48,11 @@ class Layout:
 
     @property
     def is_plain(self) -> bool:
-        """Whether lines below the titles are records as they are: no comments, rulers or runs of blanks."""
+        """Whether every line below the titles is a record: no comments, rulers or runs of blanks."""
         return not self.comment and self.separator not in ("|", BLANKS) and self.separator.isascii()
 
     def readable(self, lines: Iterable[str]) -> Iterator[str]:
-        """Yield the lines with blank ones in place of titles and comments, so that the lines keep their numbers."""
+        """Yield the lines, with titles and comments blanked so that line numbers do not change."""
         if self.skip_lines:
             lines = ("\n" if i < self.skip_lines else line for i, line in zip(count(), lines, strict=False))
         if self.comment:
@@ -69,7 +69,7 @@ class Layout:
 
 
 def find_layout(sample: list[str], settings: DataSettings, *, whole: bool) -> Layout:
-    """Return the layout of a file that begins with these lines; `whole` says that there are no others."""
+    """Return the layout of a file that begins with these lines; `whole` means that there are no others."""
     stated = SEPARATOR_LINE.match(sample[0]) if sample and settings.skip_lines is None else None
     first = 1 if stated else settings.skip_lines or 0
     comment = _find_comment(sample[first:]) if settings.comment is None else settings.comment
@@ -93,7 +93,7 @@ def find_layout(sample: list[str], settings: DataSettings, *, whole: bool) -> La
 
 
 def record_layout(rows: list[list[str]], settings: DataSettings) -> Layout:
-    """Return the layout of rows that come as cells, as from a sheet: titles above the table, and the header."""
+    """Return the layout of rows already split into cells, as from a sheet: titles above the table, and the header."""
     skip = _titles(rows[:PEEK_ROWS]) if settings.skip_lines is None else settings.skip_lines
     notes = (_titles_note(rows[0], skip),) if skip and settings.skip_lines is None and any(rows[0]) else ()
     header = has_header(rows[skip : skip + PEEK_ROWS]) if settings.header is None and rows[skip:] else settings.header
@@ -101,9 +101,9 @@ def record_layout(rows: list[list[str]], settings: DataSettings) -> Layout:
 
 
 def find_separator(lines: list[str], decimal: str) -> str:
-    """Return the separator that cuts most lines into equally many cells, and most of these into numbers.
+    """Return the separator that splits most lines into the same number of cells, with the most numbers among them.
 
-    Blanks count only where some column holds numbers: words of a text are parted by blanks too.
+    Blanks count only if some cells are numbers: the words of a text are separated by blanks too.
     """
     lines = [line for line in lines if line.strip()]
     rated = [(rating, mark) for mark in SEPARATORS.replace(decimal, "") if (rating := _rate(lines, mark))]
@@ -117,14 +117,14 @@ def find_separator(lines: list[str], decimal: str) -> str:
 
 
 def fits(lines: list[str], separator: str) -> bool:
-    """Return whether a separator cuts most of these lines into equally many cells, more than one."""
+    """Return whether a separator splits most of these lines into the same number of cells, more than one."""
     return _rate([line for line in lines if line.strip()], separator) is not None
 
 
 def _rate(lines: list[str], mark: str) -> tuple[bool, float, float, int] | None:
-    """Return how well a separator fits: whether it cuts every line alike (the header among them, which has neither
-    units nor decimal commas), the share of numbers among the cells, whether commas stay decimal marks, and the number
-    of cells; None when lines are cut unevenly.
+    """Return how well a separator fits: whether it splits every line alike (including the header, which has neither
+    units nor decimal commas), the share of numbers among the cells, whether commas remain decimal marks, and the
+    number of cells; None if lines are split unevenly.
     """
     try:
         rows = [row for row in Layout(mark).reader(lines, strict=False) if row]
@@ -141,7 +141,7 @@ def _rate(lines: list[str], mark: str) -> tuple[bool, float, float, int] | None:
 
 
 def _find_comment(lines: list[str]) -> str:
-    """Return the mark with which comments begin, or nothing: above the rows, or between rows that do not."""
+    """Return the mark that begins comments, above or between the rows; an empty string if there are none."""
     filled = [line.strip() for line in lines if line.strip()]
     for mark in COMMENT_MARKS:
         marked = [line.startswith(mark) for line in filled]
@@ -164,7 +164,7 @@ def _is_marked_header(lines: list[str], mark: str, separator: str) -> bool:
 
 
 def _names_in_comment(sample: list[str], comment: str, separator: str, records: list[list[str]]) -> tuple[str, ...]:
-    """Return the names in the last comment above the rows, where it has one for each cell and none is a number."""
+    """Return the names in the last comment above the rows, if it has one for each cell and none is a number."""
     above: list[str] = []
     for line in sample:
         if line.strip() and not line.strip().startswith(comment):
@@ -182,7 +182,7 @@ def _cells(line: str, separator: str) -> list[str]:
 
 
 def _records(layout: Layout, sample: list[str], whole: bool) -> tuple[list[list[str]], list[int]]:
-    """Return the first records and the line at which each ends; a last one that may go on is left out."""
+    """Return the first records and the line at which each ends, without a last one that may be incomplete."""
     records, ends = [], []
     reader = layout.reader(sample, strict=False)
     try:
@@ -197,7 +197,7 @@ def _records(layout: Layout, sample: list[str], whole: bool) -> tuple[list[list[
 
 
 def _titles(records: list[list[str]]) -> int:
-    """Return how many records stand above the header: they fill at most half of the cells that the rows have."""
+    """Return how many titles precede the header: records that fill at most half as many cells as the rows have."""
     width, rows = Counter(map(len, records)).most_common(1)[0]
     for i, record in enumerate(records):
         filled = sum(bool(cell.strip()) for cell in record)
@@ -215,11 +215,11 @@ def _titles_note(first: list[str], lines: int) -> str:
     shown = " ".join(cell.strip() for cell in first if cell.strip())
     shown = shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 3]}..."
     what = "the first line" if lines == 1 else f"the first {lines} lines"
-    return f"{what} ('{shown}') stand{'s' if lines == 1 else ''} above the table (`skip_lines: 0` reads everything)"
+    return f"{what} ('{shown}') {'is' if lines == 1 else 'are'} above the table (`skip_lines: 0` reads everything)"
 
 
 def _without_comments(lines: Iterable[str], mark: str) -> Iterator[str]:
-    """Yield blank lines for those that begin with the mark outside of quotes."""
+    """Yield the lines, blanking those that begin with the mark outside quotes."""
     in_quotes = False
     for line in lines:
         if not in_quotes and line.lstrip().startswith(mark):

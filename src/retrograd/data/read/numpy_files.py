@@ -1,4 +1,4 @@
-"""NumPy files (.npy, .npz): sizes are checked against the header first, pickled objects are never loaded."""
+"""NumPy files (.npy, .npz): sizes are checked against the header first; pickled objects are never loaded."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ HEADER_FAULTS = (ValueError, TypeError, EOFError, SyntaxError, RecursionError, t
 
 @reads(".npy", arrays=True)
 def read_npy(path: Path, settings: DataSettings) -> dict[str, np.ndarray]:
-    """Return the array of a .npy file, named x.
+    """Return the array in a .npy file, under the name x.
 
-    Raises:  DataError for a foreign or damaged file, one that holds less than its header says, or Python objects
+    Raises:  DataError for a foreign or damaged file, one shorter than its header says, or one of Python objects
     """
     check_file(path, settings.max_bytes)
     with open_bytes(path) as stream:
@@ -31,7 +31,7 @@ def read_npy(path: Path, settings: DataSettings) -> dict[str, np.ndarray]:
 
 @reads(".npz", arrays=True)
 def read_npz(path: Path, settings: DataSettings) -> dict[str, np.ndarray]:
-    """Return the arrays of a .npz file by name; their decompressed size counts against `max_bytes`."""
+    """Return the arrays in a .npz file by name; `max_bytes` limits their decompressed size."""
     check_file(path, settings.max_bytes)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -45,7 +45,7 @@ def read_npz(path: Path, settings: DataSettings) -> dict[str, np.ndarray]:
 def _check_members(members: list[zipfile.ZipInfo], path: Path, max_bytes: int) -> None:
     names = [_array_name(member) for member in members]
     if len(set(names)) < len(names):
-        raise DataError("holds a duplicate array name", where=str(path))
+        raise DataError("the file contains two arrays of the same name", where=str(path))
     total = sum(member.file_size for member in members)
     if total > max_bytes:
         raise too_large(path, f"its arrays take {total:,} bytes", max_bytes)
@@ -79,13 +79,15 @@ def _read_array(stream: IO[bytes], size: int, where: str) -> np.ndarray:
 
 
 def _check_header(shape: tuple[int, ...], dtype: np.dtype, body: int, where: str) -> None:
-    """Compare what the header says with the bytes that follow it, before memory is asked for."""
+    """Compare the header with the number of bytes that follow it, before memory is allocated."""
     if dtype.hasobject:
-        raise DataError("holds pickled objects, which could run code", where=where, cure="save it as numbers or text")
+        message = "the array contains pickled objects, which could run code"
+        raise DataError(message, where=where, cure="save it as numbers or text")
     if dtype.kind not in PLAIN_KINDS:
-        raise DataError(f"holds values of the type {dtype}", where=where, cure="save it as numbers or text")
+        raise DataError(f"the array has values of type {dtype}", where=where, cure="save it as numbers or text")
     needed = dtype.itemsize
     for length in shape:
         needed *= length  # Python's integers do not overflow
     if needed != body or any(length < 0 for length in shape):
-        raise DataError(f"header says {shape} {dtype} = {needed:,} bytes, file has {body:,}", where=where)
+        message = f"the header says {shape} {dtype} = {needed:,} bytes, but the file has {body:,}"
+        raise DataError(message, where=where)

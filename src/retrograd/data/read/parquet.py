@@ -22,7 +22,7 @@ CELL_BYTES = 8
 def read_parquet(path: Path, settings: DataSettings) -> Table:
     """Return a Parquet file as a Table, with its own column types.
 
-    Raises:  DataError when it is none, or when its header announces more cells than `max_bytes` has room for
+    Raises:  DataError for any other file, or when its header announces more cells than fit in `max_bytes`
     """
     return _read("Parquet", lambda source: pl.scan_parquet(source, glob=False), path, settings)
 
@@ -31,7 +31,7 @@ def read_parquet(path: Path, settings: DataSettings) -> Table:
 def read_arrow(path: Path, settings: DataSettings) -> Table:
     """Return a Feather or Arrow file as a Table, with its own column types.
 
-    Raises:  DataError when it is none, or when it holds more cells than `max_bytes` has room for
+    Raises:  DataError for any other file, or when it contains more cells than fit in `max_bytes`
     """
     return _read("Feather (Arrow)", pl.scan_ipc, path, settings)
 
@@ -47,7 +47,7 @@ def _read(kind: str, scan: Callable[[Any], pl.LazyFrame], path: Path, settings: 
         if needed > settings.max_bytes:
             raise too_large(path, f"{announced:,} rows take {needed:,} bytes", settings.max_bytes)
         lists = [name for name in settings.targets if isinstance(schema.get(name), pl.List)]
-        frame = frame.with_columns(pl.col(lists).cast(pl.List(pl.String)))  # labels, whatever their type
+        frame = frame.with_columns(pl.col(lists).cast(pl.List(pl.String)))  # labels of any type
         if into is None:
             require_memory(needed, path)
             return checked(Table(frame.collect(), str(path)))

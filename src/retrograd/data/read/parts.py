@@ -1,4 +1,4 @@
-"""One table in several files: a folder of them, or all that a pattern such as `parts/*.csv` matches."""
+"""One table in several files: those in a folder, or those that match a pattern such as `parts/*.csv`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from retrograd.present.wording import listing, some_of
 
 
 def tables_below(folder: Path) -> list[Path]:
-    """Return the parts of a table that a folder holds: files of one kind, beside nothing but texts about them."""
+    """Return the parts of a table in a folder: files of one kind, with nothing beside them but documentation."""
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith((".", "_")))
     others = [file for file in files if not file.name.lower().endswith((*TEXT_SUFFIXES, ".json", ".pdf"))]
     tables = others or [file for file in files if file.suffix.lower() == ".json"]
@@ -29,9 +29,9 @@ def tables_below(folder: Path) -> list[Path]:
 
 
 def read_tables(paths: list[Path], settings: DataSettings, where: str) -> Table:
-    """Return the table that several files hold together.
+    """Return the table that several files form together.
 
-    Raises:  DataError for files that are too large together, or for one that holds no table
+    Raises:  DataError if the files are too large together, or if one contains no table
     """
     total = sum(path.stat().st_size for path in paths)
     if total > settings.max_bytes:
@@ -40,15 +40,15 @@ def read_tables(paths: list[Path], settings: DataSettings, where: str) -> Table:
     for path in paths:
         content = read_content(path, settings)
         if not isinstance(content, Table):
-            cure = "leave it out of the folder or pattern"
-            raise DataError("no table, so no part of one", where=str(path), cure=cure)
+            cure = "remove it from the folder or exclude it from the pattern"
+            raise DataError("the file is not a table, so it cannot be part of one", where=str(path), cure=cure)
         tables.append(content)
     return joined_tables(tables, where)
 
 
 def joined_tables(tables: list[Table], where: str) -> Table:
-    """Return the rows of several tables, one after another; each knows its file and line. The columns' order is the
-    first file's.
+    """Return the rows of several tables, one after another; each keeps its file and line. Columns are in the order of
+    the first file.
 
     Raises:  DataError when their columns differ
     """
@@ -63,7 +63,7 @@ def joined_tables(tables: list[Table], where: str) -> Table:
                 [f"lacks {listing('column', lacking)}"] * bool(lacking)
                 + [f"has {listing('column', more)}"] * bool(more)
             )
-            cure = "parts of one table have the same columns (the first line of each file names them)"
+            cure = "give all parts of a table the same columns (the first line of each file names them)"
             raise DataError(f"{columns}, unlike {first.where}", where=table.where, cure=cure)
     files = tuple(table.where for table in tables)
     shown = some_of([Path(file).name for file in files], 4)

@@ -1,4 +1,4 @@
-"""The formats that are read, each registered by its module with the endings of its files."""
+"""The readable formats, each registered by its module with its file name extensions."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from retrograd.data.scanned import spill
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
 
-Content = Table | dict[str, np.ndarray]  # what a file holds: a table, or arrays by name
+Content = Table | dict[str, np.ndarray]  # of a file: a table, or arrays by name
 Read = Callable[[Path, DataSettings], Content]
 
 
 class Reader(NamedTuple):
-    """How files of one ending are read: as a table, or as arrays; `packed`: compressed ones too."""
+    """How files with one extension are read: as a table, or as arrays; `packed`: also compressed."""
 
     read: Read
     arrays: bool
@@ -33,7 +33,7 @@ F = TypeVar("F", bound=Read)
 
 
 def reads(*suffixes: str, arrays: bool = False, packed: bool = True) -> Callable[[F], F]:
-    """Return a decorator that registers a function as the reader of files with these endings."""
+    """Return a decorator that registers a function as the reader of files with these extensions."""
 
     def register(read: F) -> F:
         READERS.update(dict.fromkeys(suffixes, Reader(read, arrays, packed)))
@@ -43,15 +43,15 @@ def reads(*suffixes: str, arrays: bool = False, packed: bool = True) -> Callable
 
 
 def table_suffixes() -> tuple[str, ...]:
-    """Return the endings of files that hold tables, plain and compressed."""
+    """Return the extensions of files that contain tables, plain and compressed."""
     plain = [suffix for suffix, reader in READERS.items() if not reader.arrays]
     return (*plain, *(f"{suffix}{packing}" for suffix in plain for packing in PACKED))
 
 
 def read_content(path: Path, settings: DataSettings) -> Content | None:
-    """Return what a file holds, with its missing values as nulls; None for an ending that no reader has.
+    """Return the content of a file, with missing values as nulls; None for an extension without a reader.
 
-    Raises:  DataError for a file that is missing, no regular file, too large or damaged
+    Raises:  DataError for a file that is missing, not a regular file, too large or damaged
     """
     check_file(path, settings.max_bytes)
     suffix = Path(inner_name(path)).suffix
@@ -59,12 +59,12 @@ def read_content(path: Path, settings: DataSettings) -> Content | None:
     if reader is None:
         return None
     if not reader.packed and path.suffix.lower() in PACKED:
-        raise DataError(f"a compressed {suffix} file is not read", where=str(path), cure="unpack it first")
+        raise DataError(f"a {suffix} file cannot be read compressed", where=str(path), cure="unpack it first")
     if spill() is None:
         check_room(path)
     try:
         content = reader.read(path, settings)
         return content.with_missing(settings.missing_values) if isinstance(content, Table) else content
     except MemoryError:
-        cure = "use a smaller file; data.max_bytes (--max-bytes) refuses large ones before they are read"
-        raise DataError("too large for the memory there is", where=str(path), cure=cure) from None
+        cure = "use a smaller file; data.max_bytes (--max-bytes) rejects large ones before they are read"
+        raise DataError("the file is too large for the available memory", where=str(path), cure=cure) from None

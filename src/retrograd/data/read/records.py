@@ -1,4 +1,4 @@
-"""From records (lists of cells) to a table: header, remarks below the rows, empty columns."""
+"""From records (lists of cells) to a table: the header, notes below the rows, empty columns."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from retrograd.data.table import Table
 def table_of_records(
     path: Path, chunks: Iterator[RowChunk | RowFrame], layout: Layout, settings: DataSettings
 ) -> Table:
-    """Return records as a Table of text; those of the first chunk decide.
+    """Return records as a Table of text, whose form is inferred from the first chunk.
 
-    Raises:  DataError for a file without rows, a name that occurs twice, rows of another width than the header
+    Raises:  DataError for a file without rows, a repeated name, or rows that are wider or narrower than the header
     """
     peek = next(chunks, None)
     if peek is None:
-        raise DataError("empty: no header and no data rows", where=str(path))
+        raise DataError("the file is empty: it has neither a header nor rows", where=str(path))
     peek = peek.listed() if isinstance(peek, RowFrame) else peek
     first = peek.rows[0]
     where = f"{path}:{peek.lines[0]}"
@@ -41,7 +41,7 @@ def table_of_records(
 
 
 def table_of_rows(path: Path, rows: list[list[str]], settings: DataSettings, notes: tuple[str, ...] = ()) -> Table:
-    """Return a sheet's rows (empty cells are empty texts) as a Table of text."""
+    """Return the rows of a sheet (empty cells are empty strings) as a Table of text."""
     layout = record_layout(rows, settings)
     lines = np.arange(layout.skip_lines + 1, len(rows) + 1)
     chunks = iter([RowChunk(lines, rows[layout.skip_lines :])] if layout.skip_lines < len(rows) else [])
@@ -50,8 +50,8 @@ def table_of_rows(path: Path, rows: list[list[str]], settings: DataSettings, not
 
 
 def _widened(first: list[str], rows: list[list[str]], is_header: bool) -> list[str]:
-    """Return a header as wide as the rows, where all of them have one cell more: names of rows, as R writes them, or
-    nothing.
+    """Return the header, made as wide as the rows if all of them have one cell more: row names, as R writes them, or
+    an empty last cell.
     """
     others = rows[1:]
     if not is_header or len(others) < 2 or any(len(row) != len(first) + 1 for row in others):
@@ -62,7 +62,7 @@ def _widened(first: list[str], rows: list[list[str]], is_header: bool) -> list[s
 
 
 def _trimmed(chunks: Iterator[RowChunk | RowFrame], width: int) -> Iterator[RowChunk | RowFrame]:
-    """Yield rows without the empty cell that a separator at the end of a line makes."""
+    """Yield the rows without the empty cell that a separator at the end of a line creates."""
     for chunk in chunks:
         if isinstance(chunk, RowFrame):
             is_wider = chunk.frame.width == width + 1 and bool((chunk.frame[:, -1].str.strip_chars() == "").all())
@@ -75,7 +75,7 @@ def _trimmed(chunks: Iterator[RowChunk | RowFrame], width: int) -> Iterator[RowC
 
 
 def _without_empty(table: Table) -> Table:
-    """Return the table without the columns that have neither a name nor a value: separators at the ends of lines."""
+    """Return the table without columns that have neither a name nor a value, from separators at the ends of lines."""
     candidates = [name for i, name in enumerate(table.names) if name in (unnamed(i), f"column_{i + 1}")]
     if not candidates:
         return table

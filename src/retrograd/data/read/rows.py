@@ -1,4 +1,4 @@
-"""Collecting rows of text into a polars table without holding them all as Python lists."""
+"""Collecting rows of text into a polars table without keeping them all as Python lists."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from retrograd.base.errors import DataError, Problem
 from retrograd.data.scanned import columns_of_text, spill
 from retrograd.data.table import SHOWN, Table, checked, listed
 
-CHUNK_CELLS = 500_000  # held as Python strings at a time; they take ten times the memory of polars' columns
+CHUNK_CELLS = 500_000  # kept as Python strings at once; they take ten times the memory of polars columns
 
 
 class RowChunk(NamedTuple):
-    """Some rows (of text, with None for what is missing), and the line at which each begins."""
+    """Some rows (of text, with None for missing cells), and the line at which each begins."""
 
     lines: np.ndarray
     rows: list[list[Any]]
 
 
 class RowFrame(NamedTuple):
-    """Some rows as a frame of text without gaps, its columns in order, and the line at which each begins."""
+    """Some rows as a frame of text without missing cells, its columns in order, and the line at which each begins."""
 
     lines: np.ndarray
     frame: pl.DataFrame
@@ -40,16 +40,16 @@ class RowFrame(NamedTuple):
 
 
 def chunk_rows(width: int) -> int:
-    """Return how many rows of this width make a chunk."""
+    """Return the number of rows of this width in a chunk."""
     return max(1, CHUNK_CELLS // max(1, width))
 
 
 def collect_rows(
     path: Path, names: Sequence[str], chunks: Iterable[RowChunk | RowFrame], invalid: str = "error"
 ) -> Table:
-    """Return all rows as a Table of text columns; with `invalid="missing"` rows of another width lack every cell.
+    """Return all rows as a Table of text columns; with `invalid="missing"`, rows of the wrong width become missing.
 
-    Raises:  DataError naming the rows that have another width than the header; for a file without rows
+    Raises:  DataError naming the rows whose width differs from the header's
     """
     keeper = _Spilled(names) if spill() else _InMemory(names)
     faults: list[Problem] = []
@@ -70,12 +70,13 @@ def collect_rows(
         keeper.add(pl.DataFrame(rows, schema=keeper.schema, orient="row"), chunk.lines)
     if faults:
         cure = (
-            "quote a cell that holds the separator, name another with `separator:`, skip titles with `skip_lines:`, "
-            "or take such lines as missing (`invalid: missing`)"
+            "quote cells that contain the separator, set another `separator:`, skip titles with `skip_lines:`, "
+            "or treat such lines as missing (`invalid: missing`)"
         )
         raise DataError(listed(faults, fault_count, "such lines", cure, str(path)))
     what = "line has" if fault_count == 1 else "lines have"
-    notes = (f"{fault_count} {what} more or fewer cells than the header, and count as missing",) if fault_count else ()
+    note = f"{fault_count} {what} more or fewer cells than the header; their values are treated as missing"
+    notes = (note,) if fault_count else ()
     return checked(replace(keeper.table(str(path)), notes=notes))
 
 
@@ -87,7 +88,7 @@ class _InMemory:
         self._frames, self._lines = [pl.DataFrame(schema=self.schema)], [np.empty(0, np.int64)]
 
     def add(self, frame: pl.DataFrame, lines: np.ndarray) -> None:
-        """Take some rows."""
+        """Add some rows."""
         self._frames.append(frame)
         self._lines.append(lines)
 

@@ -1,4 +1,4 @@
-"""Tables of an SQLite database: the one that it has, or what a query returns."""
+"""Tables of an SQLite database: its only table, or the result of a query."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ QUERY = 'write `data: {path: FILE, query: "select ... from ..."}`'
 
 @reads(".sqlite", ".sqlite3", ".db", ".db3", packed=False)
 def read_sqlite(path: Path, settings: DataSettings) -> Table:
-    """Return the rows of a query, or of a database's only table, as a Table of text; NULL is a missing value.
+    """Return the rows of a query, or of the database's only table, as a Table of text; NULL is a missing value.
 
-    The file is opened for reading only, and a query may do nothing but select.
+    The file is opened read-only, and a query can only select.
 
-    Raises:  DataError for a file that is no database, several tables without a query, or a cell of bytes; ConfigError
-             for a query that SQLite refuses
+    Raises:  DataError for a file that is not a database, several tables without a query, or a cell of bytes;
+             ConfigError for a query that SQLite rejects
     """
     check_file(path, settings.max_bytes)
     try:
@@ -42,7 +42,10 @@ def read_sqlite(path: Path, settings: DataSettings) -> Table:
             if query is None:
                 name = _only_table(database, path)
                 quoted = name.replace('"', '""')
-                query, notes = f'select * from "{quoted}"', (f"table '{name}' is read (`query:` selects otherwise)",)
+                query, notes = (
+                    f'select * from "{quoted}"',
+                    (f"table '{name}' is read (`query:` selects something else)",),
+                )
             cursor = _selected(database, query)
             names = [column[0] for column in cursor.description]
             refuse_duplicates(names, str(path))
@@ -68,7 +71,7 @@ def _selected(database: sqlite3.Connection, query: str) -> sqlite3.Cursor:
     try:
         cursor = database.execute(query)
     except (sqlite3.DatabaseError, sqlite3.Warning, sqlite3.ProgrammingError) as error:
-        raise ConfigError(f"SQLite refuses the query: {error}", where="data.query", cure=QUERY) from None
+        raise ConfigError(f"SQLite rejects the query: {error}", where="data.query", cure=QUERY) from None
     if cursor.description is None:
         raise ConfigError("the query selects nothing", where="data.query", cure=QUERY)
     return cursor
@@ -84,6 +87,6 @@ def _chunks(cursor: sqlite3.Cursor, names: list[str], path: Path) -> Iterator[Ro
 
 def _text(cell: Any, name: str, path: Path) -> str | None:
     if isinstance(cell, bytes):
-        cure = "leave the column out of the query"
-        raise DataError(f"column '{name}' holds bytes", where=str(path), cure=cure)
+        cure = "omit the column from the query"
+        raise DataError(f"column '{name}' contains bytes", where=str(path), cure=cure)
     return None if cell is None else str(cell)

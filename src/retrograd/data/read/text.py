@@ -1,4 +1,4 @@
-"""The lines of a text file, decoded and checked block by block, so that a bad file costs no memory."""
+"""The lines of a text file, decoded and checked block by block, so that a bad file takes no memory."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from retrograd.data.settings import DataSettings
 
 SUFFIXES = (".txt", ".md", ".text")
 BLOCK = 1 << 20  # characters
-LEAST_MEMORY = 8  # bytes for each of a text, that its rows take in memory at least
-WORTH_A_LOOK = 1 << 28  # bytes from which on the memory is asked
-ERRORS = "surrogatepass"  # half characters come from UTF-7 alone, and are refused where cells are made
+LEAST_MEMORY = 8  # bytes in memory, at least, for each byte of text
+CHECK_MEMORY_FROM = 1 << 28  # bytes; free memory is checked only for larger files
+ERRORS = "surrogatepass"  # lone surrogates come only from UTF-7, and are rejected when cells are made
 LINE_LIMIT = 1 << 22  # characters; a longer line is not a row of a table
 
 
 def text_encoding(path: Path, settings: DataSettings) -> str:
-    """Return the encoding of a text file, after a look at all of it.
+    """Return the encoding of a text file, after reading all of it.
 
-    Raises:  DataError for one whose rows would not fit into memory, where they do not stay in files
+    Raises:  DataError if its rows would not fit in memory and are not kept in files
     """
 
     def pieces() -> Iterator[bytes]:
         total = 0
         for piece in chunks(path, settings.max_bytes):
             total += len(piece)
-            if total >= WORTH_A_LOOK and spill() is None:
+            if total >= CHECK_MEMORY_FROM and spill() is None:
                 require_memory(total * LEAST_MEMORY, path)
             yield piece
 
@@ -40,16 +40,16 @@ def text_encoding(path: Path, settings: DataSettings) -> str:
 
 @contextmanager
 def open_lines(path: Path, encoding: str) -> Iterator[Lines]:
-    """Open a text file as an iterator over its lines, which end in a line feed whatever they end in within the file.
+    """Open a text file as an iterator over its lines; every line ending becomes a line feed.
 
-    Raises:  DataError for a NUL, an endless line or bytes that do not fit the encoding, naming the line
+    Raises:  DataError naming the line for a NUL, an overlong line, or bytes that do not fit the encoding
     """
     with open_bytes(path) as stream, io.TextIOWrapper(stream, encoding=encoding) as text:
         yield Lines(text, path, encoding)
 
 
 class Lines:
-    """The lines of a text, taken one by one or many at once as bytes in UTF-8; `number` counts those taken."""
+    """The lines of a text, read one by one or in bulk as UTF-8 bytes; `number` counts the lines read."""
 
     def __init__(self, text: io.TextIOWrapper, path: Path, encoding: str) -> None:
         self.path, self.encoding, self.number = path, encoding, 0
@@ -77,7 +77,7 @@ class Lines:
         return line
 
     def peek(self, size: int) -> bytes:
-        """Return the next bytes: `size` of them, or all that are left, then with a line feed at the end."""
+        """Return the next `size` bytes, or all that remain, which then end in a line feed."""
         while len(self._buffer) - self._start < size and self._load(size):
             pass
         text = self._buffer[self._start : self._start + size]
@@ -85,12 +85,12 @@ class Lines:
         return text + b"\n" if is_last and text and not text.endswith(b"\n") else text
 
     def take(self, size: int, lines: int) -> None:
-        """Go on after some bytes, which are whole lines."""
+        """Skip some bytes, which are whole lines."""
         self._start = min(self._start + size, len(self._buffer))
         self.number += lines
 
     def _load(self, size: int) -> bool:
-        """Read on, by at least a block; return whether there was more."""
+        """Read at least one more block; return whether there was one."""
         rest = self._buffer[self._start :]
         blocks, length = [rest], len(rest)
         while not self._has_ended:
@@ -107,8 +107,8 @@ class Lines:
         try:
             text = self._text.read(BLOCK)
         except UnicodeError as error:
-            cure = "leave `encoding:` out to have it recognised, or name the right one"
-            message = f"the text after line {self._lines_read()} is not {self.encoding}: {error}"
+            cure = "remove `encoding:` to have it detected, or set the right one"
+            message = f"the text after line {self._lines_read()} is not valid {self.encoding}: {error}"
             raise DataError(message, where=str(self.path), cure=cure) from None
         if not self._has_begun:
             text, self._has_begun = text.removeprefix("\ufeff"), True
@@ -123,8 +123,8 @@ class Lines:
     def _refuse_nul(self, block: bytes) -> None:
         number = self._lines_read() + block[: block.index(b"\0")].count(b"\n") + 1
         where = f"{self.path}:{number}"
-        cure = "the file is damaged or not text; UTF-16 without a mark is read with `encoding: utf-16-le`"
-        raise DataError(f"NUL character in line {number}", where=where, cure=cure)
+        cure = "the file is damaged or not text; for UTF-16 without a byte-order mark, set `encoding: utf-16-le`"
+        raise DataError(f"NUL character on line {number}", where=where, cure=cure)
 
     def _refuse_endless(self) -> None:
         if len(self._buffer[self._start :].decode(errors="ignore")) > LINE_LIMIT:

@@ -14,40 +14,40 @@ from retrograd.base.schema import Settings
 
 @dataclass(frozen=True)
 class SplitSettings(Settings):
-    """How the rows are divided into training, validation and test part.
+    """How the rows are divided into a training, a validation and a test part.
 
-    `auto` is `stratified` for classes and `random` for numbers; fewer than 10 rows all train. `time` puts the oldest
-    rows (by `column`, or in the order of the file) into training; `group` keeps rows with the same value in `column`
-    together; `none` trains on every row. A part that has its own file is not split off; with a validation file and
-    `auto` nothing is.
+    `auto` is `stratified` for classes and `random` for numbers; with fewer than 10 rows, all are used for training.
+    `time` puts the oldest rows (by `column`, or in file order) into training; `group` keeps rows with the same value
+    in `column` together; `none` trains on every row. A part that has its own file is not split off; with a validation
+    file and `auto`, nothing is split off.
     """
 
     method: Annotated[
         Literal["auto", "random", "stratified", "time", "group", "none"],
         Words(
             "the method of choosing rows for validation and test",
-            why="classes keep their shares, numbers are drawn at random; a table of fewer than 10 rows trains whole",
+            why="classes keep their shares; rows with numbers are drawn at random; below 10 rows, nothing is split off",
         ),
     ] = "auto"
     valid: Annotated[
         Fraction,
         Words(
-            "share of the rows that decide early stopping and the best weights",
-            more="a steadier measure, fewer rows to learn from",
-            less="more rows to learn from, a shakier measure",
-            why="enough to measure, few enough to spare",
+            "share of the rows used for early stopping and for choosing the best weights",
+            more="more reliable scores, but fewer rows to learn from",
+            less="more rows to learn from, but less reliable scores",
+            why="enough rows to measure, and few enough to spare",
         ),
     ] = 0.15
     test: Annotated[
         Fraction,
         Words(
-            "share of the rows that are scored once, at the end",
-            more="a steadier measure, fewer rows to learn from",
-            less="more rows to learn from, a shakier measure",
+            "share of the rows used once, for the final score",
+            more="more reliable scores, but fewer rows to learn from",
+            less="more rows to learn from, but less reliable scores",
             why="as many as for validation",
         ),
     ] = 0.15
-    column: Annotated[str | None, Words("the column of times or groups, for the methods `time` and `group`")] = None
+    column: Annotated[str | None, Words("column of times or groups, for the methods `time` and `group`")] = None
     seed: Annotated[
         AnySeed, Words("seed for the split; the same seed gives the same parts", why="any number will do")
     ] = 0
@@ -56,9 +56,11 @@ class SplitSettings(Settings):
         """Yield problems that concern several fields."""
         if self.valid + self.test >= 1:
             yield Problem(
-                "valid", f"valid and test take {self.valid + self.test:g} of the rows", "leave some for training"
+                "valid",
+                f"valid and test together take {self.valid + self.test:g} of the rows",
+                "leave some for training",
             )
         if self.method == "group" and self.column is None:
-            yield Problem("column", "missing", "name the column of the groups")
+            yield Problem("column", "missing", "set the column of the groups")
         if self.column is not None and self.method not in ("time", "group"):
             yield Problem("column", f"not used by the method '{self.method}'", "choose method: time or method: group")

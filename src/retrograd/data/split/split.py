@@ -1,4 +1,4 @@
-"""Dividing rows into training, validation and test part: index arrays, the same for the same seed."""
+"""Dividing rows into training, validation and test parts: index arrays, the same for the same seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Split(NamedTuple):
 
 
 class RowLabels(NamedTuple):
-    """Each row's class as a number, and the classes' names."""
+    """Each row's class as a number, and the names of the classes."""
 
     numbers: np.ndarray
     names: tuple[str, ...]
@@ -39,13 +39,13 @@ def choose_method(settings: SplitSettings, rows: int, has_classes: bool, has_val
 def split_rows(
     method: str, settings: SplitSettings, rows: int, labels: RowLabels | None, keys: np.ndarray | None
 ) -> Split:
-    """Return the parts of rows by a method; `labels` are the classes by row, `keys` the moments or groups."""
+    """Split rows into parts by a method; `labels` are the classes of the rows, `keys` their times or groups."""
     valid, test, seed = settings.valid, settings.test, settings.seed
     if method == "none" or not (valid or test):
         return keep_all(rows)
     if method == "stratified":
         if labels is None:
-            raise DataError("only classes can be stratified", cure="choose `split: {method: random}`")
+            raise DataError("a stratified split needs classes", cure="choose `split: {method: random}`")
         return split_stratified(labels, valid, test, seed)
     if method == "time":
         return split_by_time(np.arange(rows) if keys is None else keys, valid, test)
@@ -60,15 +60,15 @@ def keep_all(rows: int) -> Split:
 
 
 def split_random(rows: int, valid: float, test: float, seed: int) -> Split:
-    """Return parts of rows drawn at random."""
+    """Return parts with rows drawn at random."""
     return _cut(_rng(seed).permutation(rows), valid, test)
 
 
 def split_stratified(labels: RowLabels, valid: float, test: float, seed: int) -> Split:
-    """Return parts in which each class has (nearly) the same share as in the whole.
+    """Return parts in which each class has (nearly) the same share as in all rows.
 
-    Each class is shuffled and spread evenly over [0, 1); cutting all rows in this order cuts every class
-    at the same share, and the parts have the exact size.
+    Each class is shuffled and spread evenly over [0, 1); cutting all rows in this order cuts every class at the same
+    share, and the parts have the exact sizes.
 
     Raises:  DataError for a class with a single row, which cannot be in two parts
     """
@@ -77,8 +77,9 @@ def split_stratified(labels: RowLabels, valid: float, test: float, seed: int) ->
     if 1 in counts:
         cure = "add rows to it, omit it, or choose `split: {method: random}`"
         if all(name.replace("-", "").replace(".", "").isdigit() for name in names):
-            cure = f"if these are quantities and no classes, `task: regression`; else {cure}"
-        raise DataError(f"class '{names[list(counts).index(1)]}' has 1 row, too few for a stratified split", cure=cure)
+            cure = f"if these are quantities, not classes, choose `task: regression`; otherwise {cure}"
+        name = names[list(counts).index(1)]
+        raise DataError(f"class '{name}' has only 1 row, too few for a stratified split", cure=cure)
     order = _rng(seed).permutation(len(numbers))
     places, shuffled = np.empty(len(numbers)), numbers[order]
     for number, count in enumerate(counts):
@@ -87,19 +88,19 @@ def split_stratified(labels: RowLabels, valid: float, test: float, seed: int) ->
 
 
 def split_by_time(times: np.ndarray, valid: float, test: float) -> Split:
-    """Return the oldest rows for training, the newest for the test; rows of one moment stay together."""
+    """Return the oldest rows for training and the newest for the test; rows with the same time stay together."""
     order = np.argsort(times, kind="stable")
-    between = np.flatnonzero(np.diff(times[order])) + 1  # where a cut separates no moment
+    between = np.flatnonzero(np.diff(times[order])) + 1  # where a cut separates no equal times
     allowed = np.concatenate([[0], between, [len(order)]])
     first, second = (allowed[np.abs(allowed - cut).argmin()] for cut in _cuts(len(order), valid, test))
     split = _parts(order, first, second)
     if not len(split.train) or (valid and not len(split.valid)) or (test and not len(split.test)):
-        raise DataError("too few different moments for the parts of a split by time", cure="choose other part sizes")
+        raise DataError("too few distinct times for the parts of a split by time", cure="choose other part sizes")
     return split
 
 
 def split_by_group(groups: np.ndarray, valid: float, test: float, seed: int) -> Split:
-    """Return parts of whole groups: in random order, each group goes to the part that lacks most rows.
+    """Return parts of whole groups: in random order, each group goes to the part that lacks the most rows.
 
     Raises:  DataError for fewer groups than parts
     """
@@ -111,7 +112,7 @@ def split_by_group(groups: np.ndarray, valid: float, test: float, seed: int) -> 
     part_of, filled = np.empty(len(names), int), np.zeros(3)
     for done, group in enumerate(_rng(seed).permutation(len(names))):
         empty = parts[filled[parts] == 0]
-        open_parts = empty if len(empty) == len(names) - done else parts  # the last groups go to parts without any
+        open_parts = empty if len(empty) == len(names) - done else parts  # the last groups go to parts that have none
         part_of[group] = open_parts[(wanted - filled)[open_parts].argmax()]
         filled[part_of[group]] += counts[group]
     return Split(*(np.flatnonzero(part_of[numbers] == part) for part in range(3)))

@@ -48,7 +48,7 @@ class FittedColumn(ABC):
 
     def encode(self, values: pl.Series) -> np.ndarray:
         """Return the features of parsed values, float32 [rows, features]."""
-        with np.errstate(over="ignore"):  # overflow gives infinity, which the caller refuses
+        with np.errstate(over="ignore"):  # overflow gives infinity, which the caller rejects
             encoded = self.encode_values(values).astype(floats())
         return np.column_stack([encoded, values.is_null().to_numpy().astype(floats())]) if self.flag else encoded
 
@@ -62,7 +62,7 @@ class FittedColumn(ABC):
         """The batch columns beside `x`."""
         return tuple(self.sizes)
 
-    merging: ClassVar[str] = ""  # the setting under which the column has none of its own
+    merging: ClassVar[str] = ""  # the setting that removes the column's own batch column
 
     def batch_columns(self, values: pl.Series, report: Report) -> dict[str, np.ndarray]:
         """Return the batch columns beside `x`."""
@@ -123,7 +123,7 @@ class DateColumn(FittedColumn):
     def __post_init__(self) -> None:
         _check_width(self.scaling)
         if not is_date_form(self.form):
-            raise ValueError(f"'{self.form}' is no format of a date")
+            raise ValueError(f"'{self.form}' is not a date format")
 
     @property
     def column_kind(self) -> ColumnKind:
@@ -153,9 +153,9 @@ class DateColumn(FittedColumn):
 
 @dataclass(frozen=True)
 class CategoryColumn(FittedColumn):
-    """A column of words, known from training: one 0/1 feature for each, or one identifier for an embedding.
+    """A column of words known from training: a 0/1 feature for each, or an identifier for an embedding.
 
-    A missing or unseen word has all features 0, or the identifier 0; the known ones are counted from 1.
+    A missing or unseen word has all features 0, or identifier 0; known words have identifiers from 1.
     """
 
     words: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -173,13 +173,13 @@ class CategoryColumn(FittedColumn):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The batch column of identifiers, where the column is embedded."""
+        """The batch column of identifiers, if the column is embedded."""
         return {self.name: len(self.words) + 1} if self.embed else {}
 
     merging: ClassVar[str] = "choose `categories: one_hot`"
 
     def batch_columns(self, values: pl.Series, report: Report) -> dict[str, np.ndarray]:
-        """Return the identifiers, int32 [rows], where the column is embedded."""
+        """Return the identifiers, int32 [rows], if the column is embedded."""
         return {self.name: self.identifiers(values)} if self.embed else {}
 
     def count(self, values: pl.Series, report: Report) -> None:
@@ -191,7 +191,7 @@ class CategoryColumn(FittedColumn):
             report.examples.setdefault(self.name, unseen[0])
 
     def identifiers(self, values: pl.Series) -> np.ndarray:
-        """Return each word's number, 0 for a missing or unseen one, int32 [rows]."""
+        """Return each word's identifier, 0 for a missing or unseen word, int32 [rows]."""
         numbers = {word: i for i, word in enumerate(self.words, start=1)}
         return values.replace_strict(numbers, default=0, return_dtype=pl.Int32).fill_null(0).to_numpy()
 
@@ -213,7 +213,7 @@ def fit_column(name: str, kind: ColumnKind, values: pl.Series, settings: DataSet
     """
     present = values.drop_nulls() if values.null_count() else values
     if present.is_empty():
-        raise DataError(f"column '{name}' is empty in the training part", cure=f"leave it out with `exclude: [{name}]`")
+        raise DataError(f"column '{name}' is empty in the training part", cure=f"remove it with `exclude: [{name}]`")
     flag = len(present) < len(values)
     if kind.kind == "category":
         return _fit_category(name, present, flag, settings)
@@ -243,7 +243,7 @@ def _fit_scaling(name: str, present: pl.Series, scale: Scale, clip: float | None
 
 
 def _fit_category(name: str, present: pl.Series, flag: bool, settings: DataSettings) -> CategoryColumn:
-    """Keep the most frequent words, sorted; ties are broken by the alphabet, so that the result is reproducible."""
+    """Keep the most frequent words, sorted; ties are broken alphabetically, so that the result is reproducible."""
     counts = present.alias("word").value_counts(name="rows").sort(["rows", "word"], descending=[True, False])
     words = counts["word"].head(settings.max_categories)
     return CategoryColumn(name, flag, tuple(sorted(words.to_list())), settings.categories == "embed")

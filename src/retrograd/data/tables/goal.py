@@ -1,4 +1,4 @@
-"""The goal of learning, the rows with targets, and the plan that every kind of data provides."""
+"""The learning goal, the rows with targets, and the plan that every kind of data provides."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ F_co = TypeVar("F_co", covariant=True)
 
 @dataclass(frozen=True)
 class Goal:
-    """The goal: the task, its target columns and, for classes, their labels, known from all rows."""
+    """The goal: the task, its target columns and, for classes, their labels, collected from all rows."""
 
     task: Task
     names: tuple[str, ...]
@@ -40,14 +40,14 @@ class Goal:
         return fit_quantities(train, self.names, scale)
 
     def row_labels(self, table: Table) -> RowLabels | None:
-        """Return each row's class, by which a split is stratified; None for other tasks."""
+        """Return each row's class, for a stratified split; None for other tasks."""
         if not isinstance(self.labels, Labels):
             return None
         names = tuple(str(label) for label in self.labels.classes)
         return RowLabels(self.labels.encode(table).astype(np.int32).ravel(), names)
 
     def notes(self, hint: str) -> tuple[str, ...]:
-        """Return the goal in sentences; `hint` says how the target was found."""
+        """Return the goal as sentences; `hint` says how the target was found."""
         if not self.names:
             return ("no target: unsupervised",)
         shown = some_of(self.names)
@@ -56,27 +56,27 @@ class Goal:
         if isinstance(self.labels, MultiLabels):
             return (_multilabel_note(self.labels, hint),)
         if self.labels.one_hot:
-            how = f"the single 1 of columns {shown} (`task: multilabel` takes each by itself)"
+            how = f"the single 1 in columns {shown} (`task: multilabel` treats each on its own)"
             return (f"multiclass{hint}: {how}",)
         is_plain = self.labels.classes == (0, 1)
-        one = f"; 1 stands for {self.labels.classes[1]}" if self.labels.binary and not is_plain else ""
+        one = f"; 1 means {self.labels.classes[1]}" if self.labels.binary and not is_plain else ""
         return (
             f"{self.task} classes of {shown}{hint}: {some_of(self.labels.classes)}{one}",
             *twin_labels(self.labels.classes),
         )
 
     def labelled(self, table: Table) -> Table:
-        """Return the rows that have their targets; an empty list of labels is one."""
+        """Return the rows that have targets; an empty list of labels is a target."""
         is_list = isinstance(self.labels, MultiLabels) and self.labels.mark
         return table if is_list else labelled_rows(table, self.names)
 
 
 @dataclass(frozen=True)
 class Plan(ABC, Generic[R, F_co]):
-    """The treatment of one kind of rows: which are used, how they are split, what is fitted on the training rows.
+    """How one kind of data is treated: which rows are used, how they are split, what is fitted on the training rows.
 
-    `rows` are those that the plan was made from; `notes` are sentences about assumptions. `is_ordered` if
-    rows belong together in their order.
+    `rows` are those that the plan was made from; `notes` are sentences about assumptions. `is_ordered` if the order
+    of the rows matters.
     """
 
     settings: DataSettings
@@ -87,26 +87,26 @@ class Plan(ABC, Generic[R, F_co]):
 
     @abstractmethod
     def clean(self, rows: Any) -> R:
-        """Return the rows that can be used, as they were read or as this plan returned them."""
+        """Return the usable ones among rows as read or as returned by this plan."""
 
     @abstractmethod
     def fit(self, train: R) -> F_co:
         """Return inputs and target fitted on training rows."""
 
     def row_labels(self, rows: R) -> RowLabels | None:
-        """Return each row's class, by which a split is stratified; None without classes."""
+        """Return each row's class, for a stratified split; None without classes."""
         return None
 
     def split_keys(self, rows: R) -> np.ndarray | None:
-        """Return the moments or groups by which the rows are split; None if only their number counts."""
+        """Return the times or groups by which the rows are split; None if only their number matters."""
         return None
 
     def with_history(self, rows: R, part: np.ndarray) -> np.ndarray:
-        """Return a part's rows (indices) and the earlier rows that it refers to."""
+        """Return the indices of a part's rows and of the earlier rows that they refer to."""
         return part
 
     def cleaned(self) -> Self:
-        """Return the plan with those of its rows that can be used."""
+        """Return the plan with only its usable rows."""
         return replace(self, rows=self.clean(self.rows))
 
 
@@ -139,7 +139,7 @@ def is_anonymous(names: tuple[str, ...]) -> bool:
 
 
 def refuse_names(rows: Table, name: str, kind: ColumnKind) -> None:
-    """Refuse a target with words that hardly repeat: they are not classes.
+    """Reject a target with words that hardly repeat: they are not classes.
 
     Raises:  DataError that says what the words look like
     """
@@ -149,10 +149,11 @@ def refuse_names(rows: Table, name: str, kind: ColumnKind) -> None:
         return
     like = resemblance(cells) or f"such as '{cells[0]}'"
     cure = (
-        f"for numbers set `kinds: {{{name}: number}}`, and `invalid: missing` for cells that are none; or name another"
+        f"if they are numbers, set `kinds: {{{name}: number}}`, with `invalid: missing` for other cells; otherwise "
+        "choose another target with `target:`"
     )
     raise DataError(
-        f"the target '{name}' holds {different} different texts in {len(cells)} rows, too many for classes, {like}",
+        f"the target '{name}' has {different} distinct texts in {len(cells)} rows, too many for classes, {like}",
         where=rows.where,
         cure=cure,
     )
@@ -161,16 +162,16 @@ def refuse_names(rows: Table, name: str, kind: ColumnKind) -> None:
 def _multilabel_note(labels: MultiLabels, hint: str) -> str:
     shown = some_of(labels.classes)
     if not labels.mark:
-        return f"multilabel{hint}: {shown}, each 0 or 1 by itself (`task: regression` takes them as numbers)"
-    how = "JSON lists" if labels.mark == JSON else f"lists split at '{labels.mark}'"
-    cells = f"cells are {how}, empty ones have no label"
-    return f"multilabel of {labels.names[0]}{hint}: {shown}; {cells} (`task: multiclass` takes a cell as one class)"
+        return f"multilabel{hint}: {shown}, each 0 or 1 on its own (`task: regression` treats them as numbers)"
+    how = "JSON lists" if labels.mark == JSON else f"lists separated by '{labels.mark}'"
+    cells = f"cells are {how}; empty cells have no label"
+    return f"multilabel of {labels.names[0]}{hint}: {shown}; {cells} (`task: multiclass` treats a cell as one class)"
 
 
 def _target_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
-    """Return the kind of a target column; here, columns like identifiers or texts are allowed."""
+    """Return the kind of a target column, which may look like identifiers or texts."""
     if table.column(name).null_count() == len(table):
-        cure = "name another with `target:`"
+        cure = "choose another with `target:`"
         raise DataError(f"the target '{name}' is empty: every cell is missing", where=table.where, cure=cure)
     kind = find_kinds(table, (name,), settings)[name]
     if kind.kind in ("identifier", "text"):
@@ -182,14 +183,14 @@ def _target_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
 def labelled_rows(table: Table, targets: tuple[str, ...]) -> Table:
     """Return the rows with all targets.
 
-    Raises:  DataError when there is none
+    Raises:  DataError if there are none
     """
     known = [name for name in targets if name in table.names]
     if not known:
         return table
     is_there = np.all([table.column(name).is_not_null().to_numpy() for name in known], axis=0)
     if not is_there.any():
-        cure = "name another with `target:`"
+        cure = "choose another with `target:`"
         raise DataError(f"no row has a value in {listing('column', known)}", where=table.where, cure=cure)
     return table if is_there.all() else table.take(np.flatnonzero(is_there))
 
@@ -200,11 +201,11 @@ def unlabelled_note(table: Table, targets: tuple[str, ...], remaining: int) -> t
     if not missing:
         return ()
     which = "no value" if len(targets) == 1 else "not all of the values"
-    return (f"{missing} of {len(table)} rows are left out: they have {which} in the target {some_of(targets)}",)
+    return (f"{missing} of {len(table)} rows are skipped: they have {which} in the target {some_of(targets)}",)
 
 
 def twin_labels(labels: tuple[object, ...]) -> tuple[str, ...]:
-    """Return a sentence about labels that differ only by capitals or spaces, if there are any."""
+    """Return a sentence about labels that differ only in case or spaces, if there are any."""
     groups: dict[str, list[str]] = {}
     for label in labels:
         if isinstance(label, str):
@@ -212,4 +213,4 @@ def twin_labels(labels: tuple[object, ...]) -> tuple[str, ...]:
     twins = [" and ".join(f"'{label}'" for label in group) for group in groups.values() if len(group) > 1]
     if not twins:
         return ()
-    return (f"labels that differ only by capitals or blanks are different classes: {some_of(twins, MOST_SHOWN)}",)
+    return (f"labels that differ only in case or spaces are separate classes: {some_of(twins, MOST_SHOWN)}",)

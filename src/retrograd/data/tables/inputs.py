@@ -1,4 +1,4 @@
-"""Fitted inputs: from a table's columns, or from arrays, to the columns of a batch."""
+"""Fitted inputs, which turn a table's columns, or arrays, into the columns of a batch."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from retrograd.present.wording import some_of
 
 @dataclass(frozen=True)
 class TableInputs:
-    """The columns of a table that the network sees.
+    """The columns of a table that the network gets.
 
-    `ignored` are columns of the training table that it does not use: they may be present or not.
+    `ignored` are the unused columns of the training table, which may be present or not.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -46,7 +46,7 @@ class TableInputs:
 
     def __post_init__(self) -> None:
         if len({column.name for column in self.columns}) < max(1, len(self.columns)):
-            raise ValueError("columns must have different names, and there must be one")
+            raise ValueError("there must be columns, with distinct names")
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ class TableInputs:
         return {name: size for column in self.columns for name, size in column.sizes.items()}
 
     def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Table:
-        """Return a data frame as a table, and an array (or x and y) as one with the columns of training in order."""
+        """Return a data frame, or an array (or x and y) with the training columns in order, as a table."""
         if isinstance(data, Table):
             return data
         names = tuple(column.name for column in self.columns)
@@ -79,9 +79,9 @@ class TableInputs:
         return table
 
     def encode_array(self, data: Any) -> np.ndarray | None:
-        """Return `x` for an array of finite numbers [rows, columns], all columns at once, to the bits of `encode`.
+        """Return `x` for an array of finite numbers [rows, columns], all columns at once, bit for bit as `encode`.
 
-        None for anything else, or if a column is more than a scaled number and needs a table.
+        None for anything else, or if some column is not just a scaled number.
         """
         scaling = self._scaling
         if scaling is None or type(data) is not np.ndarray or data.dtype.kind not in "fiu" or data.itemsize > 8:
@@ -94,7 +94,7 @@ class TableInputs:
 
     @functools.cached_property
     def _scaling(self) -> Scaling | None:
-        """The scalings of all columns as one, if they are numbers without gaps."""
+        """The scalings of all columns as one, if all are numbers without missing values."""
         columns = [column for column in self.columns if isinstance(column, NumberColumn) and not column.flag]
         scalings = [column.scaling for column in columns if column.scaling.is_affine]
         if len(scalings) < len(self.columns) or len({scaling.clip for scaling in scalings}) != 1:
@@ -103,8 +103,8 @@ class TableInputs:
         return Scaling(offset, scale, scalings[0].clip)
 
     def encode(self, table: Table, report: Report, with_target: bool = False) -> dict[str, np.ndarray]:
-        """Return `x`, float32 [rows, features], and the identifiers of each embedded column, int32 [rows]; of a text
-        column its tokens, int32 [rows, length], and their mask.
+        """Return `x`, float32 [rows, features], the identifiers of each embedded column, int32 [rows], and of each
+        text column the tokens, int32 [rows, length], and their mask.
 
         Raises:  DataError for a missing or an unknown column, and for cells that are not of their column's kind
         """
@@ -116,14 +116,14 @@ class TableInputs:
             column.count(values[column.name], report)
         encoded = [column.encode(values[column.name]) for column in self.columns]
         x = np.hstack(encoded) if encoded else np.empty((len(table), 0), floats())
-        _refuse_overflow(x, self.features, table)
+        _reject_overflow(x, self.features, table)
         batch = {"x": x} if self.features else {}
         for column in self.columns:
             batch |= column.batch_columns(values[column.name], report)
         return batch
 
     def check_names(self, table: Table, report: Report) -> None:
-        """Refuse a table that lacks a column, and report columns unknown to training, in any order."""
+        """Reject a table that lacks a column, and report columns that training did not have, in any order."""
         names = [column.name for column in self.columns]
         table.require(names)
         known = {*names, *self.ignored, *report.ignored}
@@ -134,8 +134,8 @@ class TableInputs:
 class ArrayInputs:
     """An array `x` and further arrays with as many rows.
 
-    `shape` is that of one row of x; without `scaling`, x keeps its integers as identifiers. `others` are the names of
-    the further arrays, which are not scaled.
+    `shape` is the shape of one row of x; without `scaling`, the integers in x are identifiers. `others` are the names
+    of the further arrays, which are not scaled.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -156,7 +156,7 @@ class ArrayInputs:
 
     @property
     def embedded(self) -> dict[str, int]:
-        """Batch columns of identifiers with a known count: none, because arrays do not state it."""
+        """Batch columns of identifiers with a known count: none, as arrays do not tell it."""
         return {}
 
     def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Arrays:
@@ -164,7 +164,7 @@ class ArrayInputs:
         if isinstance(data, Arrays):
             return data
         if isinstance(data, Table) or hasattr(data, "columns"):
-            raise DataError("the model was trained on arrays, not on a table", cure="give the array x")
+            raise DataError("the model was trained on arrays, not on a table", cure="pass the array x")
         arrays = dict(data) if isinstance(data, Mapping) else {"x": data}
         y = arrays.pop("y", None)
         return as_arrays(arrays, y, keep_integers=self.scaling is None)
@@ -172,7 +172,7 @@ class ArrayInputs:
     def target_table(self, arrays: Arrays) -> Table:
         """Return the table with the target."""
         if arrays.target is None:
-            raise DataError("no array 'y'", where=arrays.where, cure="give the targets as well")
+            raise DataError("no array 'y'", where=arrays.where, cure="pass the targets as well")
         return arrays.target
 
     def encode(self, arrays: Arrays, report: Report, with_target: bool = False) -> dict[str, np.ndarray]:
@@ -206,7 +206,7 @@ def fit_table(
 ) -> TableInputs:
     """Return inputs fitted on the training rows of a table; `kinds` names the feature columns.
 
-    Warns:  RetrogradWarning of columns that hold the same value in every row, unless numbers are taken as they are
+    Warns:  RetrogradWarning about columns with the same value in every row, unless numbers are left unscaled
     """
     values = typed(table, kinds, settings.invalid, settings.missing).values
     columns = tuple(
@@ -216,8 +216,8 @@ def fit_table(
         for name, kind in kinds.items()
     )
     if scale in ("standard", "robust", "log", "minmax"):
-        _warn_of_constants([name for name in kinds if is_constant(values[name])], table.where)
-    _refuse_collisions(columns)
+        _warn_about_constants([name for name in kinds if is_constant(values[name])], table.where)
+    _reject_collisions(columns)
     return TableInputs(columns, ignored, settings.missing_values, settings.invalid, settings.missing)
 
 
@@ -231,14 +231,14 @@ def fit_arrays(arrays: Arrays, settings: DataSettings) -> ArrayInputs:
     return ArrayInputs(x.shape[1:], fit_scaling(x, method, divisor, settings.clip), others)
 
 
-def _warn_of_constants(names: list[str], where: str) -> None:
+def _warn_about_constants(names: list[str], where: str) -> None:
     if names:
-        what = "constant in the training part, so of no use to the network"
+        what = "constant in the training part, so useless to the network"
         message = f"{where}: {what}: {some_of(names)}; see `exclude:`"
         warnings.warn(message, RetrogradWarning, stacklevel=2)
 
 
-def _refuse_overflow(x: np.ndarray, features: tuple[str, ...], table: Table) -> None:
+def _reject_overflow(x: np.ndarray, features: tuple[str, ...], table: Table) -> None:
     finite = np.isfinite(x)
     if not finite.all():
         row, column = (int(index[0]) for index in np.nonzero(~finite))
@@ -247,12 +247,12 @@ def _refuse_overflow(x: np.ndarray, features: tuple[str, ...], table: Table) -> 
         raise DataError(f"{words}, column '{features[column]}': too large for a 32-bit number", where=where, cure=cure)
 
 
-def _refuse_collisions(columns: tuple[Column | TextColumn, ...]) -> None:
-    """Refuse batch columns that would have the same name."""
+def _reject_collisions(columns: tuple[Column | TextColumn, ...]) -> None:
+    """Reject batch columns that would have the same name."""
     taken = {"x", "y", "sample_weight"}
     for column in columns:
         if taken & {*column.beside}:
-            message = f"the embedded column '{column.name}' has the name of another batch column"
+            message = f"the embedded column '{column.name}' has the same name as another batch column"
             raise DataError(message, cure=f"rename the column, or {column.merging}")
         taken |= {*column.beside}
 

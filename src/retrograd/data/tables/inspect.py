@@ -1,4 +1,4 @@
-"""Oddities of a table's columns: copies of one another, names of rows, features that reveal the target."""
+"""Suspicious columns of a table: copies of one another, row names, features that reveal the target."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from retrograd.data.table import Cells, Table
 from retrograd.data.tables.outliers import outliers
 from retrograd.present.wording import listing
 
-FEWEST_ROWS = 20  # minimum of rows, below which distinct numbers in every row mean nothing
-FEWEST_GROUPS = 10  # fewer values are a category, all of whose values the network should know
+FEWEST_ROWS = 20  # with fewer rows, a distinct number in every row means nothing
+FEWEST_GROUPS = 10  # fewer distinct values are a category, all of whose values the network should know
 FEWEST_EACH = 2  # rows of a group, on average
-SAMPLE = 10_000  # rows, spread evenly, on which what holds in every row is looked for first
+SAMPLE = 10_000  # evenly spaced rows, on which a property of every row is checked first
 GROUP_NAME = re.compile(
     r"(?i:(^|[_ .-])(patient|subject|person|user|customer|client|household|family|session|device|participant|student|"
     r"animal|donor|speaker|machine|engine|vehicle|hospital|school|group)s?([_ .-]?(id|no|nr|number|code|key))?$"
@@ -30,19 +30,19 @@ GROUP_NAME = re.compile(
 def inspect_columns(
     features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series], dated: Collection[str] = ()
 ) -> tuple[Finding, ...]:
-    """Return findings on parsed feature columns (`dated` are days) and raw target columns, the gravest first."""
+    """Return findings on parsed feature columns (`dated` ones are days) and raw target columns, most serious first."""
     plain = Cells((name for name in features if name not in dated), features.__getitem__)
     return (
         *leaks(features, targets),
         *one_hot_parts(features, targets),
-        *wild_cells(features),
+        *extreme_cells(features),
         *row_names(plain),
         *duplicates(features),
     )
 
 
 def leaks(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -> Iterator[Finding]:
-    """Yield the features that are a target: the same values, or other names for the same classes."""
+    """Yield the features that repeat a target: the same values, or other names for the same classes."""
     for target, answers in targets.items():
         sample, text = words(_sample(answers)).values, None
         for name, cells in features.items():
@@ -53,13 +53,13 @@ def leaks(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -
                 continue
             own_words = words(cells).values
             if text.n_unique() < len(text) or own_words.equals(text):
-                how = "holds the same as" if own_words.equals(text) else "stands for the same as"
-                message = f"{how} the target '{target}', which the network would copy; leave it out with `exclude:`"
+                how = "is the same as" if own_words.equals(text) else "encodes the same as"
+                message = f"{how} the target '{target}', so the network would just copy it; remove it with `exclude:`"
                 yield Finding("target_leak", f"column '{name}'", message, severity="fault")
 
 
 def one_hot_parts(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -> Iterator[Finding]:
-    """Yield features that together reveal a target: in each row, one of them or the target has the only 1."""
+    """Yield features that together reveal a target: in each row, either one of them or the target has the only 1."""
     if len(targets) != 1:
         return
     (target, cells), *_ = targets.items()
@@ -79,8 +79,8 @@ def one_hot_parts(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Se
             hot = hot + values
     others.reverse()
     if (hot == 1).all() and len(others) > 1 and (sum(map(features.__getitem__, others), answers) == 1).all():
-        cure = f"`target: [{', '.join([*others, target])}]` takes them as classes"
-        message = f"one of them or the target '{target}' holds the only 1 of each row, which tells the answer; {cure}"
+        cure = f"`target: [{', '.join([*others, target])}]` treats them as classes"
+        message = f"in each row, one of them or the target '{target}' has the only 1, which reveals the answer; {cure}"
         yield Finding("target_leak", listing("column", others), message, severity="fault")
 
 
@@ -89,7 +89,7 @@ def _is_zero_or_one(cells: pl.Series) -> bool:
 
 
 def _renames(cells: pl.Series, text: pl.Series) -> bool:
-    """Return whether two columns tell the same rows apart; whatever part of the rows is looked at, if all do."""
+    """Return whether two columns distinguish the same rows; if so in all rows, then also in any sample of them."""
     classes = text.n_unique()
     return cells.n_unique() == classes == pl.DataFrame({"own": cells, "target": text}).n_unique()
 
@@ -98,26 +98,27 @@ def _sample(cells: pl.Series) -> pl.Series:
     return cells.gather_every(max(1, len(cells) // SAMPLE))
 
 
-def wild_cells(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
-    """Yield a finding on the column whose cells lie farthest from all others, and how many more there are."""
+def extreme_cells(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
+    """Yield a finding on the column with the most extreme cells, and how many other columns have some."""
     columns = {name: outliers(cells.to_numpy()) for name, cells in features.items() if cells.dtype.is_numeric()}
-    wild = [(abs(far.farthest) / (far.high - far.low), name) for name, far in columns.items() if far is not None]
-    if wild:
-        _, name = max(wild, key=lambda pair: pair[0])
+    extreme = [(abs(far.farthest) / (far.high - far.low), name) for name, far in columns.items() if far is not None]
+    if extreme:
+        _, name = max(extreme, key=lambda pair: pair[0])
         worst = columns[name]
         assert worst is not None
-        cure = "`scale: robust` with `clip: 5` keeps them from outweighing the rest"
+        cure = "`scale: robust` with `clip: 5` keeps them from dominating the rest"
         if worst.is_code:
-            cure = f"`missing_values:` with '{worst.farthest:g}' takes them as missing"
-        others = f"; so do {len(wild) - 1} more columns" if len(wild) > 1 else ""
+            cure = f"`missing_values:` with '{worst.farthest:g}' treats them as missing"
+        more = len(extreme) - 1
+        others = f"; {more} more column{' has' if more == 1 else 's have'} such cells" if more else ""
         yield Finding("outliers", f"column '{name}'", f"{worst.words()}{others}: {cure}")
 
 
 def row_names(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
-    """Yield a finding on the columns of whole numbers that differ in every row, as numbers of customers do."""
+    """Yield a finding on the columns of integers that differ in every row, such as customer numbers."""
     names = [name for name, cells in features.items() if _is_row_name(cells)]
     if names:
-        message = "a different whole number in every row: if it only names the rows, leave it out with `exclude:`"
+        message = "a different integer in every row: if it only identifies the rows, remove it with `exclude:`"
         yield Finding("row_name", listing("column", names), message)
 
 
@@ -128,29 +129,29 @@ def duplicates(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
     first: dict[int, list[str]] = {}
     for name in (name for name, key in samples.items() if alike[key] > 1):
         cells = features[name]
-        if is_constant(cells):  # `fit_table` warns of it
+        if is_constant(cells):  # `fit_table` warns about it
             continue
         key = _key(cells)
         same = next((other for other in first.get(key, []) if features[other].equals(cells)), None)
         if same is None:
             first.setdefault(key, []).append(name)
         else:
-            message = f"the same as '{same}' in every row; one of them is enough (`exclude:`)"
+            message = f"the same as '{same}' in every row; remove one of them with `exclude:`"
             yield Finding("duplicate_column", f"column '{name}'", message)
 
 
 def _key(cells: pl.Series) -> int:
-    """Return a number that equal columns share; the bytes of numbers cost less than an expression."""
+    """Return a number that equal columns share; hashing the bytes of numbers is faster than an expression."""
     return hash(cells.to_numpy().tobytes()) if cells.dtype.is_numeric() else int(cells.hash().implode().hash()[0])
 
 
 def _is_row_name(cells: pl.Series) -> bool:
     if len(cells) < FEWEST_ROWS or not cells.dtype.is_numeric() or cells.null_count():
         return False
-    return all(_differ_whole(values) for values in (_sample(cells), cells))
+    return all(_are_distinct_integers(values) for values in (_sample(cells), cells))
 
 
-def _differ_whole(cells: pl.Series) -> bool:
+def _are_distinct_integers(cells: pl.Series) -> bool:
     values = cells.to_numpy()
     return bool((values == np.floor(values)).all()) and cells.n_unique() == len(cells)
 
@@ -167,6 +168,6 @@ def group_notes(table: Table, targets: Collection[str], settings: DataSettings) 
         different = cells.n_unique()
         if different >= FEWEST_GROUPS and different * FEWEST_EACH <= len(cells) and not cells.dtype.is_float():
             repeats = f"'{name}' repeats ({different} values in {len(cells)} rows)"
-            leak = "rows with the same value fall into the training and the test part"
+            leak = "rows with the same value are in both the training and the test part"
             return (f"{repeats}: {leak}; `split: {{method: group, column: {name}}}` keeps them together",)
     return ()

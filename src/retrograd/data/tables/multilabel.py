@@ -26,9 +26,9 @@ MOST_LABELS = 1000
 
 @dataclass(frozen=True)
 class MultiLabels:
-    """Labels that a row may have or not, independently.
+    """Labels that a row may have or not, independently of one another.
 
-    With several columns, `said` holds their words for no and yes. In a list column, the labels of a cell are
+    With several columns, `said` contains their words for no and yes. In a list column, the labels of a cell are
     separated by `mark`, or the cell is a JSON list.
     """
 
@@ -50,7 +50,7 @@ class MultiLabels:
 
     @property
     def units(self) -> int:
-        """The output units that the network needs: one logit a label."""
+        """The output units that the network needs: one logit for each label."""
         return len(self.classes)
 
     def encode(self, table: Table) -> np.ndarray:
@@ -61,8 +61,8 @@ class MultiLabels:
         return self._listed(table) if self.mark else read_truths(table, self.names)
 
     def decode(self, outputs: np.ndarray, link: Link = "logit") -> Decoded:
-        """Return for logits (or probabilities) [rows, labels] the probabilities, and as labels 0 and 1 or the columns'
-        own words; of lists the cells [rows].
+        """Return the probabilities for logits (or probabilities) [rows, labels], with 0 and 1 or the columns' own words
+        as labels; for lists, cells [rows].
         """
         outputs = np.asarray(outputs, np.float64)
         outputs = outputs.reshape(len(outputs), 1) if outputs.ndim == 1 and self.units == 1 else outputs
@@ -107,11 +107,11 @@ def fit_columns(table: Table, names: tuple[str, ...]) -> MultiLabels:
 
 
 def fit_lists(table: Table, name: str, mark: str) -> MultiLabels:
-    """Return the labels that the cells of a column list."""
+    """Return the labels listed in the cells of a column."""
     labels = sorted({label for labels in listed_labels(table.column(name), mark) for label in labels})
     if len(labels) > MOST_LABELS or not labels:
-        cure = "choose `task: multiclass` to take each cell as one class"
-        raise DataError(f"column '{name}' lists {len(labels)} different labels", where=table.where, cure=cure)
+        cure = "choose `task: multiclass` to treat each cell as one class"
+        raise DataError(f"column '{name}' lists {len(labels)} distinct labels", where=table.where, cure=cure)
     return MultiLabels((name,), tuple(labels), mark=mark)
 
 

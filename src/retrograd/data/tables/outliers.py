@@ -1,4 +1,4 @@
-"""Single values far from all others: a typing error, another unit, or a number that means "missing"."""
+"""Single values far from all others: a typo, another unit, or a number that means "missing"."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-FEWEST = 20  # values; among fewer, a gap is chance
-FEW, MANY = 0.02, 0.4  # maximum share of wild values, and of a number that means "missing"
-COARSE, TIMES = 10, 10.0  # different values below which a gap must be this many times wider: codes leave gaps
+FEWEST = 20  # values; among fewer, a gap may be chance
+FEW, MANY = 0.02, 0.4  # maximum share of extreme values, and of a number that means "missing"
+COARSE, TIMES = 10, 10.0  # with fewer distinct values, a gap must be this many times wider: codes leave gaps
 BINS, BLOCK = 24, 1 << 18
 WORDS = {-1.0, 32767.0, -32768.0, 2147483647.0, -2147483648.0}  # beside 99, -999 and the like
 
 
 class Outliers(NamedTuple):
-    """How many values are wild, the farthest of them, where all others lie, and whether it looks like a code."""
+    """The number of extreme values, the farthest of them, the range of all others, and whether it looks like a code."""
 
     cells: int
     farthest: float
@@ -25,18 +25,18 @@ class Outliers(NamedTuple):
 
     def words(self) -> str:
         """Return the finding in words."""
-        lie = "1 cell lies" if self.cells == 1 else f"{self.cells} cells lie"
-        rest = f"where the rest goes from {self.low:.4g} to {self.high:.4g}"
-        sentence = f"{lie} far from all others: {self.farthest:g}, {rest}"
+        are = "1 cell is" if self.cells == 1 else f"{self.cells} cells are"
+        rest = f"while the rest ranges from {self.low:.4g} to {self.high:.4g}"
+        sentence = f"{are} far from all others: {self.farthest:g}, {rest}"
         return f"{sentence}; it looks like a code for a missing value" if self.is_code else sentence
 
 
 def outliers(values: np.ndarray) -> Outliers | None:
-    """Return the few values that a gap divides from all others, a gap wider than all others together.
+    """Return the few values separated from all others by a gap that is wider than the range of the others.
 
-    The gap must exist on a linear scale and on a logarithmic one, asinh((v - median) / quartile range): samples
-    of normal, exponential and lognormal quantities, and of power laws down to few moments, have no such gap. A number
-    that means "missing" (99, -999) repeats; for it the linear scale is enough.
+    The gap must exist on a linear and on a logarithmic scale, asinh((v - median) / quartile range): samples of normal,
+    exponential and lognormal quantities, and of power laws with few finite moments, have no such gap. A number that
+    means "missing" (99, -999) repeats; for it, the linear scale is enough.
     """
     values = np.asarray(values, np.float64).reshape(-1)
     if not _may_have_gap(values):
@@ -54,11 +54,11 @@ def outliers(values: np.ndarray) -> Outliers | None:
 
 
 def _may_have_gap(values: np.ndarray) -> bool:
-    """Return whether few values may lie beyond a gap that is wider than all others together, as 24 bins show.
+    """Return whether, judging by 24 bins, a few values may lie beyond a gap that is wider than the range of the others.
 
-    Where the others reach from bin i to bin j, such a gap is wider than j - i - 1 bins, and the next value at least
-    j - i - 1 bins away: one less where bins are rounded. This takes a fraction of the time of sorting millions, and no
-    room.
+    If the others reach from bin i to bin j, such a gap is wider than j - i - 1 bins, and the next value is at least
+    j - i - 1 bins away, or one less because bins are rounded. This takes a fraction of the time of sorting millions of
+    values, and no memory.
     """
     ends = [(block.min(), block.max()) for block in _finite_blocks(values)]
     if not ends:
@@ -70,7 +70,7 @@ def _may_have_gap(values: np.ndarray) -> bool:
     with np.errstate(over="ignore", invalid="ignore"):
         for block in _finite_blocks(values):
             bins = (block - low) * (BINS / (high - low))
-            if not np.isfinite(bins).all():  # a range beyond that of the numbers
+            if not np.isfinite(bins).all():  # the range overflows
                 return True
             counts += np.bincount(np.minimum(bins.astype(np.intp), BINS - 1), minlength=BINS)
     places = np.flatnonzero(counts)
@@ -81,7 +81,7 @@ def _may_have_gap(values: np.ndarray) -> bool:
 
 
 def _may_lie_beyond(counts: np.ndarray, total: int) -> bool:
-    """Return whether the values of some bins are few enough to be wild, or may be one number that repeats."""
+    """Return whether the values in some bins are few enough to be extreme, or may be one repeated number."""
     count = counts.sum()
     return bool(count <= max(1, FEW * total) or (len(counts) == 1 and count <= MANY * total))
 
@@ -97,7 +97,7 @@ def _finite_blocks(values: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _beyond(values: np.ndarray, places: np.ndarray, coded: bool) -> Outliers | None:
-    """Return the values beyond a gap, at either end, where they have these places on a scale."""
+    """Return the values beyond a gap at either end, given their places on a scale."""
     gaps = np.diff(places)
     first, last = 0, len(values) - 1  # of the rest
     ends = _gap_at_end(values, gaps), _gap_at_end(-values[::-1], gaps[::-1])
@@ -113,16 +113,16 @@ def _beyond(values: np.ndarray, places: np.ndarray, coded: bool) -> Outliers | N
     if count == 0:
         return None
     rest = values[first : last + 1]
-    wild = np.concatenate([values[:first], values[last + 1 :]])
-    farthest = float(wild[np.abs(wild - np.median(rest)).argmax()])
-    is_code = coded and len(np.unique(wild)) == 1 and count > 2 and _is_code(farthest)
+    extreme = np.concatenate([values[:first], values[last + 1 :]])
+    farthest = float(extreme[np.abs(extreme - np.median(rest)).argmax()])
+    is_code = coded and len(np.unique(extreme)) == 1 and count > 2 and _is_code(farthest)
     if count > FEW * len(values) and count > 1 and not is_code:
         return None
     return Outliers(count, farthest, float(rest[0]), float(rest[-1]), is_code)
 
 
 def _gap_at_end(values: np.ndarray, gaps: np.ndarray) -> int | None:
-    """Return how many values the widest gap near the beginning divides from the rest."""
+    """Return how many values the widest gap near the beginning separates from the rest."""
     same = int(np.searchsorted(values, values[0], side="right"))  # the first value and its repetitions
     reach = max(1, int(FEW * len(values)))
     places = np.flatnonzero(gaps[:reach] > 0) + 1

@@ -1,4 +1,4 @@
-"""Paths in a table: the column that holds them, and the files that they mean."""
+"""Paths in a table: the column that contains them, and the files that they refer to."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from retrograd.data.table import Table
 
 
 def path_column(table: Table, column: str | None, usual: tuple[str, ...], section: str) -> str:
-    """Return the name of the column that holds the paths: the one that is set, else the first with a usual name."""
+    """Return the name of the column of paths: the configured one, else the first with a usual name."""
     if column is not None:
         table.column(column)
         return column
     names = [name for name in table.names if name.lower() in usual]
     if not names:
         cure = f"name it with `{section}: {{column: ...}}`"
-        raise DataError(f"no column of paths ({', '.join(usual)})", where=table.where, cure=cure)
+        raise DataError(f"no column contains paths ({', '.join(usual)})", where=table.where, cure=cure)
     return names[0]
 
 
 def paths_in(table: Table, column: str) -> tuple[Path, ...]:
-    """Return the paths in a column, meant from the table's folder.
+    """Return the paths in a column, relative to the table's folder.
 
     Raises:  DataError for a row without one
     """
@@ -36,6 +36,6 @@ def paths_in(table: Table, column: str) -> tuple[Path, ...]:
 
 
 def shown_paths(paths: Iterable[Path], where: str) -> tuple[str, ...]:
-    """Return paths as they may be shown beside predictions: from the folder, or the table's folder, that names them."""
+    """Return paths as shown beside predictions: relative to the folder, or to that of the table that lists them."""
     folder = Path(where) if Path(where).is_dir() else Path(where).parent
     return tuple(str(p.relative_to(folder)) if p.is_relative_to(folder) else str(p) for p in paths)

@@ -1,4 +1,4 @@
-"""Tables with plain numbers: text such as 1.394,03 €, 18% or ($2,338) is read before any other decision."""
+"""Tables with plain numbers: text such as 1.394,03 €, 18% or ($2,338) is parsed before any other decision."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from retrograd.data.settings import DataSettings
 from retrograd.data.table import CellFaults, Cells, Table
 from retrograd.present.wording import some_of
 
-CURE = "`invalid: missing` takes such cells as missing, `kinds: {{{column}: category}}` keeps the column's words"
+CURE = "set `invalid: missing` to treat such cells as missing, or `kinds: {{{column}: category}}` to keep the words"
 MOST_SHOWN = 6  # columns that a note shows with their examples
 
 
 @dataclass(frozen=True)
 class PlainTables:
-    """Tables with plain numbers: by part, the notation that each text column had, and sentences about that."""
+    """Tables by part with plain numbers, the notation that each text column had, and sentences about these."""
 
     parts: dict[str, Table]
     notations: dict[str, Notation]
@@ -31,9 +31,9 @@ class PlainTables:
 
 
 def plain_tables(parts: Mapping[str, Table], settings: DataSettings) -> PlainTables:
-    """Return the tables of all parts with plain numbers; the notations are those of the part `train`.
+    """Return the tables of all parts with plain numbers; notations are inferred from the part `train`.
 
-    Raises:  DataError naming the cells of such a column that are no numbers, unless they count as missing
+    Raises:  DataError naming the cells in such a column that are not numbers, unless they count as missing
     """
     tables = {name: table.with_missing(settings.missing_values) for name, table in parts.items()}
     if settings.decimal != ",":
@@ -86,7 +86,7 @@ def to_plain_like(
 ) -> Table:
     """Return a further table with plain numbers in the named columns.
 
-    Each is read by its own marks where its cells show them, else as training's.
+    Each is read by its own marks if its cells show them, else as in training.
     """
     plain = [name for name in names if notations.get(name, Notation()) == Notation()]
     table = with_ordinary_numbers(table, plain)
@@ -97,14 +97,16 @@ def to_plain_like(
         known = notations.get(name, Notation())
         notation = notation_like(cells, known)
         if notation.decimal != known.decimal:
-            report.rewritten[name] = f"its decimal mark is '{notation.decimal}', that of training was '{known.decimal}'"
+            report.rewritten[name] = (
+                f"its decimal mark is '{notation.decimal}', but in training it was '{known.decimal}'"
+            )
         if notation != Notation() or name in notations:
             notations_here[name] = notation
     return to_plain(table, notations_here, invalid)
 
 
 def _found(table: Table, settings: DataSettings) -> dict[str, Found]:
-    """Return the notations of the columns that may hold numbers: those of another kind are left alone."""
+    """Return the notations of the columns that may contain numbers; columns of other kinds are left alone."""
     kinds = {name: settings.kinds.get(name, "number") for name in table.names if name not in settings.exclude}
     schema = table.frame.schema
     texts = [n for n, kind in kinds.items() if schema[n] == pl.String and (kind == "number" or example_notation(kind))]
@@ -123,7 +125,7 @@ def _notes(table: Table, findings: Mapping[str, Found]) -> list[str]:
     names = [name for name, finding in findings.items() if finding.notation not in usual and not finding.doubt]
     if names:
         shown = [f"{name} ('{findings[name].example}' is {_value(findings[name])})" for name in names]
-        notes.append(f"numbers written as text: {some_of(shown, MOST_SHOWN)}; `kinds:` says otherwise")
+        notes.append(f"numbers written as text: {some_of(shown, MOST_SHOWN)}; `kinds:` overrides this")
     for name, finding in findings.items():
         if finding.doubt:
             notes.append(_doubt(name, finding))
@@ -143,7 +145,7 @@ def _doubt(name: str, reading: Found) -> str:
 def _dashes(table: Table, notations: Mapping[str, Notation]) -> list[str]:
     cells = {name: _none_cells(table.column(name)) for name in notations}
     dashes = [f"{len(blanks)} '{blanks[0]}' in {name}" for name, blanks in cells.items() if len(blanks)]
-    return [f"taken as missing: {some_of(dashes, MOST_SHOWN)}"] if dashes else []
+    return [f"treated as missing: {some_of(dashes, MOST_SHOWN)}"] if dashes else []
 
 
 def _none_cells(cells: pl.Series) -> pl.Series:
@@ -152,11 +154,11 @@ def _none_cells(cells: pl.Series) -> pl.Series:
 
 def _value(reading: Found) -> str:
     value = reading.notation.read(pl.Series([reading.example]))[0]
-    return "no number" if value is None else f"{value:.15g}"
+    return "not a number" if value is None else f"{value:.15g}"
 
 
 def with_ordinary_numbers(table: Table, names: Iterable[str]) -> Table:
-    """Return the table with numbers in place of the text of those named columns whose cells are ordinary numbers.
+    """Return the table with numbers in place of text in those of the named columns whose cells are ordinary numbers.
 
     A column in which every point may separate thousands is left unchanged.
     """

@@ -32,7 +32,7 @@ class TablePlan(Plan[TypedTable, tuple[TableInputs, Target]]):
     ignored: tuple[str, ...]
 
     def clean(self, rows: Table) -> TypedTable:
-        """Return the rows that can be used; with `missing: drop` those that lack a value are left out."""
+        """Return the usable rows; `missing: drop` excludes those that lack a value."""
         if isinstance(rows, TypedTable):
             return rows
         settings = self.settings
@@ -49,11 +49,11 @@ class TablePlan(Plan[TypedTable, tuple[TableInputs, Target]]):
         return fit_table(train, self.features, self.ignored, settings, settings.scale or "standard"), target
 
     def row_labels(self, rows: TypedTable) -> RowLabels | None:
-        """Return each row's class, or None."""
+        """Return each row's class, or None without classes."""
         return self.goal.row_labels(rows)
 
     def split_keys(self, rows: TypedTable) -> np.ndarray | None:
-        """Return the moments or groups by which the rows are split; None without a split column."""
+        """Return the times or groups by which the rows are split; None without a split column."""
         return split_keys(rows, self.settings)
 
 
@@ -62,7 +62,7 @@ class ArrayPlan(Plan[Arrays, tuple[ArrayInputs, Target]]):
     """The plan for arrays, which are scaled only if the settings say so."""
 
     def clean(self, rows: Arrays) -> Arrays:
-        """Return the rows that have their targets; the inputs have no gaps."""
+        """Return the rows that have targets; inputs have no missing values."""
         if rows.target is None:
             return rows
         numbered = rows.target.frame.with_row_index("\0row")
@@ -77,14 +77,14 @@ class ArrayPlan(Plan[Arrays, tuple[ArrayInputs, Target]]):
         return fit_arrays(train, self.settings), target
 
     def row_labels(self, rows: Arrays) -> RowLabels | None:
-        """Return each row's class, or None."""
+        """Return each row's class, or None without classes."""
         return None if rows.target is None else self.goal.row_labels(rows.target)
 
 
 def plan_table(table: Table, settings: DataSettings) -> TablePlan:
     """Infer the kinds of a table's columns, and check every cell before anything is fitted.
 
-    Raises:  DataError for columns that do not exist, are empty or hold cells of another kind; for too few classes
+    Raises:  DataError for columns that do not exist, are empty or contain cells of another kind; for too few classes
     """
     table = table.with_missing(settings.missing_values)
     targets = find_targets(table.names, settings)
@@ -99,7 +99,7 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
     labelled = goal.labelled(table)
     rows = typed(labelled, features, settings.invalid, settings.missing)
     rows = complete_rows(rows) if settings.missing == "drop" else rows
-    hint = "" if settings.targets else " (assumed to be the target; `target:` names another)"
+    hint = "" if settings.targets else " (assumed to be the target; `target:` selects another)"
     notes = [*goal.notes(hint), *kinds_notes(kinds)]
     notes += table.notes
     if table.form and table.form.unusual():
@@ -109,10 +109,10 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
     notes += [str(finding) for finding in inspect_columns(values, answers, dated)]
     notes += group_notes(table, goal.names, settings)
     if table.names[0] == "column_1":
-        notes.append("the file has no header: its columns are numbered (`header: true` takes the first line as one)")
+        notes.append("the file has no header: its columns are numbered (`header: true` uses the first line as header)")
     notes += unlabelled_note(table, goal.names, len(labelled))
     if len(rows) < len(labelled):
-        notes.append(f"{len(labelled) - len(rows)} of {len(labelled)} rows are left out: they lack values")
+        notes.append(f"{len(labelled) - len(rows)} of {len(labelled)} rows are skipped: they lack values")
     ignored = tuple(name for name in table.names if name not in features)
     return TablePlan(settings, goal, tuple(notes), rows, features, ignored)
 
@@ -120,7 +120,7 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
 def plan_arrays(arrays: Arrays, settings: DataSettings) -> ArrayPlan:
     """Infer the target of arrays."""
     if settings.split.column is not None:
-        raise ConfigError("arrays have no columns", where="data.split.column", cure="split otherwise")
+        raise ConfigError("arrays have no columns", where="data.split.column", cure="split by another method")
     if arrays.target is None:
         goal = Goal("unsupervised", ())
     else:
@@ -131,7 +131,7 @@ def plan_arrays(arrays: Arrays, settings: DataSettings) -> ArrayPlan:
 
 
 def split_keys(table: Table, settings: DataSettings) -> np.ndarray | None:
-    """Return the moments or groups by which the rows of a table are split; None without a split column."""
+    """Return the times or groups by which the rows of a table are split; None without a split column."""
     split = settings.split
     if split.column is None:
         return None
@@ -141,10 +141,10 @@ def split_keys(table: Table, settings: DataSettings) -> np.ndarray | None:
         kind = find_kinds(table, (split.column,), settings)[split.column]
         keys = kind.parse(table.column(split.column)).values
         if keys.dtype == pl.String:
-            raise DataError(f"column '{split.column}' holds neither numbers nor dates", where=table.where)
+            raise DataError(f"column '{split.column}' contains neither numbers nor dates", where=table.where)
     faults = CellFaults(table)
     faults.add(split.column, keys.is_null().arg_true(), f"a value to split by ({split.method})")
-    faults.raise_any("complete these rows, or split otherwise")
+    faults.raise_any("complete these rows, or split by another method")
     return keys.to_numpy()
 
 

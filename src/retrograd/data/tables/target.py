@@ -1,4 +1,4 @@
-"""Fitted targets: class labels as numbers, or scaled quantities, and the inverse for a network's outputs."""
+"""Fitted targets: class labels as numbers, or scaled quantities, and how outputs are converted back."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from retrograd.present.wording import some_of
 
 Label = bool | int | str
 NO_LABEL_CURE = (
-    "complete these rows, or leave them out with `missing: drop`; `missing_values:` says which words mean missing"
+    "complete these rows, or skip them with `missing: drop`; `missing_values:` lists the words that mean missing"
 )
 
 
-Link = Literal["identity", "logit", "log"]  # what an output is of what is asked for: itself, or a function of it
+Link = Literal["identity", "logit", "log"]  # how an output relates to the prediction: the same, or a function of it
 
 
 class Decoded(NamedTuple):
     """Predictions in the user's terms: labels and probabilities [rows, classes], or values [rows, targets].
 
-    For masks the labels are [rows, height, width]; `boxes` holds each image's objects; of completed texts,
-    which are the labels, `fillings` holds the probability of each token that was put in.
+    For masks, the labels are [rows, height, width]; `boxes` are each image's objects; for completed texts, the labels
+    are the texts, and `fillings` are the probabilities of the tokens that were filled in.
     """
 
     labels: np.ndarray | None = None
@@ -42,7 +42,7 @@ class Decoded(NamedTuple):
 
     @staticmethod
     def joined(parts: Sequence[Decoded]) -> Decoded:
-        """Return the predictions of several portions of rows as one."""
+        """Return the predictions for several chunks of rows as one."""
         if len(parts) == 1:
             return parts[0]
         if parts[0].boxes is not None:
@@ -72,7 +72,7 @@ class Labels:
         if self.binary and len(self.classes) != 2:
             raise ValueError("binary means two classes")
         if self.one_hot and len(self.one_hot) != len(self.classes):
-            raise ValueError("there is one column for each class")
+            raise ValueError("there must be one column for each class")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ class Labels:
         if self.one_hot:
             return self._hot(table)
         cells = table.column(self.name)
-        different = cells.drop_nulls().unique()  # whose words are few
+        different = cells.drop_nulls().unique()  # only a few words to convert
         known = {_word(label): i for i, label in enumerate(self.classes)}
         numbers = self._words(different).replace_strict(known, default=None, return_dtype=pl.Int32)
         if cells.dtype == pl.String:  # as categories it takes a fifth of the memory
@@ -140,7 +140,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Quantities:
-    """Columns of numbers to be predicted, scaled."""
+    """Columns of numbers to predict, scaled."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -158,9 +158,9 @@ class Quantities:
         return len(self.names)
 
     def encode(self, table: Table) -> np.ndarray:
-        """Return the scaled numbers, float32 [rows, targets]; a cell that is no finite number is a DataError."""
+        """Return the scaled numbers, float32 [rows, targets]; a cell that is not a finite number is a DataError."""
         values = self.scaling.apply(quantities(table, self.names))
-        with np.errstate(over="ignore"):  # looked for below
+        with np.errstate(over="ignore"):  # checked below
             y = values.astype(floats())
         if not np.isfinite(y).all():
             row, column = (int(index[0]) for index in np.nonzero(~np.isfinite(y)))
@@ -183,15 +183,15 @@ class Quantities:
 
 
 def exponential(logarithms: np.ndarray) -> np.ndarray:
-    """Return e to the power of numbers, in float64; infinite beyond 709."""
+    """Return e to the power of numbers, in float64; infinity beyond 709."""
     with np.errstate(over="ignore"):
         powers: np.ndarray = np.exp(np.asarray(logarithms, np.float64))
     return powers
 
 
 def fit_labels(table: Table, name: str, is_number: bool, task: Task) -> Labels:
-    """Return the classes of a column, sorted (numbers by size). All rows are used, so that a class which the split
-    happens to put outside the training part keeps its number.
+    """Return the classes of a column, sorted (numbers by size). All rows count, so that a class that the split puts
+    outside the training part keeps its number.
 
     Raises:  DataError for fewer than two classes; DataTypeError for fractions, which are no labels
     """
@@ -200,7 +200,7 @@ def fit_labels(table: Table, name: str, is_number: bool, task: Task) -> Labels:
         refuse_missing(table, label_words(series, is_number))
     different = label_words(series.unique(), is_number).unique().to_list()
     if is_number and not all(_is_whole(word) for word in different):
-        cure = f"choose `task: regression`, or `kinds: {{{name}: category}}` to take them as names"
+        cure = f"choose `task: regression`, or `kinds: {{{name}: category}}` to treat them as names"
         raise DataTypeError(f"the class labels in '{name}' are fractions", where=table.where, cure=cure)
     if len(different) < 2:
         cure = f"found only '{different[0]}'; choose another column with `target:` or `task: regression`"
@@ -223,7 +223,7 @@ def fit_quantities(table: Table, names: tuple[str, ...], scale: str) -> Quantiti
         return Quantities(names, fit_scaling(values, scale))
     except DataError as error:
         largest = names[int(np.abs(values).max(axis=0).argmax())]
-        message = f"the target '{largest}' holds {error.problems[0].message}"
+        message = f"the target '{largest}' contains {error.problems[0].message}"
         raise DataError(message, where=table.where, cure=error.problems[0].cure) from None
 
 
@@ -238,7 +238,7 @@ def quantities(table: Table, names: tuple[str, ...]) -> np.ndarray:
 
 
 def refuse_missing(table: Table, text: pl.Series) -> None:
-    """Raise DataError when rows have no label."""
+    """Raise DataError if rows have no label."""
     faults = CellFaults(table)
     faults.add(text.name, text.is_null().arg_true(), "a label")
     faults.raise_any(NO_LABEL_CURE)
@@ -257,7 +257,7 @@ def _fits_int64(classes: tuple[Label, ...]) -> bool:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return shares that add up to 1 over the last axis."""
+    """Return shares that sum to 1 over the last axis."""
     exponentials = np.exp(logits - logits.max(-1, keepdims=True))
     shares: np.ndarray = exponentials / exponentials.sum(-1, keepdims=True)
     return shares

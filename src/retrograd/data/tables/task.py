@@ -10,16 +10,16 @@ from retrograd.data.cells.values import label_words, numbers
 from retrograd.data.settings import DataSettings, Task
 from retrograd.data.tables.multilabel import are_truths, find_mark
 
-MOST_CLASSES = 20  # whole numbers with more different values than this are taken as quantities
+MOST_CLASSES = 20  # integers with more distinct values than this are treated as quantities
 ROWS_PER_CLASS = 5  # as are those with fewer rows per value than this
 
 
 def find_task(targets: list[pl.Series], kinds: list[ColumnKind], settings: DataSettings, where: str) -> Task:
     """Return the task: the chosen one, or the one that the target columns' kinds and values suggest.
 
-    Two different whole numbers are two classes; up to 20 are classes when each has 5 rows on average; other numbers are
+    Two distinct integers are two classes; up to 20 are classes if each has 5 rows on average; other numbers are
     quantities. Words and booleans are classes. Several columns of 0 and 1 are labels, or classes if each row has a
-    single 1; cells that list labels are labels as well.
+    single 1; cells that list labels are labels too.
     """
     if settings.task == "unsupervised" or not targets:
         return "unsupervised"
@@ -57,10 +57,10 @@ def are_one_hot(targets: list[pl.Series]) -> bool:
 
 def _regression(numeric: bool, settings: DataSettings, where: str) -> Task:
     if settings.task in ("binary", "multiclass"):
-        cure = "name one class column, or choose `task: multilabel` for columns of 0 and 1"
+        cure = "choose one class column, or `task: multilabel` for columns of 0 and 1"
         raise DataError("several target columns can only be numbers or labels", where=where, cure=cure)
     if not numeric:
-        cure = "name others with `target:`; a column of classes needs a separate model"
+        cure = "choose others with `target:`; a column of classes needs a separate model"
         raise DataError("regression needs target columns of numbers", where=where, cure=cure)
     return "regression"
 

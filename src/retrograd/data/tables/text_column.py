@@ -17,12 +17,12 @@ from retrograd.data.settings import DataSettings
 from retrograd.data.tables.columns import FittedColumn
 from retrograd.data.texts.settings import LONGEST, TextSettings
 
-NOT_IN_NAMES = re.compile(r"[./]+")  # these separate the steps of a path in a configuration
+NOT_IN_NAMES = re.compile(r"[./]+")  # these separate the parts of a path in a configuration
 
 
 @dataclass(frozen=True)
 class TextColumn(FittedColumn):
-    """A column of free text. Its tokens become two batch columns; `flag` adds a feature for a missing text."""
+    """A column of free text. Its tokens become two batch columns; `flag` adds a feature for missing text."""
 
     vocabulary: Vocabulary
     length: int = Field(gt=0)
@@ -55,7 +55,7 @@ class TextColumn(FittedColumn):
 
     @property
     def merging(self) -> str:  # type: ignore[override]
-        """The setting under which the column has no batch column of its own."""
+        """The setting that removes the column's own batch columns."""
         return f"set `kinds: {{{self.name}: category}}`"
 
     def encode_values(self, values: pl.Series) -> np.ndarray:
@@ -75,11 +75,13 @@ def fit_text_column(name: str, values: pl.Series, settings: DataSettings) -> Tex
     """
     section = settings.text or TextSettings()
     if section.unit == "tokenizer":
-        cure = "choose `unit: words` or `characters`, or leave `kinds` out and learn from the text alone"
-        raise ConfigError("a tokenizer cannot be used for text beside other columns", where="data.text.unit", cure=cure)
+        cure = "choose `unit: words` or `characters`, or remove `kinds` to learn from the text alone"
+        raise ConfigError(
+            "a tokenizer cannot be used for text next to other columns", where="data.text.unit", cure=cure
+        )
     texts = [text for text in values if text]
     if not texts:
-        raise DataError(f"column '{name}' is empty in the training part", cure=f"leave it out with `exclude: [{name}]`")
+        raise DataError(f"column '{name}' is empty in the training part", cure=f"remove it with `exclude: [{name}]`")
     vocabulary = fit_vocabulary(texts, section, None)
     longest = max(len(vocabulary.encode(text)) for text in texts)
     return TextColumn(name, len(texts) < len(values), vocabulary, section.length or max(1, min(longest, LONGEST)))

@@ -16,24 +16,24 @@ from retrograd.data.scanned import LINE, ScannedTable
 from retrograd.data.table import CellFaults, Origin, Table
 
 BAD_CELL_CURE = (
-    "`invalid: missing` takes such cells as missing (with `missing: drop` their rows are left out), "
-    "`kinds: {{{columns}}}` keeps them as words"
+    "set `invalid: missing` to treat such cells as missing (with `missing: drop`, their rows are skipped), or "
+    "`kinds: {{{columns}}}` to keep them as words"
 )
-NO_GAPS_CURE = "`missing: mean` or `missing: median` fills them, `missing: drop` leaves their rows out"
+NO_GAPS_CURE = "set `missing: mean` or `missing: median` to fill them, or `missing: drop` to skip their rows"
 
 
 @dataclass(frozen=True)
 class TypedTable(Table):
     """A table with its `values`: the parsed feature columns, null for missing values.
 
-    `unreadable` marks by column the cells that were there but could not be read; columns without any are not in it.
+    `unreadable` marks, by column, the cells that have content but could not be read; it omits columns without any.
     """
 
     values: pl.DataFrame | ScannedTable = field(default_factory=pl.DataFrame)
     unreadable: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def take(self, rows: np.ndarray) -> Self:
-        """Return some rows (indices), in their order."""
+        """Return the rows at these indices, in this order."""
         unreadable = {name: cells[rows] for name, cells in self.unreadable.items()}
         values = self.values[rows] if isinstance(self.values, pl.DataFrame) else self.values.take(rows)
         taken = super().take(rows)
@@ -43,10 +43,10 @@ class TypedTable(Table):
 
 @dataclass(frozen=True)
 class ScannedTypedTable(TypedTable, ScannedTable):
-    """The same for a table with cells and values in files."""
+    """A TypedTable with cells and values in files."""
 
     def block(self, others: Iterable[str], start: int, stop: int) -> TypedTable:
-        """Return the rows from one to another in memory: the values of the features, and some other columns."""
+        """Return a range of rows in memory: the values of the features, and some other columns."""
         assert isinstance(self.values, ScannedTable)
         values = self.values.rows(self.values.names, start, stop)
         others = [name for name in dict.fromkeys(others) if name not in values.columns]
@@ -62,9 +62,9 @@ class ScannedTypedTable(TypedTable, ScannedTable):
 
 
 def typed(table: Table, kinds: Mapping[str, ColumnKind], invalid: str, missing: str) -> TypedTable:
-    """Return a table with the values of the columns that `kinds` names; one that has values already is returned as is.
+    """Return a table with parsed values of the columns in `kinds`; a table that has values already is returned as is.
 
-    Raises:  DataError for cells of another kind with `invalid: error`, and for missing ones with `missing: error`
+    Raises:  DataError for cells of another kind with `invalid: error`, and for missing cells with `missing: error`
     """
     if isinstance(table, TypedTable):
         return table
@@ -97,5 +97,5 @@ def complete_rows(table: TypedTable) -> TypedTable:
     filled = (table.values[name].is_not_null().to_numpy() for name in table.values.columns)
     is_complete = functools.reduce(np.logical_and, filled)  # column by column
     if not is_complete.any():
-        raise DataError("empty: every row lacks a value", where=table.where, cure="choose `missing: mean`")
+        raise DataError("no complete rows: every row lacks a value", where=table.where, cure="choose `missing: mean`")
     return table if is_complete.all() else table.take(np.flatnonzero(is_complete))

@@ -1,4 +1,4 @@
-"""Running text, from which each next token is learned: one long text in pieces, or many texts."""
+"""Running text for language models: one long text in pieces, or many texts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ PIECE = 1000  # characters; a text with longer lines is cut here
 
 @dataclass(frozen=True)
 class Corpus:
-    """Pieces of one text (`is_one`: in their order they make up the text), or texts that have nothing to do with one
-    another.
-    """
+    """Pieces of one text, in order (`is_one`), or unrelated texts."""
 
     pieces: tuple[str, ...]
     is_one: bool
@@ -24,7 +22,7 @@ class Corpus:
         return len(self.pieces)
 
     def take(self, rows: np.ndarray) -> Corpus:
-        """Return some pieces (indices), in their order."""
+        """Return the pieces at these indices, in this order."""
         return Corpus(tuple(self.pieces[i] for i in rows), self.is_one, self.where)
 
     def numbered(self) -> Corpus:
@@ -43,7 +41,7 @@ class Corpus:
 
 
 def corpus_of(texts: list[str], where: str) -> Corpus:
-    """Return one text in its lines (or in pieces of equal size, if these are long), or several as they are."""
+    """Return one text split into lines (or into pieces of equal size, if lines are long), or several texts as given."""
     if len(texts) > 1:
         return Corpus(tuple(texts), False, where)
     (text,) = texts

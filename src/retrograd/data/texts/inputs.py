@@ -18,18 +18,18 @@ from retrograd.data.texts.corpus import Corpus, corpus_of
 from retrograd.data.texts.masking import Masking
 from retrograd.data.texts.reading import corpus_of_table, texts_in
 
-SEGMENTS = "segments"  # the batch column that says of which text of a row a token is
+SEGMENTS = "segments"  # the batch column with the number of the text in a row that a token belongs to
 TOKENS = "tokens"  # the size of the vocabulary, as a configuration may name it
 
 
 class Identifiers:
-    """What texts and corpora share: x holds identifiers of a vocabulary."""
+    """What texts and corpora share: x contains identifiers of a vocabulary."""
 
     vocabulary: Vocabulary
 
     @property
     def features(self) -> tuple[str, ...]:
-        """No names: x holds identifiers."""
+        """No names: x contains identifiers."""
         return ()
 
     @property
@@ -40,7 +40,7 @@ class Identifiers:
 
 @dataclass(frozen=True)
 class TextInputs(Identifiers):
-    """One text a row: identifiers, cut or padded at the end to one length, and a mask that is true where a token is."""
+    """One text per row: identifiers, cut or padded at the end to a fixed length, and a mask that is true for tokens."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -66,13 +66,13 @@ class TextInputs(Identifiers):
         )
 
     def target_table(self, table: Table) -> Table:
-        """Return the table that holds the target: the same."""
+        """Return the table with the target: the same table."""
         return table
 
     def encode(self, table: Table, report: Report, with_target: bool) -> dict[str, np.ndarray]:
-        """Return `x`, int32 [rows, length], and `mask`, bool [rows, length]; with a tokenizer's own marks `segments`.
+        """Return `x`, int32 [rows, length], `mask`, bool [rows, length], and `segments` for a tokenizer's own marks.
 
-        An empty text is one unknown token. `segments` tells the texts of a row apart: 0 where there is one.
+        An empty text is one unknown token. `segments` distinguishes the texts in a row; with only one, all are 0.
         """
         if self.column not in table.names:
             raise DataError(f"missing column '{self.column}'; have: {', '.join(table.names)}", where=table.where)
@@ -86,11 +86,11 @@ class TextInputs(Identifiers):
 
 @dataclass(frozen=True)
 class CorpusInputs(Identifiers):
-    """Running text as sequences of one length; `y` is each one moved by a token, and 0 where there is none (-1 with the
-    marks of a tokenizer's own).
+    """Running text as sequences of equal length; `y` is each one shifted by a token, and 0 (-1 with a tokenizer's own
+    marks) beyond its end.
 
-    A text begins with the token start and ends with the token end. With `masked`, the share of the tokens that is
-    hidden in `x`, `y` is what they are, and -1 elsewhere.
+    A text begins with the start token and ends with the end token. `masked` is the share of the tokens that is hidden
+    in `x`; then `y` contains these tokens, and -1 elsewhere.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -104,11 +104,11 @@ class CorpusInputs(Identifiers):
 
     @property
     def masking(self) -> Masking | None:
-        """How tokens are hidden; None where the next one is learned."""
+        """How tokens are hidden; None if the next token is learned."""
         return None if self.masked is None else Masking.of(self.vocabulary, self.masked)
 
     def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Corpus:
-        """Return a corpus: of a table's column, a text, or a list of texts."""
+        """Return a corpus from a table's column, a text, or a list of texts."""
         if isinstance(data, Corpus):
             return data
         if isinstance(data, Table) or hasattr(data, "columns"):
@@ -117,13 +117,13 @@ class CorpusInputs(Identifiers):
         return corpus_of(listed_texts([data] if isinstance(data, str) else data), "texts")
 
     def target_table(self, corpus: Corpus) -> Table:
-        """Refuse: the target is each next token."""
+        """Raise DataError: the target is each next token."""
         raise DataError("running text has no table of targets", where=corpus.where)
 
     def encode(self, corpus: Corpus, report: Report, with_target: bool) -> dict[str, np.ndarray]:
         """Return `x`, `y` (int32) and `mask` (bool), each [sequences, length].
 
-        Without targets no token is hidden, and there is no `y` of hidden ones.
+        Without targets, no token is hidden, and masked models have no `y`.
         """
         inputs, targets, marks = [], [], self.vocabulary.marks
         streams = (
@@ -143,11 +143,11 @@ class CorpusInputs(Identifiers):
     def _masked(
         self, masking: Masking, streams: list[np.ndarray], where: str, with_target: bool
     ) -> dict[str, np.ndarray]:
-        """Return the columns of hidden tokens; sequences without a token to hide teach nothing, and are left out.
+        """Return the columns with hidden tokens, without sequences that have no token to hide.
 
-        Raises:  DataError where none has one
+        Raises:  DataError if no sequence has one
         """
-        stride = self.stride if with_target else self.length  # what is to be completed is read once
+        stride = self.stride if with_target else self.length  # a text to complete is read once
         pieces = [stream[i : i + self.length] for stream in streams for i in range(0, len(stream), stride)]
         ids, mask = padded(pieces, self.length, filler=self.vocabulary.marks.padding), there(pieces, self.length)
         if not with_target:
@@ -155,7 +155,7 @@ class CorpusInputs(Identifiers):
         useful = masking.may_hide(ids).any(1)
         if not useful.any():
             raise DataError("the texts have no known token that could be hidden", where=where,
-                            cure="give longer texts, or a vocabulary with more of their tokens")  # fmt: skip
+                            cure="use longer texts, or a vocabulary with more of their tokens")  # fmt: skip
         x, y = masking.fixed(ids[useful])
         return {"x": x, "y": y, "mask": mask[useful]}
 
@@ -166,5 +166,5 @@ def listed_texts(data: Any) -> list[str]:
     if isinstance(texts, (str, Path)) or not isinstance(texts, (list, tuple)) or not texts:
         raise DataError("expected a list of texts, a table or a file")
     if not all(isinstance(text, str) for text in texts):
-        raise DataError("expected texts, found other values in the list")
+        raise DataError("expected a list of texts, but it contains other values")
     return list(texts)

@@ -1,4 +1,4 @@
-"""Hidden tokens: which of a text are to be restored, and what stands in their place."""
+"""Hidden tokens: which tokens of a text are to be restored, and what replaces them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from retrograd.data.cells.vocabulary import Vocabulary
 
-HIDDEN, REPLACED = 0.8, 0.1  # shares of the chosen tokens; the rest stay, so that what is seen may be right or wrong
+HIDDEN, REPLACED = 0.8, 0.1  # shares of the chosen tokens; the rest stay, so that a visible token may be right or wrong
 BLOCK = 4096  # rows hidden at once
 
 
@@ -18,18 +18,18 @@ BLOCK = 4096  # rows hidden at once
 class Masking:
     """How tokens are hidden, as in BERT.
 
-        chosen: max(1, round(share n)) of the n tokens of a sequence; marks and unknown tokens are never chosen
-        x = the mask for 80 % of the chosen, any token for 10 %, else the token    y = the token where one is chosen
+        chosen: max(1, round(share n)) of the n tokens in a sequence; marks and unknown tokens are never chosen
+        x = the mask for 80 % of the chosen tokens, any token for 10 %, else the token    y = the token, if chosen
 
-    See:  Devlin et al. 2019, arXiv:1810.04805, appendix A.1. There 15 % of all places are drawn; here the number is
-          rounded, so that every sequence teaches something.
+    See:  Devlin et al. 2019, arXiv:1810.04805, appendix A.1. There, 15 % of all positions are drawn; here, the number
+          is rounded, so that every sequence has hidden tokens.
     """
 
     share: float
     mask: int
     first: int
-    beyond: int  # the last token's identifier and 1
-    never: tuple[int, ...]  # the marks, which are neither hidden nor put in
+    beyond: int  # the last token's identifier plus 1
+    never: tuple[int, ...]  # the marks, which are neither hidden nor inserted
     no_target: int
 
     @staticmethod
@@ -41,14 +41,14 @@ class Masking:
         return Masking(share, marks.mask, vocabulary.first, vocabulary.beyond, never, vocabulary.no_target)
 
     def may_hide(self, ids: Any) -> Any:
-        """Return where a token is that may be hidden."""
+        """Return which tokens may be hidden."""
         may = ids != self.never[0]
         for mark in self.never[1:]:
             may = may & (ids != mark)
         return may
 
     def hide(self, ids: Any, draws: Any, xp: Any = np) -> tuple[Any, Any]:
-        """Return `x` and `y` of sequences, with NumPy's operations or JAX's.
+        """Return `x` and `y` for sequences, with NumPy or JAX operations.
 
         Shapes:  ids integers [rows, length], draws float32 in [0, 1) [3, rows, length] -> x, y as ids
         """
@@ -61,11 +61,11 @@ class Masking:
         return xp.where(chosen, instead, ids), xp.where(chosen, ids, xp.full_like(ids, self.no_target))
 
     def shown(self, x: Any, y: Any, xp: Any = np) -> Any:
-        """Return the sequences of which tokens were hidden."""
+        """Return the original sequences."""
         return xp.where(y == self.no_target, x, y)
 
     def fixed(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return `x` and `y` of sequences, drawn from what each one says: equal ones are hidden alike, wherever."""
+        """Return `x` and `y` for sequences, seeded by each one's content, so that equal ones are hidden alike."""
         blocks = [ids[i : i + BLOCK] for i in range(0, len(ids), BLOCK)]
         x, y = zip(*(self.hide(block, np.stack([_draws(row) for row in block], 1)) for block in blocks), strict=True)
         return np.concatenate(x), np.concatenate(y)

@@ -1,4 +1,4 @@
-"""The plan for texts: which column is read, and what is learned from it."""
+"""The plan for texts: which column is used, and what is learned from it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from retrograd.data.texts.settings import LONGEST, TextSettings
 from retrograd.data.texts.targets import Answer, MaskedToken, NextToken
 from retrograd.present.wording import some_of
 
-BESIDE = "to use them beside the text, set `kinds: {{{column}: text}}` and leave `text: {{column: ...}}` out"
-USUAL_LENGTH = 64  # tokens of a language model's sequences
+BESIDE = "to use them along with the text, set `kinds: {{{column}: text}}` and remove `text: {{column: ...}}`"
+USUAL_LENGTH = 64  # tokens per sequence of a language model
 
 
 Target = Labels | MultiLabels | Quantities | Answer | None
@@ -38,7 +38,7 @@ class TextPlan(Plan[Table, tuple[TextInputs, Target]]):
     tokenizer: str | None
 
     def clean(self, rows: Table) -> Table:
-        """Return the rows that have what is to be learned."""
+        """Return the rows that have a target."""
         table = rows.with_missing(self.settings.missing_values)
         return table if self.text.answer is not None else self.goal.labelled(table)
 
@@ -49,15 +49,17 @@ class TextPlan(Plan[Table, tuple[TextInputs, Target]]):
         if self.text.answer is None:
             return inputs, self.goal.fit(train, self.settings.scale_target or "standard")
         answers, longest = self._fit(train, self.text.answer, self.text.answer_length)
-        ends = 0 if self.text.answer_length else 1 + longest // 2  # room for the end, and for longer answers than these
+        ends = (
+            0 if self.text.answer_length else 1 + longest // 2
+        )  # room for the end token, and for answers longer than these
         return inputs, Answer(self.text.answer, answers, longest + ends)
 
     def row_labels(self, rows: Table) -> RowLabels | None:
-        """Return each row's class, or None."""
+        """Return each row's class, or None without classes."""
         return self.goal.row_labels(rows)
 
     def split_keys(self, rows: Table) -> np.ndarray | None:
-        """Return the moments or groups by which the rows are split."""
+        """Return the times or groups by which the rows are split."""
         return split_keys(rows, self.settings)
 
     def _fit(self, train: Table, column: str, length: int | None) -> tuple[Vocabulary, int]:
@@ -76,7 +78,7 @@ class CorpusPlan(Plan[Corpus, tuple[CorpusInputs, NextToken | MaskedToken]]):
 
     @property
     def is_ordered(self) -> bool:  # type: ignore[override]
-        """Whether the pieces make up one text."""
+        """Whether the pieces form one text."""
         return self.rows.is_one
 
     def clean(self, rows: Corpus) -> Corpus:
@@ -92,7 +94,7 @@ class CorpusPlan(Plan[Corpus, tuple[CorpusInputs, NextToken | MaskedToken]]):
 
 
 def plan_texts(table: Table, settings: DataSettings, text: TextSettings, tokenizer: str | None) -> TextPlan:
-    """Find out which column holds the texts, and what is learned."""
+    """Find the column of texts, and what is learned."""
     table = table.with_missing(settings.missing_values)
     if text.answer is not None:
         table.column(text.answer)
@@ -105,26 +107,26 @@ def plan_texts(table: Table, settings: DataSettings, text: TextSettings, tokeniz
     goal = find_goal(table, targets, settings)
     if not goal.names:
         cure = (
-            "name the target's column with `target:`, a text to be generated with `answer:`, or set `next: true` or "
+            "set the target column with `target:`, a text to generate with `answer:`, or set `next: true` or "
             "`masked: 0.15`"
         )
         raise DataError("texts without a target", where=table.where, cure=cure)
-    hint = "" if settings.targets else " (assumed to be the target; `target:` names another)"
+    hint = "" if settings.targets else " (assumed to be the target; `target:` selects another)"
     others = [name for name in table.names if name not in (column, *targets, *settings.exclude)]
-    beside = (f"left out: {some_of(others)}; {BESIDE.format(column=column)}",) if others else ()
+    beside = (f"ignored: {some_of(others)}; {BESIDE.format(column=column)}",) if others else ()
     notes = (*goal.notes(hint), f"text column: {column}", *beside)
     return TextPlan(settings, goal, notes, table, text, column, tokenizer).cleaned()
 
 
 def plan_corpus(corpus: Corpus, settings: DataSettings, text: TextSettings, tokenizer: str | None) -> CorpusPlan:
-    """Plan a language model, or a masked one."""
+    """Plan a language model, which may be masked."""
     characters = sum(map(len, corpus.pieces))
     what = "1 text" if corpus.is_one else f"{len(corpus)} texts"
     notes = [f"language model: {what} of {characters:,} characters"]
     if text.masked is not None:
         notes = [
             f"masked {notes[0]}",
-            f"{100 * text.masked:g} % of the tokens are hidden; accuracy and perplexity are those of the hidden ones",
+            f"{100 * text.masked:g} % of the tokens are hidden; accuracy and perplexity are measured on these",
         ]
     goal = Goal("next_token" if text.masked is None else "masked_token", ())
     return CorpusPlan(settings, goal, tuple(notes), corpus, text, tokenizer)

@@ -21,9 +21,9 @@ TEXT = "text"
 
 
 def read_text_file(path: Path, settings: DataSettings) -> str:
-    """Return a file's text, its lines ended by line feeds.
+    """Return the text in a file, with lines ending in line feeds.
 
-    Raises:  DataError for bytes that are no text, naming the line
+    Raises:  DataError naming the line for bytes that are not text
     """
     check_file(path, settings.max_bytes)
     with open_lines(path, text_encoding(path, settings)) as lines:
@@ -31,7 +31,7 @@ def read_text_file(path: Path, settings: DataSettings) -> str:
 
 
 def read_text_folder(folder: Path, settings: DataSettings) -> Table | Corpus:
-    """Return the texts of a folder as a table of texts and labels (the sub-folders), or for a language model as such.
+    """Return the texts in a folder as a table of texts and labels (the subfolders), or for a language model a Corpus.
 
     Raises:  DataError for a folder without text files
     """
@@ -47,9 +47,9 @@ def read_text_folder(folder: Path, settings: DataSettings) -> Table | Corpus:
 
 
 def text_column(table: Table, settings: TextSettings, others: Sequence[str] = ()) -> str:
-    """Return the name of the column that holds the texts.
+    """Return the name of the column of texts.
 
-    Raises:  DataError when several could be meant
+    Raises:  DataError unless exactly one column qualifies
     """
     if settings.column is not None:
         table.column(settings.column)
@@ -58,21 +58,23 @@ def text_column(table: Table, settings: TextSettings, others: Sequence[str] = ()
         return TEXT
     names = [name for name in table.names if name not in others and table.frame[name].dtype == pl.String]
     if len(names) != 1:
-        cure = "name it with `text: {column: ...}`"
+        cure = "set it with `text: {column: ...}`"
         raise DataError(
-            f"{len(names)} columns could hold the texts; have: {', '.join(table.names)}", where=table.where, cure=cure
+            f"{len(names)} columns could contain the texts; have: {', '.join(table.names)}",
+            where=table.where,
+            cure=cure,
         )
     return names[0]
 
 
 def texts_in(table: Table, column: str) -> pl.Series:
-    """Return a column's texts; a missing one is null."""
+    """Return the texts in a column; missing ones are null."""
     return words(table.column(column)).values
 
 
 def corpus_of_table(table: Table, column: str) -> Corpus:
-    """Return a column's texts as a corpus."""
+    """Return the texts in a column as a corpus."""
     texts = texts_in(table, column).drop_nulls().to_list()
     if not texts:
-        raise DataError(f"column '{column}' holds no texts", where=table.where)
+        raise DataError(f"column '{column}' contains no texts", where=table.where)
     return corpus_of(texts, table.where)

@@ -1,4 +1,4 @@
-"""Targets that are tokens: the next one of a text, hidden ones, another text, or what is said in a sound."""
+"""Targets made of tokens: the next token of a text, hidden tokens, another text, or the transcript of a sound."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retrograd.data.texts.reading import texts_in
 
 
 class OfTokens:
-    """What all these targets share: an output unit for each identifier, the marks among them."""
+    """What all these targets share: an output unit for each identifier, marks included."""
 
     vocabulary: Vocabulary
 
@@ -27,7 +27,7 @@ class OfTokens:
 
 
 class OfRunningText(OfTokens):
-    """What the targets of running text share: its inputs know them."""
+    """What the targets of running text share: the inputs provide them."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -35,12 +35,12 @@ class OfRunningText(OfTokens):
         return ("y",)
 
     def columns(self, rows: Any) -> dict[str, Any]:
-        """Return nothing: `y` stands beside `x` already."""
+        """Return nothing: the inputs contain `y` already."""
         return {}
 
 
 class OfColumn(OfTokens):
-    """What the targets that a column of texts holds share."""
+    """What targets from a column of texts share."""
 
     column: str
 
@@ -60,13 +60,14 @@ class NextToken(OfRunningText):
     kind: Literal["next_token"] = "next_token"
 
     def decode(self, outputs: np.ndarray, link: Link = "logit") -> Decoded:
-        """Refuse: a language model continues texts."""
-        raise UsageError("a language model predicts no rows", cure="continue a text with `retrograd generate`")
+        """Raise UsageError: a language model continues texts."""
+        message = "a language model makes no predictions for rows"
+        raise UsageError(message, cure="continue a text with `retrograd generate`")
 
 
 @dataclass(frozen=True)
 class MaskedToken(OfRunningText):
-    """The tokens of a text that are hidden."""
+    """The hidden tokens of a text."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -74,15 +75,15 @@ class MaskedToken(OfRunningText):
     kind: Literal["masked_token"] = "masked_token"
 
     def decode(self, outputs: np.ndarray, link: Link = "logit") -> Decoded:
-        """Refuse: whole texts are completed."""
-        raise UsageError("outputs alone complete no text", cure="use `predict` on texts with [MASK] in them")
+        """Raise UsageError: whole texts are completed."""
+        raise UsageError("outputs alone cannot complete a text", cure="use `predict` on texts that contain [MASK]")
 
 
 @dataclass(frozen=True)
 class Answer(OfColumn):
-    """A text that is to be generated: `previous` is what the decoder reads, `y` what it is to say next.
+    """A text to generate: `previous` is what the decoder reads, `y` what it should say next.
 
-    previous = start, a, b, c   y = a, b, c, end   both filled up with 0, which no loss should count
+    previous = start, a, b, c   y = a, b, c, end   both padded with 0, which a loss should ignore
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -102,7 +103,7 @@ class Answer(OfColumn):
         if longest >= self.length:
             cure = f"set `answer_length: {longest + 1}` or larger"
             raise DataError(
-                f"an answer of {longest} tokens, and its end, are longer than {self.length}",
+                f"an answer of {longest} tokens, with its end token, is longer than {self.length}",
                 where=table.where,
                 cure=cure,
             )
@@ -120,9 +121,9 @@ class Answer(OfColumn):
 
 @dataclass(frozen=True)
 class Transcript(OfColumn):
-    """What is written down of a sequence of steps, such as a sound's frames: labels for the loss `ctc`.
+    """A transcript of a sequence of steps, such as the frames of a sound: labels for the loss `ctc`.
 
-    y = a, b, c, filled up with 0, which is also the blank between labels
+    y = a, b, c, padded with 0, which is also the blank between labels
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -132,7 +133,7 @@ class Transcript(OfColumn):
     kind: Literal["transcript"] = "transcript"
 
     def columns(self, table: Table) -> dict[str, Any]:
-        """Return `y`, int32 [rows, tokens of the longest].
+        """Return `y`, int32 [rows, tokens in the longest text].
 
         Raises:  DataError for a row without a text
         """
@@ -140,7 +141,7 @@ class Transcript(OfColumn):
         return {"y": padded(encoded, max(1, *map(len, encoded)), self.column)}
 
     def check_steps(self, y: np.ndarray, steps: np.ndarray, table: Table) -> None:
-        """Refuse texts [rows, tokens] with more tokens, and blanks between equal ones, than their rows have steps.
+        """Check that no text [rows, tokens], with blanks between equal tokens, is longer than its row has steps.
 
         Raises:  DataError naming the first row
         """
@@ -148,15 +149,15 @@ class Transcript(OfColumn):
         if (needed > steps).any():
             row = int(np.argmax(needed > steps))
             where, words = table.place(row)
-            message = f"{words}, column '{self.column}': a text that needs {needed[row]} steps, there are {steps[row]}"
+            message = f"{words}, column '{self.column}': the text needs {needed[row]} steps, but there are {steps[row]}"
             raise DataError(
-                message, where=where, cure="look at the text, or make the steps shorter (`audio: {hop: ...}`)"
+                message, where=where, cure="check the text, or make the steps shorter (`audio: {hop: ...}`)"
             )
 
     def read(self, outputs: np.ndarray, there: np.ndarray | None = None) -> list[np.ndarray]:
-        """Return the identifiers of each row's likeliest alignment: repetitions are merged, then blanks taken out.
+        """Return the identifiers in each row's most likely alignment: repetitions are merged, then blanks removed.
 
-        `there` are the steps that count, where the outputs have as many.
+        `there` marks the steps that count, if the outputs have as many steps.
         """
         likeliest = outputs.argmax(-1)
         if there is not None and there.shape == likeliest.shape:
@@ -165,18 +166,18 @@ class Transcript(OfColumn):
         return [row[new & (row != PADDING)] for row, new in zip(likeliest, changed, strict=True)]
 
     def decode(self, outputs: np.ndarray, link: Link = "logit", there: np.ndarray | None = None) -> Decoded:
-        """Return the texts of logits [rows, steps, identifiers]."""
+        """Return the texts for logits [rows, steps, identifiers]."""
         texts = [self.vocabulary.decode(row) for row in self.read(outputs, there)]
         return Decoded(labels=np.array(texts, object))
 
 
 def encoded_texts(table: Table, column: str, vocabulary: Vocabulary) -> list[np.ndarray]:
-    """Return the identifiers of a column's texts.
+    """Return the identifiers of the texts in a column.
 
     Raises:  DataError for a row without a text
     """
     texts = texts_in(table, column)
     faults = CellFaults(table)
     faults.add(column, texts.is_null().arg_true(), "a text")
-    faults.raise_any("complete these rows, or leave them out")
+    faults.raise_any("complete these rows, or remove them")
     return [vocabulary.encode(text) for text in texts]

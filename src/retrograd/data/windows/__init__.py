@@ -1,1 +1,1 @@
-"""Windows over a table that is ordered by time: a history goes in, what follows it is the target."""
+"""Windows over a table ordered by time: a history is the input, and what follows it is the target."""

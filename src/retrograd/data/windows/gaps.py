@@ -1,4 +1,4 @@
-"""Filling gaps of series: skipped moments become rows, and missing cells lie on a line between their neighbours."""
+"""Filling gaps in series: skipped times become rows, and missing cells are interpolated between their neighbours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from retrograd.data.table import Table
 from retrograd.data.windows.order import Clock, clock_of
 from retrograd.data.windows.series import blocks_of
 
-MOST_ROWS = 10  # times as many rows as the file has; a clock that skips more is no regular one
+MOST_ROWS = 10  # times as many rows as the file has; a clock that skips more is not regular
 
 
 def filled(
@@ -24,9 +24,9 @@ def filled(
     targets: tuple[str, ...],
     chosen: str | None = None,
 ) -> Table:
-    """Return an ordered table without gaps; `chosen` is the kind that the settings give to its time.
+    """Return an ordered table without gaps; `chosen` is the kind that the settings give its time.
 
-    Numbers are interpolated, other cells repeat the last one before.
+    Numbers are interpolated; other cells repeat the previous one.
 
     A target is not continued beyond its last value: what follows is the future.
     """
@@ -64,14 +64,14 @@ def _filled_series(
 
 
 def _grid(clock: Clock, table: Table, keys: tuple[str, ...]) -> np.ndarray:
-    """Return all places from the first to the last, the file's own among them."""
+    """Return all places from the first to the last, including those in the file."""
     places = clock.places
     step = clock.step(blocks_of(table, keys))
     if len(places) < 2 or (places[-1] - places[0]) / step > MOST_ROWS * len(places):
         return places
     grid = np.arange(places[0], places[-1] + step / 2, step)
     near = np.abs(grid[:, None] - places[np.clip(np.searchsorted(places, grid)[:, None] - [1, 0], 0, len(places) - 1)])
-    new = grid[near.min(1) > step / 2]  # the others are as good as there
+    new = grid[near.min(1) > step / 2]  # for the others, the file has a row nearby
     return np.sort(np.concatenate([places, new]))
 
 
@@ -86,7 +86,7 @@ def _on_a_line(known: np.ndarray, values: np.ndarray, places: np.ndarray, is_tar
 
 
 def _moments(series: pl.Series, clock: Clock, places: np.ndarray, source: np.ndarray, is_old: np.ndarray) -> pl.Series:
-    """Return the column of time with the moments of new rows in the form of the others."""
+    """Return the time column, with the times of new rows in the format of the others."""
     if is_old.all():
         return series[source]
     moments = clock.moments_at(places)

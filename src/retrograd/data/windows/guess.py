@@ -1,4 +1,4 @@
-"""The time and the series of a table whose settings do not name them: guessed where rows cannot be one series."""
+"""The time and the series of a table whose settings do not name them: guessed if the rows cannot be one series."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from retrograd.data.split.split import FEW_ROWS
 from retrograd.data.table import Table
 from retrograd.data.tables.plan import TablePlan
 from retrograd.data.windows.order import Clock, clock, clock_of
-from retrograd.data.windows.series import Blocks, blocks_of, keys_in_blocks, keys_that_part
+from retrograd.data.windows.series import Blocks, blocks_of, keys_in_blocks, separating_keys
 from retrograd.data.windows.settings import WindowSettings
 from retrograd.present.wording import some_of
 
 TIME_NAME = re.compile(r"(?i)(^|[_ .-])(time|timestamp|ts|date|datetime|epoch|unix)([_ .-]|$)")  # of numbers
-MOSTLY = 0.5  # share of equal steps from which different moments make a series, not birthdays
+MOSTLY = 0.5  # share of equal steps above which distinct times form a series, unlike birthdays
 
 
 def with_guesses(
     table: Table, settings: DataSettings, windows: WindowSettings, targets: tuple[str, ...]
 ) -> tuple[WindowSettings, tuple[str, ...]]:
-    """Return the settings with time and series filled in, and a sentence about each that was guessed.
+    """Return the settings with time and series filled in, and a sentence about each guess.
 
-    Moments that repeat or fall back in the file cannot be one series in its order. Then the date is the time, and the
-    column (or the two) under which no moment occurs twice names the series. Without a column of dates, the series
-    are those of a column that is named like an item, or each of whose values fills one block of rows.
+    If times repeat or go back in the file, its rows cannot be one series in file order. Then the date is the time, and
+    the column (or pair of columns) within whose values no time repeats names the series. Without a column of dates,
+    the series come from a column that has the name of an item, or whose values each fill one block of rows.
     """
     windows, notes = replace(windows, series=windows.keys) if windows.series is not None else windows, []
     least = windows.history + windows.horizon
@@ -42,7 +42,7 @@ def with_guesses(
         keys = () if windows.series is not None else keys_in_blocks(table, {name for name in others if name}, least)
         if keys:
             notes.append(
-                f"'{keys[0]}' names the series, by its name or as each of its values fills one block of rows: "
+                f"'{keys[0]}' seems to name the series, by its name or because each value fills one block of rows: "
                 f"{_series_words(keys)}"
             )
         return replace(windows, series=windows.keys or keys), tuple(notes)
@@ -52,28 +52,28 @@ def with_guesses(
         return replace(windows, series=windows.keys), ()
     keys = windows.keys
     if windows.series is None and not differ:
-        keys = keys_that_part(table, moments, {time, *(name for name in others if name)}, least)
+        keys = separating_keys(table, moments, {time, *(name for name in others if name)}, least)
         if keys:
-            notes.append(f"moments in '{time}' repeat, but not within {', '.join(keys)}: {_series_words(keys)}")
+            notes.append(f"times in '{time}' repeat, but not within {', '.join(keys)}: {_series_words(keys)}")
     parted = differ or windows.series is not None or bool(keys)
     if windows.time is None and parted:
-        notes.append(f"'{time}' does not rise from row to row: rows are sorted by it (`windows: {{time: {time}}}`)")
+        notes.append(f"'{time}' is not in ascending order: rows are sorted by it (`windows: {{time: {time}}}`)")
         return replace(windows, time=time, series=keys), tuple(notes)
     if windows.time is None:
         notes.append(
-            f"moments in '{time}' repeat or fall back, and no column separates the series: windows follow the order of "
-            f"the file; set `windows: {{time: {time}, series: ...}}` if the rows are several series"
+            f"times in '{time}' repeat or go back, and no column separates the series: windows follow file order; set "
+            f"`windows: {{time: {time}, series: ...}}` if the rows are several series"
         )
     return replace(windows, series=keys), tuple(notes)
 
 
 def _series_words(keys: tuple[str, ...]) -> str:
     name = keys[0] if len(keys) == 1 else f"[{', '.join(keys)}]"
-    return f"taken as the name of the series (`windows: {{series: {name}}}`; `series: []` makes all rows one)"
+    return f"used as the name of the series (`windows: {{series: {name}}}`; `series: []` makes all rows one series)"
 
 
 def _date_column(table: Table, settings: DataSettings, others: set[str | None]) -> str | None:
-    """Return the first column of dates, or of numbers under a name that says time."""
+    """Return the first column of dates, or else of numbers with a name that suggests time."""
     names = tuple(name for name in table.names if name not in others and table.column(name).null_count() == 0)
     kinds = find_kinds(table, names, replace(settings, kinds={k: v for k, v in settings.kinds.items() if k in names}))
     counted = [name for name in names if kinds[name].kind in ("number", "identifier") and TIME_NAME.search(name)]
@@ -81,31 +81,31 @@ def _date_column(table: Table, settings: DataSettings, others: set[str | None]) 
 
 
 def dated_notes(plan: TablePlan) -> Iterator[str]:
-    """Yield a sentence on the first column of dates that orders the rows of a table, unless the split is chosen."""
+    """Yield a sentence on the first column of dates that orders the rows, unless the split method is set."""
     settings, targets, table = plan.settings, plan.goal.names, plan.rows
     if settings.split.method != "auto" or settings.windows is not None or len(table) < FEW_ROWS:
         return
     for name, kind in plan.features.items():
         moments = table.values[name] if kind.kind == "date" else None
-        if moments is None or moments.null_count() or not has_year(kind.form):  # of a time of day no row is the newest
+        if moments is None or moments.null_count() or not has_year(kind.form):  # a time of day makes no row the newest
             continue
         time = clock(kind, moments)
         keys = (
-            keys_that_part(table, time.moments, (name, *targets), FEW_ROWS) if moments.n_unique() < len(table) else ()
+            separating_keys(table, time.moments, (name, *targets), FEW_ROWS) if moments.n_unique() < len(table) else ()
         )
         if not _orders(time, blocks_of(table, ())) and not (keys and _orders(time, blocks_of(table, keys))):
             continue
         series = f", series: [{', '.join(keys)}]" if keys else ""
-        forecast = f"; `windows: {{history: ..., time: {name}{series}}}` forecasts {some_of(targets)} from rows before"
+        forecast = f"; `windows: {{history: ..., time: {name}{series}}}` forecasts {some_of(targets)} from earlier rows"
         yield (
             f"'{name}' orders the rows in time, but they are split at random: `split: {{method: time, column: {name}}}`"
-            f" tests on the newest{forecast if plan.goal.task == 'regression' else ''}"
+            f" tests on the newest rows{forecast if plan.goal.task == 'regression' else ''}"
         )
         return
 
 
 def _orders(clock: Clock, blocks: Blocks) -> bool:
-    """Return whether rows rise or fall in time, or have moments of their own most of which are equally far apart."""
+    """Return whether the rows ascend or descend in time, or have distinct times, most of them equally far apart."""
     steps = np.diff(clock.moments)
     if (steps >= 0).all() or (steps <= 0).all():
         return bool((steps != 0).any())

@@ -1,4 +1,4 @@
-"""Fitted inputs of windows: the columns of a table, laid out as histories."""
+"""Fitted inputs of windows: the columns of a table, arranged as histories."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from retrograd.data.windows.order import in_order
 from retrograd.data.windows.series import blocks_of, observed
 from retrograd.present.wording import some_of
 
-KNOWN = "known"  # the batch column of what is known of the horizon
+KNOWN = "known"  # the batch column with known values at the horizon
 
 
 @dataclass(frozen=True)
 class WindowInputs:
-    """Windows over the rows of a table, series by series, in the order of time.
+    """Windows over the rows of a table, series by series, in order of time.
 
     The target of a window is each of the `targets` in each of the `horizon` rows after it. `series` are the columns
-    that tell series apart; `levels` scale the targets of each; `known` reads what is known of the horizon;
-    `time_kind` is what the settings say of the time.
+    that distinguish series; `levels` scale the targets of each; `known` reads the known values at the horizon;
+    `time_kind` is the kind that the settings give the time.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -62,11 +62,11 @@ class WindowInputs:
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """The names of what is predicted: each target at each step."""
+        """The names of the predicted values: each target at each step."""
         return tuple(f"{name}+{step + 1}" for step in range(self.horizon) for name in self.targets)
 
     def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Table:
-        """Return the table of rows in the order of time, its gaps filled where the settings say so."""
+        """Return the table with rows in order of time, and with gaps filled if the settings say so."""
         table = data if isinstance(data, Table) else from_any_frame(data)
         table = in_order(table.with_missing(self.table.missing_values), self.time, self.series, self.time_kind)
         if self.table.missing != "interpolate":
@@ -76,11 +76,11 @@ class WindowInputs:
     def encode(self, table: Table, report: Report, with_target: bool) -> dict[str, np.ndarray]:
         """Return `x`, float32 [windows, history, features], and identifiers of embedded columns [windows, history].
 
-        With `known` columns also `known`, float32 [windows, horizon, features]; with several series also their level
-        and spread [windows, targets]. Without a target the last windows are those that end each series: their future is
-        not there yet.
+        With `known` columns, also `known`, float32 [windows, horizon, features]; with several series, also their level
+        and spread [windows, targets]. Without a target, the last windows are those at the end of each series, whose
+        future is not there yet.
 
-        Raises:  DataError for fewer rows than a window needs
+        Raises:  DataError if there are fewer rows than a window needs
         """
         starts = self.starts(table, with_target, report)
         flat, levels = self.flat(table, report)
@@ -97,14 +97,14 @@ class WindowInputs:
         return columns
 
     def _check_room(self, cells: int, row_bytes: Sequence[int], setting: str) -> None:
-        """Raise ResourceError where windows with this number of rows in all do not fit into memory."""
+        """Raise ResourceError if windows with this total number of rows do not fit in memory."""
         needed = cells * (sum(row_bytes) + np.dtype(np.intp).itemsize)
         require_room(needed, "the windows", f"data.windows.{setting}", f"shorten `{setting}`, or lengthen `stride`")
 
     def starts(self, table: Table, with_target: bool, report: Report | None = None) -> np.ndarray:
-        """Return the first row of each window, counted in each series from the last one backwards.
+        """Return the first row of each window, placed in each series from the last window backwards.
 
-        Without a target those that end their series come last, one for each series.
+        Without a target, the windows at the end of each series come last.
         """
         starts, last, short = [np.empty(0, int)], [], []
         ends = observed(table, self.series, self.targets)
@@ -119,11 +119,11 @@ class WindowInputs:
             series_starts = np.arange(first, end - self.history + 1, self.stride)
             starts.append(series_starts if with_target else series_starts[:-1])
             last += [] if with_target else [series_starts[-1]]
-        self._tell_short(table, short, len(starts) > 1, with_target, report)
+        self._report_short(table, short, len(starts) > 1, with_target, report)
         return np.concatenate([*starts, np.array(last, int)])
 
     def target_table(self, table: Table) -> Table:
-        """Return a table of what follows each window: the columns `name+1` to `name+horizon`, at its series' level."""
+        """Return a table of what follows each window: columns `name+1` to `name+horizon`, relative to the level."""
         ends = self.starts(table, with_target=True) + self.history
         self._check_room(len(ends) * self.horizon, [8 * len(self.targets)], "horizon")
         values = self.values(table)
@@ -132,13 +132,13 @@ class WindowInputs:
         for name, column in zip(self.targets, values.T, strict=True):
             missing = np.isnan(column) & (np.arange(len(column)) < until)
             faults.add(name, pl.Series(np.flatnonzero(missing)), "a finite number")
-        faults.raise_any("`missing: interpolate` fills these cells from their neighbours; or leave the rows out")
+        faults.raise_any("set `missing: interpolate` to fill these cells from their neighbours, or remove the rows")
         values = self._levelled(table, values)[0]
         columns = [values[ends + step, i] for step in range(self.horizon) for i in range(len(self.targets))]
         return Table(pl.DataFrame(dict(zip(self.steps, columns, strict=True))), table.where)
 
     def labels(self, table: Table) -> Iterator[pl.Series]:
-        """Yield what is shown beside forecasts: the series, and the time of each window's last row (or its number)."""
+        """Yield the columns shown beside forecasts: the series, and the time (or number) of each window's last row."""
         ends = self.starts(table, with_target=False) + self.history - 1
         yield from (table.frame[name][ends] for name in self.series)
         if self.time is None:
@@ -158,13 +158,13 @@ class WindowInputs:
         return tuple(column.name for column in self.table.columns)
 
     def values(self, table: Table) -> np.ndarray:
-        """Return the targets as numbers [rows, targets], NaN where one is missing."""
+        """Return the targets as numbers [rows, targets], NaN for missing ones."""
         kinds = self._kinds()
         columns = [kinds[name].parse(table.column(name)).values.cast(pl.Float64) for name in self.targets]
         return np.column_stack([values.fill_null(np.nan).to_numpy() for values in columns])
 
     def _levelled(self, table: Table, values: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray] | None]:
-        """Return values [rows, targets] at the level of their series, and each row's level and spread."""
+        """Return values [rows, targets] relative to the level of their series, and each row's level and spread."""
         if self.levels is None:
             return values, None
         blocks = blocks_of(table, self.series)
@@ -175,8 +175,8 @@ class WindowInputs:
         return (values - level) / spread, {LEVEL: level, SPREAD: spread}
 
     def flat(self, table: Table, report: Report) -> tuple[Table, dict[str, np.ndarray] | None]:
-        """Return the table with targets at the level of their series, and without gaps in the future; and each row's
-        level and spread [rows, targets], where series have one.
+        """Return the table with targets relative to the level of their series and without gaps in the future, and each
+        row's level and spread [rows, targets], if series have them.
         """
         there = all(name in table.names for name in self.targets)
         if there:
@@ -185,10 +185,11 @@ class WindowInputs:
         if self.levels is not None:
             unknown = [name for name in blocks_of(table, self.series).names if name not in self.levels.names]
             if unknown and not there:
-                cure = f"give the column {some_of(self.targets)} as well"
-                raise DataError(f"series that training did not know: {some_of(unknown)}", where=table.where, cure=cure)
+                cure = f"add the column {some_of(self.targets)}"
+                message = f"series that were not in the training data: {some_of(unknown)}"
+                raise DataError(message, where=table.where, cure=cure)
             if unknown:
-                known = "that training did not know, scaled by their own rows"
+                known = "not in the training data, so scaled by their own rows"
                 report.remarks.append(f"{len(unknown)} series {known}: {some_of(unknown)}")
         values = self.values(table) if there else np.full((len(table), len(self.targets)), np.nan)
         values, levels = self._levelled(table, values)
@@ -200,20 +201,23 @@ class WindowInputs:
         columns = [pl.Series(name, column).fill_nan(None) for name, column in zip(self.targets, values.T, strict=True)]
         return replace(table, frame=table.frame.with_columns(columns)), levels
 
-    def _tell_short(
+    def _report_short(
         self, table: Table, short: list[str], is_any: bool, with_target: bool, report: Report | None
     ) -> None:
         needed = self.history + (self.horizon if with_target or self.known is not None else 0)
         if not is_any:
-            part = f"{len(table)} rows in time are fewer than a window's {needed}"
+            part = f"{len(table)} rows are fewer than the {needed} that a window needs"
             if self.series:
-                part = f"none of {len(short)} series has the {needed} rows of a window ({len(table)} rows in all)"
-            cure = "give more rows, choose a smaller `history` or `horizon`, or make each part larger (`split:`)"
+                part = (
+                    f"none of {len(short)} series has the {needed} rows that a window needs ({len(table)} rows in all)"
+                )
+            cure = "add rows, choose a smaller `history` or `horizon`, or make each part larger (`split:`)"
             if not with_target and self.known is not None:
-                cure = f"give the {self.horizon} rows to be forecast as well, with {some_of(self._known_names)}"
+                cure = f"add the {self.horizon} rows to forecast, with {some_of(self._known_names)}"
             raise DataError(part, where=table.where, cure=cure)
         if short and report is not None:
-            report.remarks.append(f"{len(short)} series shorter than a window's {needed} rows: {some_of(short)}")
+            shown = f"shorter than the {needed} rows that a window needs: {some_of(short)}"
+            report.remarks.append(f"{len(short)} series {shown}")
 
     @property
     def _known_names(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Rows in the order of time, and how regular that time is."""
+"""Rows in order of time, and how regular that time is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from retrograd.base.errors import DataError
 from retrograd.data.cells.kinds import ColumnKind, find_kinds
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import CellFaults, Table
-from retrograd.data.windows.series import Blocks, blocks_of, keys_that_part
+from retrograd.data.windows.series import Blocks, blocks_of, separating_keys
 
 SHORTEST_MONTH, WEEK = 28, 7  # days
 MILLISECONDS = {"day": 86_400_000, "hour": 3_600_000, "minute": 60_000, "second": 1000, "millisecond": 1}
@@ -20,10 +20,10 @@ SAME = 1e-6  # of a step
 
 @dataclass(frozen=True)
 class Clock:
-    """A column of time: its moments as numbers, and its place in steps of the calendar that it follows.
+    """A column of time: its times as numbers, and their places in steps of the calendar that it follows.
 
-    `places` are whole numbers where time is regular: months where no step is shorter than 28 days and all moments have
-    the same day, business days where there is nothing on weekends, else milliseconds (or the column's own unit).
+    `places` are integers if time is regular: months if no step is shorter than 28 days and all times have the same day
+    of the month, business days if there is nothing on weekends, else milliseconds (or the column's own unit).
     """
 
     kind: ColumnKind
@@ -32,13 +32,13 @@ class Clock:
     unit: str
 
     def step(self, blocks: Blocks) -> float:
-        """Return the commonest step within a series, in units."""
+        """Return the most common step within a series, in units."""
         steps = np.concatenate([np.diff(self.places[lo:hi]) for _, lo, hi in blocks.bounds] or [np.ones(1)])
         different, counts = np.unique(np.round(steps, 6), return_counts=True)
         return float(different[counts.argmax()]) if len(different) else 1.0
 
     def gaps(self, blocks: Blocks) -> tuple[np.ndarray, float]:
-        """Return the rows that do not follow the row before by the commonest step, and that step in units."""
+        """Return the rows that do not follow the previous one by the most common step, and that step in units."""
         step = self.step(blocks)
         off = np.abs(np.diff(self.places, prepend=np.nan) - step) > SAME * max(step, 1)
         for _, lo, _ in blocks.bounds:
@@ -46,7 +46,7 @@ class Clock:
         return np.flatnonzero(off), step
 
     def moments_at(self, places: np.ndarray) -> np.ndarray:
-        """Return the moments at places of the calendar between the first and the last."""
+        """Return the times at places of the calendar between the first and the last."""
         if self.unit == "month":
             first, day = self._days.min(), self._days[0].item().day
             months = np.round(places).astype(int).astype("datetime64[M]")
@@ -75,42 +75,42 @@ class Clock:
 
 
 def clock_of(table: Table, time: str, chosen: str | None = None) -> Clock:
-    """Return the moments of a column, read as the kind (or form of a date) that was chosen for it, or as what it holds.
+    """Return the clock of a column, read as the chosen kind (or date format) or as its cells suggest.
 
-    Raises:  DataError for a moment that is missing, or a column of neither numbers nor dates
+    Raises:  DataError for a missing time, or a column of neither numbers nor dates
     """
     kind = find_kinds(table, (time,), DataSettings(kinds={time: chosen} if chosen else {}))[time]
-    kind = ColumnKind("number") if kind.kind == "identifier" else kind  # a counter of rows is a time
+    kind = ColumnKind("number") if kind.kind == "identifier" else kind  # row numbers can be a time
     moments = kind.parse(table.column(time)).values
     faults = CellFaults(table)
     faults.add(time, moments.is_null().arg_true(), "a number or a date")
-    faults.raise_any("complete these rows, or leave them out")
+    faults.raise_any("complete these rows, or remove them")
     if moments.dtype == pl.String:
-        raise DataError(f"column '{time}' holds neither numbers nor dates", where=table.where)
+        raise DataError(f"column '{time}' contains neither numbers nor dates", where=table.where)
     return clock(kind, moments)
 
 
 def clock(kind: ColumnKind, values: pl.Series) -> Clock:
-    """Return the clock of a column whose moments have been read."""
+    """Return the clock of a column whose times have been parsed."""
     moments = values.to_numpy().astype(np.float64)
     return Clock(kind, moments, *_calendar(moments, kind.kind == "date"))
 
 
 def in_order(table: Table, time: str | None, keys: tuple[str, ...] = (), chosen: str | None = None) -> Table:
-    """Return the rows series by series (as they first occur), each sorted by a column of numbers or dates.
+    """Return the rows series by series (in order of appearance), each sorted by a column of numbers or dates.
 
-    Raises:  DataError for a moment that is missing or occurs twice in a series
+    Raises:  DataError for a time that is missing or repeats in a series
     """
     blocks = blocks_of(table, keys)
     if time is None:
         return table.take(np.argsort(blocks.numbers, kind="stable")) if keys else table
     clock = clock_of(table, time, chosen)
     order = np.lexsort((clock.moments, blocks.numbers))
-    _refuse_twice(table, time, keys, clock, blocks, order)
+    _reject_repeated(table, time, keys, clock, blocks, order)
     return table if (np.diff(order) == 1).all() else table.take(order)
 
 
-def _refuse_twice(
+def _reject_repeated(
     table: Table, time: str, keys: tuple[str, ...], clock: Clock, blocks: Blocks, order: np.ndarray
 ) -> None:
     same = (np.diff(clock.moments[order]) == 0) & (np.diff(blocks.numbers[order]) == 0)
@@ -118,18 +118,18 @@ def _refuse_twice(
         return
     row = int(order[np.flatnonzero(same)[0] + 1])
     where, line = table.place(row)
-    parting = keys_that_part(table, clock.moments, (time,), 2, keys)
-    cure = "windows need one row for each moment of a series: sum or average the others, or leave them out"
+    parting = separating_keys(table, clock.moments, (time,), 2, keys)
+    cure = "windows need one row for each time in a series: sum or average such rows, or remove all but one"
     if parting:
-        cure = f"several series? `windows: {{series: [{', '.join(parting)}]}}` tells them apart"
+        cure = f"if these are several series, separate them with `windows: {{series: [{', '.join(parting)}]}}`"
     within = f" of series '{blocks.names[blocks.numbers[row]]}'" if keys else ""
-    more = f" ({int(same.sum())} rows repeat one)" if same.sum() > 1 else ""
-    message = f"{line}, column '{time}': the same moment as another row{within}{more}"
+    more = f" ({int(same.sum())} rows repeat a time)" if same.sum() > 1 else ""
+    message = f"{line}, column '{time}': the same time as another row{within}{more}"
     raise DataError(message, where=where, cure=cure)
 
 
 def _calendar(moments: np.ndarray, is_date: bool) -> tuple[np.ndarray, str]:
-    """Return each moment's place in the calendar, and that calendar's unit."""
+    """Return the place of each time in the calendar, and the calendar's unit."""
     steps = np.diff(np.unique(moments))
     if not is_date or not len(steps):
         typical = float(np.median(steps)) if len(steps) else 1.0

@@ -1,4 +1,4 @@
-"""The plan for windows over a table: which columns go in, which are predicted."""
+"""The plan for windows over a table: which columns are inputs, and which are predicted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from retrograd.present.wording import some_of
 
 @dataclass(frozen=True)
 class WindowPlan(Plan[Table, tuple[WindowInputs, Quantities]]):
-    """The plan for a table whose rows are moments."""
+    """The plan for a table whose rows are points in time."""
 
     windows: WindowSettings
     features: dict[str, ColumnKind]
@@ -38,7 +38,7 @@ class WindowPlan(Plan[Table, tuple[WindowInputs, Quantities]]):
     is_ordered: ClassVar[bool] = True
 
     def clean(self, rows: Table) -> Table:
-        """Return the rows in the order of time, series by series; series without a single window are left out."""
+        """Return the rows in order of time, series by series, without series that are too short for a window."""
         time, keys, settings = self.windows.time, self.windows.keys, self.settings
         table = in_order(rows.with_missing(settings.missing_values), time, keys, self.time_kind)
         if settings.missing == "interpolate":
@@ -47,7 +47,7 @@ class WindowPlan(Plan[Table, tuple[WindowInputs, Quantities]]):
         return table if is_long.all() else table.take(np.flatnonzero(is_long))
 
     def fit(self, train: Table) -> tuple[WindowInputs, Quantities]:
-        """Return inputs and target fitted on training rows; a target is scaled alike at each step of the horizon."""
+        """Return inputs and target fitted on training rows; a target has the same scale at each step of the horizon."""
         windows, settings = self.windows, self.settings
         scale = settings.scale or "standard"
         is_scaled = settings.scale in (None, "standard", "robust", "log", "minmax")
@@ -66,7 +66,7 @@ class WindowPlan(Plan[Table, tuple[WindowInputs, Quantities]]):
         return inputs, Quantities(inputs.steps, scaling)
 
     def split_keys(self, rows: Table) -> np.ndarray | None:
-        """Return each row's place in its series, from 0 to 1, so that each is split by its own time."""
+        """Return each row's place in its series, from 0 to 1, so that each series is split by its own time."""
         if not self.windows.keys:
             return None
         places = np.empty(len(rows))
@@ -75,7 +75,7 @@ class WindowPlan(Plan[Table, tuple[WindowInputs, Quantities]]):
         return places
 
     def with_history(self, rows: Table, part: np.ndarray) -> np.ndarray:
-        """Return a part's rows and before them, in each series, as many as a window looks back."""
+        """Return a part's rows, preceded in each series by as many as a window looks back."""
         pieces = []
         for _, lo, hi in blocks_of(rows, self.windows.keys).bounds:
             inside = part[(part >= lo) & (part < hi)]
@@ -84,7 +84,7 @@ class WindowPlan(Plan[Table, tuple[WindowInputs, Quantities]]):
         return np.concatenate(pieces) if pieces else part
 
     def observed(self, table: Table) -> np.ndarray:
-        """Return for each row where the last row with a target ends in its series."""
+        """Return, for each row, the end of the rows with a target in its series."""
         return observed(table, self.windows.keys, self.goal.names)
 
     def _known(self, train: Table) -> TableInputs | None:
@@ -96,7 +96,7 @@ class WindowPlan(Plan[Table, tuple[WindowInputs, Quantities]]):
 
     @property
     def time_kind(self) -> str | None:
-        """What the settings say of the column of time."""
+        """The kind that the settings give the time column."""
         return self.settings.kinds.get(self.windows.time or "")
 
     @property
@@ -112,9 +112,9 @@ def _levels(inputs: WindowInputs, train: Table, method: str) -> Levels:
 
 
 def long_enough(table: Table, windows: WindowSettings) -> np.ndarray:
-    """Return which rows belong to a series that has at least one window; a single series stays as it is.
+    """Return which rows belong to a series with at least one window; a single series is kept whole.
 
-    Raises:  DataError when no series has one
+    Raises:  DataError if no series has one
     """
     least, blocks = windows.history + windows.horizon, blocks_of(table, windows.keys)
     is_long = np.zeros(len(table), bool)
@@ -123,32 +123,34 @@ def long_enough(table: Table, windows: WindowSettings) -> np.ndarray:
     if not windows.keys:
         return np.ones(len(table), bool)
     if not is_long.any():
-        message = f"none of {len(blocks.names)} series has the {least} rows of a window ({len(table)} rows in all)"
-        raise DataError(message, where=table.where, cure="give more rows, or choose a smaller `history`")
+        have = f"has the {least} rows that a window needs ({len(table)} rows in all)"
+        message = f"none of {len(blocks.names)} series {have}"
+        raise DataError(message, where=table.where, cure="add rows, or choose a smaller `history`")
     return is_long
 
 
 def plan_windows(table: Table, settings: DataSettings, windows: WindowSettings) -> WindowPlan:
-    """Find out what the columns of a table are.
+    """Infer the roles of a table's columns.
 
-    Raises:  ConfigError for a split that would tear windows apart; DataError for targets that are no numbers
+    Raises:  ConfigError for a split that would break up windows; DataError for targets that are not numbers
     """
     if settings.split.method not in ("auto", "time", "none") or settings.split.column is not None:
-        raise ConfigError("windows are split by their own time", where="data.split", cure="leave method and column out")
+        raise ConfigError("windows are split by their own time", where="data.split", cure="remove method and column")
     if settings.weight is not None:
-        raise ConfigError("windows have no weights", where="data.weight", cure="leave it out")
+        raise ConfigError("windows have no weights", where="data.weight", cure="remove it")
     table = table.with_missing(settings.missing_values)
     targets = find_targets(table.names, replace(settings, task="regression"))
     if set(targets) & set(windows.known):
-        raise ConfigError("a target is not known beforehand", where="data.windows.known", cure="leave it out")
+        raise ConfigError("a target is not known in advance", where="data.windows.known", cure="remove it")
     windows, guesses = with_guesses(table, settings, windows, targets)
     least = windows.history + windows.horizon
     if len(table) < least:
-        cure = "give more rows, or choose a smaller `history` or `horizon`"
-        raise DataError(f"{len(table)} rows in time are fewer than a window's {least}", where=table.where, cure=cure)
+        cure = "add rows, or choose a smaller `history` or `horizon`"
+        message = f"{len(table)} rows are fewer than the {least} that a window needs"
+        raise DataError(message, where=table.where, cure=cure)
     if settings.scale_target == "log" and windows.keys:
         cure = "use standard, robust, minmax or none"
-        raise ConfigError("each series is scaled by a level of its own", where="data.scale_target", cure=cure)
+        raise ConfigError("each series is scaled by its own level", where="data.scale_target", cure=cure)
     for name in (*windows.keys, *windows.known):
         table.column(name)
     names = settings.features or tuple(name for name in table.names if name not in {*settings.exclude, windows.time})
@@ -156,7 +158,9 @@ def plan_windows(table: Table, settings: DataSettings, windows: WindowSettings) 
     words = [name for name in targets if kinds[name].kind not in ("number", "identifier")]
     if words:
         raise DataError(
-            f"the target '{words[0]}' holds no numbers", where=table.where, cure="name others with `target:`"
+            f"the target '{words[0]}' does not contain numbers",
+            where=table.where,
+            cure="choose others with `target:`",
         )
     many = [name for name in windows.keys if table.column(name).n_unique() > settings.max_categories]
     kinds |= {name: ColumnKind("identifier" if name in many else "category") for name in windows.keys if name in kinds}
@@ -164,7 +168,7 @@ def plan_windows(table: Table, settings: DataSettings, windows: WindowSettings) 
     kinds |= {name: ColumnKind("number") for name in targets if kinds[name].kind == "identifier"}
     features = {name: kinds[name] for name in names if kinds[name].kind != "identifier"}
     typed(table, features, settings.invalid, settings.missing)
-    ordered = f"ordered by {windows.time}" if windows.time else "in the order of the file"
+    ordered = f"ordered by {windows.time}" if windows.time else "in file order"
     note = f"forecast of {some_of(targets)}: {windows.horizon} rows after each {windows.history}, {ordered}"
     ignored = tuple(name for name in table.names if name not in features)
     goal = Goal("regression", targets)
@@ -174,7 +178,7 @@ def plan_windows(table: Table, settings: DataSettings, windows: WindowSettings) 
 
 
 def _order_notes(plan: WindowPlan, table: Table) -> Iterator[str]:
-    """Yield what is worth telling about series and time."""
+    """Yield sentences about series and time."""
     windows = plan.windows
     ordered = in_order(table, windows.time, windows.keys, plan.time_kind)
     rows = plan.rows
@@ -184,18 +188,18 @@ def _order_notes(plan: WindowPlan, table: Table) -> Iterator[str]:
         count = sum(-(-(size - least + 1) // windows.stride) for size in sizes.values() if size >= least)
         yield (
             f"{len(sizes)} series separated by {', '.join(windows.keys)}: {some_of(list(sizes), 5)}; {count} windows, "
-            "none across two series; each series is scaled and split by itself"
+            "none across two series; each series is scaled and split on its own"
         )
         short = [blocks.names[number] for number, lo, hi in blocks.bounds if blocks.names[number] not in sizes]
         if short:
-            yield f"left out, as shorter than a window's {least} rows: {some_of(short)}"
+            yield f"skipped, as shorter than the {least} rows that a window needs: {some_of(short)}"
     future = int((np.arange(len(rows)) >= plan.observed(rows)).sum())
     if future:
-        yield f"{future} row{'s' if future > 1 else ''} at the end without a target: taken as the future"
+        yield f"{future} row{'s' if future > 1 else ''} at the end without a target: treated as the future"
     if windows.time is not None:
         yield from _time_notes(plan, table, ordered, rows)
     elif plan.settings.missing == "interpolate":
-        yield "without `windows: {time: ...}` only missing cells are filled, no skipped moments"
+        yield "without `windows: {time: ...}`, only missing cells are filled, not skipped times"
 
 
 def _time_notes(plan: WindowPlan, table: Table, ordered: Table, rows: Table) -> Iterator[str]:
@@ -204,7 +208,7 @@ def _time_notes(plan: WindowPlan, table: Table, ordered: Table, rows: Table) -> 
     before = clock_of(as_read, time, plan.time_kind).moments
     clock, blocks = clock_of(ordered, time, plan.time_kind), blocks_of(ordered, keys)
     if (before != clock.moments).any():
-        yield f"the file is not in the order of time: its rows were sorted by '{time}'"
+        yield f"the file is not in order of time: its rows were sorted by '{time}'"
     off, step = clock.gaps(blocks)
     if not len(off):
         return
@@ -212,8 +216,8 @@ def _time_notes(plan: WindowPlan, table: Table, ordered: Table, rows: Table) -> 
     _, line = ordered.place(int(off[0]))
     length = clock.words(float(clock.places[off[0]] - clock.places[off[0] - 1]))
     note = f"time is irregular: {len(off)} of {steps} steps are not {clock.words(step)}"
-    note += f", the first of them {length} before {line}"
+    note += f"; the first one is {length} before {line}"
     if plan.settings.missing == "interpolate":
-        yield f"{note}; {len(rows)} rows with the moments between them filled in"
+        yield f"{note}; {len(rows)} rows after filling in the times between"
     else:
-        yield f"{note}; `missing: interpolate` fills in the moments between"
+        yield f"{note}; `missing: interpolate` fills in the times between"

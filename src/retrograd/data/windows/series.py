@@ -1,4 +1,4 @@
-"""Several series in one table: which row belongs to which, and which column tells them apart when nobody says so."""
+"""Several series in one table: which row belongs to which, and which column separates them if no setting does."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import polars as pl
 from retrograd.data.cells.values import words
 from retrograd.data.table import CellFaults, Table
 
-BETWEEN = " | "  # the parts of a series' name, where several columns make it
-MOST_COLUMNS = 8  # that could tell series apart and are tried in pairs
+BETWEEN = " | "  # separates the parts of a series' name that comes from several columns
+MOST_COLUMNS = 8  # that could separate series and are tried in pairs
 ITEM_NAME = re.compile(
     r"(?i)(^|[_ .-])(item|series|store|shop|sensor|device|unit|machine|product|sku|station|site|customer|patient"
     r"|subject|symbol|ticker|country|region|city|id)([_ .-]|$)"
@@ -23,21 +23,21 @@ ITEM_NAME = re.compile(
 
 @dataclass(frozen=True)
 class Blocks:
-    """The series of a table whose rows lie together: each row's number, the names, and where each begins and ends."""
+    """The series of a table: each row's series number, the names, and the blocks of consecutive rows."""
 
     numbers: np.ndarray
     names: tuple[str, ...]
 
     @property
     def bounds(self) -> Iterator[tuple[int, int, int]]:
-        """Yield number, first row and the row after the last of each series, in the order of the rows."""
+        """Yield the series number, first row and end row (exclusive) of each block, in order."""
         if len(self.numbers):
             cuts = [0, *(np.flatnonzero(np.diff(self.numbers)) + 1).tolist(), len(self.numbers)]
             yield from ((int(self.numbers[lo]), lo, hi) for lo, hi in pairwise(cuts))
 
 
 def blocks_of(table: Table, keys: Sequence[str]) -> Blocks:
-    """Return the series of each row, numbered as they first occur; without keys all rows are one.
+    """Return the series of each row, numbered in order of appearance; without keys, all rows are one series.
 
     Raises:  DataError for a row that lacks a key
     """
@@ -47,7 +47,7 @@ def blocks_of(table: Table, keys: Sequence[str]) -> Blocks:
     faults = CellFaults(table)
     for column in columns:
         faults.add(column.name, column.is_null().arg_true(), "the name of a series")
-    faults.raise_any("complete these rows, or leave them out")
+    faults.raise_any("complete these rows, or remove them")
     joined = pl.DataFrame(columns).select(pl.concat_str(pl.all(), separator=BETWEEN)).to_series().to_numpy()
     names, first, inverse = np.unique(joined.astype(str), return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))
@@ -55,7 +55,7 @@ def blocks_of(table: Table, keys: Sequence[str]) -> Blocks:
 
 
 def observed(table: Table, keys: Sequence[str], targets: Sequence[str]) -> np.ndarray:
-    """Return for each row where the last row with a target ends in its series; what comes after it is the future."""
+    """Return, for each row, the end of the rows with a target in its series; rows after it are the future."""
     there = np.ones(len(table), bool)
     names = [name for name in targets if name in table.names]
     if names:
@@ -67,13 +67,13 @@ def observed(table: Table, keys: Sequence[str], targets: Sequence[str]) -> np.nd
     return ends
 
 
-def keys_that_part(
+def separating_keys(
     table: Table, moments: np.ndarray, others: Iterable[str], least: int, known: tuple[str, ...] = ()
 ) -> tuple[str, ...]:
-    """Return the column, or the two columns, under which no moment occurs twice; nothing where there is none.
+    """Return the column, or the two columns, within whose values no time repeats, or nothing.
 
-    `others` are columns that cannot be meant; a series has at least `least` rows on average. What is found comes in
-    addition to the `known` keys, after them.
+    `others` are columns to ignore; a series must have at least `least` rows on average. The columns found are added
+    after the `known` keys.
     """
     names = [name for name in table.names if name not in {*others, *known} and _could_name(table.column(name), least)]
     names.sort(key=lambda name: table.column(name).dtype != pl.String)
@@ -90,7 +90,7 @@ def keys_that_part(
 
 
 def keys_in_blocks(table: Table, others: Iterable[str], least: int) -> tuple[str, ...]:
-    """Return the column that is named as items are, or each of whose texts fills one block of rows."""
+    """Return the column with the name of an item, or whose texts each fill one block of rows."""
     for name in table.names:
         column = table.column(name)
         if name in set(others) or column.null_count() or not _could_name(column, least):
@@ -99,7 +99,7 @@ def keys_in_blocks(table: Table, others: Iterable[str], least: int) -> tuple[str
         if ITEM_NAME.search(name) and np.median(np.bincount(blocks.numbers)) >= least:
             return (name,)
         if column.dtype != pl.String:
-            continue  # a year or a month counts through in blocks as well
+            continue  # years and months fill blocks too
         sizes = [hi - lo for _, lo, hi in blocks.bounds]
         if len(sizes) == len(blocks.names) > 1 and np.median(sizes) >= least:
             return (name,)
@@ -108,6 +108,6 @@ def keys_in_blocks(table: Table, others: Iterable[str], least: int) -> tuple[str
 
 def _could_name(column: pl.Series, least: int) -> bool:
     is_name = column.dtype in (pl.String, pl.Categorical, pl.Enum) or column.dtype.is_integer()
-    if column.dtype == pl.String:  # a text file's columns are all text; fractions name nothing
+    if column.dtype == pl.String:  # columns of a text file are all text; fractions are not names
         is_name = not bool(column.head(1000).str.contains(r"^[+-]?\d+[.,]\d+$").any())
     return is_name and 1 < column.n_unique() <= len(column) / least

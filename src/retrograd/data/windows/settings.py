@@ -14,66 +14,67 @@ from retrograd.base.schema import Settings
 
 @dataclass(frozen=True)
 class WindowSettings(Settings):
-    """How windows are laid over the rows of a table.
+    """How the rows of a table are divided into windows.
 
-    The `history` rows of a window are the input; the target columns of the `horizon` rows after them are what is
-    predicted. `time` names the column by which rows are sorted (default: the order of the file); it is no feature.
-    Target columns are features too, unless `features:` leaves them out.
+    The `history` rows of a window are the input; the target columns of the `horizon` rows after them are predicted.
+    `time` is the column by which rows are sorted (default: file order); it is not a feature. Target columns are
+    features too, unless `features:` excludes them.
 
-    `series` names the column (or columns) that tell several series in one table apart. No window crosses from one
-    series to another; each is scaled by its own level, and its name is a feature. Without it, the column is looked
-    for where moments repeat or fall back; `series: []` says that all rows are one series.
+    `series` is the column (or columns) that separates several series in one table. No window spans two series; each
+    series is scaled by its own level, and its name is a feature. If it is not set and times repeat or go back, the
+    column is inferred; `series: []` means that all rows are one series.
 
-    The rows of each series are split by time: the targets of validation and test windows lie in their own part, and
-    their histories may reach back into the part before, as they do when a forecast is made.
+    The rows of each series are split by time: the targets of validation and test windows lie in their own part, while
+    their histories may reach back into the previous part, as they do in a real forecast.
 
-    `known` names columns whose values at the horizon are known beforehand (a holiday, a planned price). They become the
-    batch column `known` [windows, horizon, features]. To predict, give the future rows as well, without their target.
+    `known` are columns whose values at the horizon are known in advance (a holiday, a planned price). They become the
+    batch column `known` [windows, horizon, features]. To predict, include the future rows, without their target.
 
-    `missing: interpolate` (under `data:`) fills missing cells, and moments that the file skips, along a straight line.
+    `missing: interpolate` (under `data:`) fills missing cells, and times that the file skips, by linear interpolation.
     """
 
     history: Annotated[
-        PositiveInt, Words("rows that the network sees", more="sees further back; slower", less="faster, sees less")
+        PositiveInt,
+        Words("rows that the network sees", more="looks further back, but is slower", less="faster, but sees less"),
     ]
     horizon: Annotated[
         PositiveInt,
         Words(
             "rows that are predicted",
             more="looks further ahead, which is harder",
-            less="nearer, easier",
+            less="looks less far ahead, which is easier",
             why="1: the next row",
         ),
     ] = 1
     stride: Annotated[
         PositiveInt,
         Words(
-            "rows from one window to the next",
+            "rows from the start of one window to the next",
             more="fewer windows, faster epochs",
-            less="more windows, much alike",
-            why="1: all",
+            less="more windows, but more alike",
+            why="1: every window",
         ),
     ] = 1  # rows from one window to the next
-    time: Annotated[str | None, Words("the column by which rows are sorted", why="the order of the file")] = None
+    time: Annotated[str | None, Words("column by which rows are sorted", why="file order")] = None
     series: Annotated[
         str | tuple[str, ...] | None,
         Words(
-            "the column, or columns, that separate several series",
-            why="one series, unless moments repeat or fall back and a column explains it",
+            "column or columns that separate several series",
+            why="one series, unless times repeat or go back and a column explains it",
         ),
-    ] = None  # default: looked for; (): none
-    known: Annotated[tuple[str, ...], Words("columns whose values at the horizon are known beforehand")] = ()
+    ] = None  # default: inferred; (): none
+    known: Annotated[tuple[str, ...], Words("columns whose values at the horizon are known in advance")] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The columns that tell series apart, as far as the settings say."""
+        """The columns that separate series, as far as they are set."""
         return (self.series,) if isinstance(self.series, str) else self.series or ()
 
     def rules(self) -> Iterator[Problem]:
-        """Yield the columns that are to be two things at once."""
+        """Yield problems with columns that have two roles."""
         for name in self.keys:
             if name == self.time:
-                yield Problem("series", f"'{name}' is already under `time`", "name the column of the items")
+                yield Problem("series", f"'{name}' is already used as `time`", "use the column of the items")
         for name in self.known:
             if name in self.keys or name == self.time:
-                yield Problem("known", f"'{name}' is known anyway", "leave it out")
+                yield Problem("known", f"'{name}' is known anyway", "remove it")
