@@ -179,7 +179,7 @@ def folder(root, rows=6):
 def test_a_folder_of_classes_is_standardised_band_by_band_and_comes_back_from_json(tmp_path):
     data = load(DataSettings(path=str(folder(tmp_path / "pitch")), split={"method": "none"}))
     assert (data.task, data.classes, data.rows) == ("binary", ("high", "low"), {"train": 12})
-    assert "12 sounds of 8,000 samples per second: 18 frames of 40 mel bands, 0.2 seconds" in data.notes
+    assert "12 sounds at 8,000 samples per second: 18 frames of 40 mel bands, 0.2 seconds" in data.notes
     assert "2 of them have several channels, which are averaged" in data.notes
     x, mask = data.train["x"], data.train["mask"]
     assert (x.dtype, mask.dtype, x.shape) == (np.float32, bool, (12, 18, 40))
@@ -209,7 +209,7 @@ def test_a_table_of_paths_may_have_any_target_and_folders_may_be_parts(tmp_path)
     assert load(DataSettings(path=str(tmp_path / "parts"))).rows == {"train": 8, "test": 4}
     (tmp_path / "in" / "low" / "3.wav").write_bytes(b"")
     (tmp_path / "in" / "low" / "4.wav").write_bytes(b"RIFF")
-    with pytest.raises(DataError, match="empty file") as caught:
+    with pytest.raises(DataError, match="file is empty") as caught:
         load(settings)
     assert "4.wav: expected a WAV file" in str(caught.value)
 

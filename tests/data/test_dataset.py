@@ -76,7 +76,7 @@ def test_the_words_for_missing_can_be_chosen(load_csv):
 def test_only_rows_without_a_label_are_left_out(load_csv):
     data = load_csv(csv(["1,a", ",a", "3,", "4,b", "5,b"]))
     assert sum(data.rows.values()) == 4
-    assert "1 of 5 rows are left out: they have no value in the target y" in data.notes
+    assert "1 of 5 rows are skipped: they have no value in the target y" in data.notes
     with pytest.raises(DataError, match="the target 'y' is empty"):
         load_csv(csv(["1,", "2,"]))
 
@@ -223,7 +223,7 @@ def test_classes_are_stratified_by_default(load_csv):
 
 
 def test_a_class_with_a_single_row_is_told(load_csv):
-    with pytest.raises(DataError, match=r"d\.csv: class 'b' has 1 row"):
+    with pytest.raises(DataError, match=r"d\.csv: class 'b' has only 1 row"):
         load_csv(csv([*(f"{i},a" for i in range(20)), "1,b"]), split=SplitSettings())
 
 

@@ -69,7 +69,7 @@ def test_other_encodings_are_recognised_by_their_letters_and_told(tmp_path, name
 
 
 def test_a_wrong_chosen_encoding_names_what_does_not_fit(read):
-    with pytest.raises(DataError, match=r"not utf-8: .*byte 0xe9"):
+    with pytest.raises(DataError, match=r"not valid utf-8: .*byte 0xe9"):
         read("x,y\ncafé,1\n".encode("latin-1"), encoding="utf-8")
 
 

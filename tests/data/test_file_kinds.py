@@ -87,7 +87,7 @@ def test_objects_in_json_become_columns_and_lists_of_texts_one_cell(write):
     [
         ('[{"x": 1}, {"x": ]', r"d\.json:1: line 1, column 18"),
         ('{"a": [{"x": 1}], "b": [{"x": 2}]}', "several tables \\('a', 'b'\\)"),
-        ("[1, 2, 3]", "holds no table"),
+        ("[1, 2, 3]", "contains no table"),
         ('[{"x": [1, 2]}]', "row 1, key 'x': a cell cannot be a list"),
         ('[{"x": 1, "x": 2}]', "duplicate key 'x'"),
     ],
@@ -137,7 +137,7 @@ def test_a_zip_of_one_file_is_that_file(tmp_path):
     assert read(path).frame.rows() == [("1", "2.5"), ("2", "3.5")]
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("wine.names", "about")
-    with pytest.raises(DataError, match=r"holds 2 files: data/wine\.data, wine\.names; expected one"):
+    with pytest.raises(DataError, match=r"contains 2 files: data/wine\.data, wine\.names; expected one"):
         read(path)
 
 

@@ -79,7 +79,7 @@ def test_every_damaged_file_is_named_before_training_begins(classes):
         message = str(caught.value)
         assert f"{first}: truncated image" in message
         assert f"{second}: not an image of a known kind" in message
-        assert "mend or remove" in message
+        assert "repair or remove" in message
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".gif", ".bmp", ".webp"])
@@ -148,7 +148,7 @@ def test_a_path_that_is_missing_is_named(tmp_path):
     ("make", "message"),
     [
         (lambda folder: None, "no images"),
-        (lambda folder: (save(folder / "a.png", [[0]]), save(folder / "b" / "c.png", [[0]])), "beside the classes'"),
+        (lambda folder: (save(folder / "a.png", [[0]]), save(folder / "b" / "c.png", [[0]])), "next to class folders: "),
         (lambda folder: (save(folder / "images" / "a.png", [[0]]), save(folder / "masks" / "b.png", [[0]])),
          "without a mask: .*a.png"),
         (lambda folder: (save(folder / "images" / "a.png", [[0]]), save(folder / "masks" / "a.png", [[[0, 0, 0]]])),
@@ -174,7 +174,7 @@ def test_masks_are_resized_without_mixing_classes_and_come_back_as_pixel_values(
     decoded = dataset.preprocessing.decode(np.eye(2)[y])
     assert set(np.unique(decoded.labels)) == {0, 255}
     save(tmp_path / "masks" / "0.png", np.full((8, 8), 7))
-    with pytest.raises(LabelError, match="unseen pixel value 7"):
+    with pytest.raises(LabelError, match="unknown pixel value 7"):
         dataset.preprocessing.transform(read_file(tmp_path, DataSettings(images={})), with_target=True)
 
 

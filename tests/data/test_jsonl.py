@@ -33,7 +33,7 @@ def test_keys_become_columns_and_a_lacking_key_is_missing(read):
         ('{"x": [1]}', "line 2, key 'x': a cell cannot be a list"),
         ('{"x": {"y": 1}}', "line 2, key 'x': a cell cannot be an object"),
         ('{"x": 1, "x": 2}', "line 2: duplicate key"),
-        ('{"x": "\\ud800"}', "line 2 holds half a character"),
+        ('{"x": "\\ud800"}', "line 2 contains half a character"),
         ('{"x": ' + "[" * 100_000, "line 2 is nested too deep"),
     ],
 )

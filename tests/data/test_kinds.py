@@ -95,7 +95,8 @@ def test_words_that_hardly_repeat_are_a_category_with_a_note():
     kind = kinds_of(x=durations)["x"]
     assert kind.kind == "category"
     assert (
-        kind.note == "'x' is read as words, 60 distinct ones in 60 cells, such as '0h 0m', which tell little about new rows"
+        kind.note
+        == "'x' is read as words, 60 distinct ones in 60 cells, such as '0h 0m', which tell little about new rows"
     )
     assert not kinds_of(x=durations * 5)["x"].note
 
@@ -125,7 +126,7 @@ def test_leading_zeros_and_very_long_numbers_are_names_and_are_told():
     assert "leading zeros, such as 02134" in codes.note
     long = kinds_of(card=["5278528673535083671", "5278528673535083672"])["card"]
     assert long.kind == "identifier"
-    assert "left out" in long.note
+    assert "ignored" in long.note
     assert kinds_of(x=[2**53 + 2, 1])["x"].kind == "identifier"
     assert kinds_of(DataSettings(kinds={"zip": "number"}), zip=["02134", "10001"])["zip"].kind == "number"
 

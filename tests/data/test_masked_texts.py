@@ -81,10 +81,10 @@ def test_overlapping_sequences_are_of_training_alone():
         ({"masked": 1.0}, "between 0 and 1"),
         ({"masked": float("nan")}, "masked"),
         ({"masked": 0.15, "next": True}, "both hidden tokens and `next` would be the target"),
-        ({"masked": 0.15, "answer": "b"}, "and so is `answer`"),
+        ({"masked": 0.15, "answer": "b"}, "and `answer` would be the target"),
         ({"stride": 4}, "masked: 0.15"),
-        ({"special": [0, 1, 2, 3]}, "marks have none"),
-        ({"special": [0, 1, 2, 3, 2]}, "stands for another mark"),
+        ({"special": [0, 1, 2, 3]}, "special tokens lack"),
+        ({"special": [0, 1, 2, 3, 2]}, "another special token"),
     ],
 )
 def test_what_cannot_be_hidden_is_refused_before_anything_is_read(wrong, match):

@@ -87,7 +87,7 @@ def test_a_table_with_extreme_cells_is_reported_with_the_setting_that_helps():
     found = inspect_columns({"size": pl.Series(size), "age": pl.Series(rng.integers(18, 90, 100))}, {})
     told = [str(each) for each in found if each.name == "outliers"]
     assert len(told) == 1
-    assert "column 'size': 3 cells lie far from all others: 99999" in told[0]
+    assert "column 'size': 3 cells are far from all others: 99999" in told[0]
     assert "missing_values" in told[0]
 
 

@@ -27,5 +27,5 @@ def test_a_file_that_announces_more_than_the_limit_is_refused(tmp_path):
 
 def test_nested_columns_are_refused(tmp_path):
     pl.DataFrame({"x": [[1], [2]]}).write_parquet(tmp_path / "d.parquet")
-    with pytest.raises(DataError, match=r"column 'x' holds List.*exclude: \[x\]"):
+    with pytest.raises(DataError, match=r"column 'x' contains List.*exclude: \[x\]"):
         read_file(tmp_path / "d.parquet", DataSettings())

@@ -113,4 +113,4 @@ def test_a_table_of_paths_and_labels_reads_the_images(tmp_path):
     (tmp_path / "wide.csv").write_text("\n".join(["photo,label,age", *wide]))
     data = load(DataSettings(path=str(tmp_path / "wide.csv"), split={"method": "none"}))
     assert data.train["x"].ndim == 2
-    assert "`images: {column: photo}` learns from the images" in data.notes[0]
+    assert "`images: {column: photo}` learns from them" in data.notes[0]

@@ -205,7 +205,7 @@ def test_damaged_json_is_refused(plain):
 
 
 def test_a_newer_format_says_so():
-    with pytest.raises(ModelFileError, match="format 7, this version only reads up to 1"):
+    with pytest.raises(ModelFileError, match="format 7, but this version only reads up to 1"):
         Preprocessing.from_json(damaged(["format"], 7))
 
 

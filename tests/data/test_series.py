@@ -91,7 +91,7 @@ def test_a_forecast_for_each_series_stands_at_the_end_and_unknown_ones_have_thei
 
 def test_a_series_without_a_single_window_is_left_out_and_named():
     found = dataset(panel((30, 30, 5)), time="day", series="item")
-    assert any("shorter than a window's 6 rows: C" in note for note in found.notes)
+    assert any("shorter than the 6 rows that a window needs: C" in note for note in found.notes)
     with pytest.raises(DataError, match="none of 3 series has the 6 rows that a window needs"):
         dataset(panel((5, 5, 5)), time="day", series="item")
 
@@ -111,7 +111,7 @@ def test_two_columns_name_a_series_together():
         found = dataset(frame, **windows)
         assert found.preprocessing.inputs.series == ("store", "item")
         np.testing.assert_array_equal(np.diff(joined(found), axis=1), 1)
-    with pytest.raises(DataError, match=r"same moment .* of series '1' .*`windows: {series: \[store, item\]}`"):
+    with pytest.raises(DataError, match=r"same time .* of series '1' .*`windows: {series: \[store, item\]}`"):
         dataset(frame, time="day", series="store")
 
 
@@ -171,7 +171,7 @@ def test_missing_cells_are_interpolated_within_a_series_and_never_beyond_its_end
     frame = panel((30, 30), "AB").with_columns(
         v=pl.when(pl.int_range(60).is_in([5, 6, 29, 31])).then(None).otherwise(pl.col("v"))
     )
-    with pytest.raises(DataError, match=r"expected a finite number.*`missing: interpolate` fills"):
+    with pytest.raises(DataError, match=r"expected a finite number.*`missing: interpolate` to fill"):
         dataset(frame, time="day", series="item")
     found = dataset(frame, time="day", series="item", missing="interpolate")
     for part in ("train", "valid", "test"):

@@ -37,7 +37,7 @@ def test_a_stratified_split_keeps_each_class_in_proportion(counts, seed):
 
 
 def test_a_class_of_one_row_cannot_be_stratified():
-    with pytest.raises(DataError, match="class 'b' has 1 row"):
+    with pytest.raises(DataError, match="class 'b' has only 1 row"):
         split_stratified(RowLabels(np.array([0, 0, 1, 0]), ("a", "b")), 0.25, 0.25, 0)
 
 
@@ -70,7 +70,7 @@ def test_a_split_by_time_tears_no_moment_apart(times):
 
 
 def test_too_few_moments_are_told():
-    with pytest.raises(DataError, match="too few different moments"):
+    with pytest.raises(DataError, match="too few distinct times"):
         split_by_time(np.zeros(20), 0.2, 0.2)
 
 

@@ -102,7 +102,7 @@ def test_rows_without_a_target_are_left_out_and_nothing_else_is_asked_of_rows():
 
 def test_labels_that_differ_only_by_capitals_or_blanks_are_told():
     notes = fitted({"y": ["Yes please", "yes please", "no", "no"]}, "y").notes
-    assert any("capitals or blanks" in note and "'Yes please' and 'yes please'" in note for note in notes)
+    assert any("only in case or spaces" in note and "'Yes please' and 'yes please'" in note for note in notes)
 
 
 def test_a_target_of_many_different_texts_says_what_it_looks_like():
@@ -137,7 +137,7 @@ def test_a_list_column_holds_labels(tmp_path, kind):
 def test_lists_of_numbers_are_labels_only_as_the_target(tmp_path):
     pl.DataFrame({"x": X, "tags": [[3], [4, 3], [], [4]]}).write_parquet(tmp_path / "d.parquet")
     assert load(DataSettings(path="d.parquet", target="tags", split=ALL), tmp_path).classes == ("3", "4")
-    with pytest.raises(DataError, match="column 'tags' holds List"):
+    with pytest.raises(DataError, match="column 'tags' contains List"):
         load(DataSettings(path="d.parquet", target="x"), tmp_path)
 
 

@@ -149,7 +149,7 @@ def test_a_foreign_tokenizer_file_is_refused(tmp_path, text):
 def test_settings_that_contradict_each_other_are_told():
     with pytest.raises(ConfigError, match="belong together"):
         DataSettings(path="t.csv", text={"unit": "tokenizer"})
-    with pytest.raises(ConfigError, match="keep one"):
+    with pytest.raises(ConfigError, match="keep only one"):
         DataSettings(path="t.csv", text={"next": True, "answer": "a"})
     with pytest.raises(ConfigError, match="set together with `images`"):
         DataSettings(path="t.csv", images={}, text={})
@@ -157,7 +157,7 @@ def test_settings_that_contradict_each_other_are_told():
 
 def test_what_is_missing_is_told(tmp_path):
     path = table(tmp_path, "a,b,label\n" + "one word,two words,1\nmore words,and more,0\n" * 6)
-    with pytest.raises(DataError, match="2 columns could hold the texts"):
+    with pytest.raises(DataError, match="2 columns could contain the texts"):
         load(DataSettings(path=path, target="label", text={}))
     with pytest.raises(DataError, match="texts without a target"):
         load(DataSettings(path=path, target="a", text={"column": "a"}))
@@ -179,7 +179,7 @@ def test_preprocessing_of_texts_survives_json_and_takes_lists():
 
 
 def test_a_vocabulary_with_a_token_twice_is_no_vocabulary():
-    with pytest.raises(ValueError, match="different tokens"):
+    with pytest.raises(ValueError, match="distinct tokens"):
         Vocabulary("words", False, ("a", "a"))
 
 

@@ -82,7 +82,7 @@ def test_preprocessing_of_windows_survives_json():
     ("frame", "message"),
     [
         (FRAME[:4], "4 rows are fewer than the 5 that a window needs"),
-        (FRAME.with_columns(t=pl.Series([0, 0, *range(2, ROWS)])), "row 2, column 't': the same moment"),
+        (FRAME.with_columns(t=pl.Series([0, 0, *range(2, ROWS)])), "row 2, column 't': the same time"),
         (FRAME.with_columns(t=pl.Series([None, *range(1, ROWS)])), "row 1, column 't': expected a number or a date"),
         (FRAME.with_columns(a=pl.Series([None, *map(float, range(1, ROWS))])), "expected a finite number, found nothing"),
         (FRAME.with_columns(a=pl.lit("x")), "the target 'a' does not contain numbers"),
@@ -106,7 +106,7 @@ def test_a_file_to_predict_from_may_lack_the_target_when_it_is_no_feature():
 
 @pytest.mark.parametrize("settings", [{"history": 10**9}, {"history": 3, "horizon": 10**9}])
 def test_windows_longer_than_the_table_are_refused_before_anything_is_made(settings):
-    with pytest.raises(DataError, match="rows in time are fewer than a window's 100000000"):
+    with pytest.raises(DataError, match="rows are fewer than the 100000000"):
         from_frame(FRAME, settings=DataSettings(windows=WindowSettings(**settings), target="a"))
 
 

@@ -71,7 +71,7 @@ def test_settings_of_activations_are_written_and_layers_whose_names_are_one_in_c
 def test_weights_that_are_not_finite_are_named():
     network = rg.Network(rg.named(rg.Dense(2), "last"))
     variables = rg.Variables({"last": {"weight": np.full((3, 2), np.nan, np.float32)}}, {})
-    with pytest.raises(rg.ConfigError, match="last: weight holds numbers that are not finite"):
+    with pytest.raises(rg.ConfigError, match="last: weight contains numbers that are not finite"):
         write(network, variables, Spec((1, 3), np.dtype(np.float32)), "t")
 
 
@@ -84,5 +84,5 @@ def test_a_run_becomes_a_file_and_what_c_lacks_is_named(tmp_path):
     assert "#define NET_INPUTS 6" in (tmp_path / "net.c").read_text()
     network = rg.Network(rg.Reshape((6, 1)), rg.LSTM(2))
     variables = network.init(jax.random.key(0), {"x": x})
-    with pytest.raises(rg.ConfigError, match="lstm_1: lstm is not written in C"):
+    with pytest.raises(rg.ConfigError, match="lstm_1: lstm cannot be written in C"):
         write(network, variables, Spec((1, 6), x.dtype), "t")

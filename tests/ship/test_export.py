@@ -33,7 +33,7 @@ def test_a_file_says_what_predict_says_whatever_the_number_of_rows(tmp_path):
         assert said["label"].tolist() == trained.predict(X[:rows]).tolist()
         np.testing.assert_allclose(said["probabilities"], trained.predict_proba(X[:rows]), atol=1e-6)  # float32 sums
     assert exported.difference < 1e-5
-    assert exported.compared == ("6 held-out rows", "64 made-up rows")
+    assert exported.compared == ("6 held-out rows", "64 generated rows")
 
 
 def test_an_ensemble_is_one_file_that_averages(tmp_path):
@@ -135,7 +135,7 @@ def test_the_command_line_says_what_goes_in_and_out(tmp_path, capsys):
     assert "output  label  string [batch]" in out
     assert max(map(len, out.splitlines()[1:])) <= 80
     assert main(["export", str(trained.folder), str(tmp_path / "m.tflite")]) == 2
-    assert "unknown ending '.tflite'" in capsys.readouterr().err
+    assert "unknown extension '.tflite'" in capsys.readouterr().err
 
 
 def test_weights_too_large_for_one_file_lie_beside_it_and_that_is_said(tmp_path, capsys, monkeypatch):
@@ -151,7 +151,7 @@ def test_weights_too_large_for_one_file_lie_beside_it_and_that_is_said(tmp_path,
     for name, said in run(session(whole.path), {"x": X}).items():
         np.testing.assert_array_equal(run(session(path), {"x": X})[name], said)
     assert {t.data_location for t in onnx.load(path, load_external_data=False).graph.initializer} == {0, 1}
-    with pytest.raises(rg.ResourceError, match="a training step holds 2 GB"):
+    with pytest.raises(rg.ResourceError, match="a training step can have at most 2 GB"):
         rg.export(trained, path, from_x=True, train_step="head")
     made = rg.quantize(trained, tmp_path / "there" / "q.onnx", from_x=True, max_drop=0.9)
     assert made.weights is None  # the integers are small enough
@@ -176,9 +176,9 @@ def test_the_file_names_the_run_that_was_meant_by_last(tmp_path):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("net.c", {"cells": "text"}, "cells: a C file holds the network alone"),
-        ("net.c", {"opset": 18}, "opset: a C file holds the network alone"),
-        ("m.onnx", {"cells": "text", "from_x": True}, "cells: the network's columns are no cells"),
+        ("net.c", {"cells": "text"}, "cells: a C file contains only the network"),
+        ("net.c", {"opset": 18}, "opset: a C file contains only the network"),
+        ("m.onnx", {"cells": "text", "from_x": True}, "cells: the network's columns are not cells"),
         ("m.onnx", {"cells": "words"}, "cells: expected typed or text, found 'words'"),
         ("m.onnx", {"cells": "text", "opset": 18}, "opset: expected 20, found 18"),
     ],

@@ -62,5 +62,5 @@ def test_a_setting_that_a_form_does_not_name_is_refused_unless_it_is_at_its_defa
 )
 def test_c_refuses_the_settings_that_it_does_not_write(layer):
     to_c.form_of(type(layer)(*[1] * (layer.kind == "conv2d")), "net")
-    with pytest.raises(rg.ConfigError, match=r"net: .* with .* is not written in C"):
+    with pytest.raises(rg.ConfigError, match=r"net: .* with .* cannot be written in C"):
         to_c.form_of(layer, "net")

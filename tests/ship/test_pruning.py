@@ -15,7 +15,7 @@ from retrograd.network.network import Variables
 from retrograd.ship.pruning import prune as pruning
 from retrograd.ship.pruning.coupling import couple
 from retrograd.ship.pruning.prune import prune_run
-from retrograd.ship.pruning.statistics import measured_again
+from retrograd.ship.pruning.statistics import measure_again
 from retrograd.ship.pruning.surgery import Left, _trimmed, cut, is_exact, masked
 from retrograd.training.prepare import prepare
 from retrograd.training.run import as_config
@@ -155,7 +155,9 @@ def test_the_first_gradients_of_the_smaller_network_are_those_of_the_whole_one_w
 
 def test_what_is_left_alone_is_named_with_its_reason():
     layers = [rg.Dense(6), rg.Softmax(), rg.Dense(4, weight=np.ones((6, 4)).tolist()), rg.Dense(2)]
-    with pytest.raises(rg.ConfigError, match=r"dense_1: read by softmax_1 .*dense_2: the first values .* a loss reads"):
+    with pytest.raises(
+        rg.ConfigError, match=r"dense_1: read by softmax_1 .*dense_2: the initial values .* a loss reads"
+    ):
         pruned(layers, ROW)
 
 
@@ -186,7 +188,7 @@ def test_a_block_that_is_not_known_keeps_its_widths():
     *_, smaller, _ = pruned([rg.Dense(4), Twice(), rg.Dense(2)], ROW)
     reasons = {each.node: each.reason for each in smaller.left}
     assert reasons["dense_1"] == ""
-    assert reasons["twice_1/dense_1"] == "made by a block that pruning does not know"
+    assert reasons["twice_1/dense_1"] == "made by a block that pruning does not support"
 
 
 def test_units_that_one_setting_makes_stay_as_many():
@@ -244,7 +246,7 @@ def test_a_run_that_lost_too_much_is_not_kept(run, tmp_path):
 
 def test_a_surgery_that_changed_the_output_would_be_noticed(run, tmp_path, monkeypatch):
     monkeypatch.setattr(pruning, "masked", lambda coupling, variables, gone: variables)
-    with pytest.raises(rg.ModelFileError, match="the smaller network differs from the whole one"):
+    with pytest.raises(rg.ModelFileError, match="the pruned network differs from the original one"):
         rg.prune(run, keep=0.5, runs=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -273,7 +275,7 @@ def test_running_statistics_are_measured_again_after_channels_went(tmp_path):
         as_config(config), from_arrays(x, rng.integers(0, 2, 96), settings=rg.DataSettings(split="none"))
     )
     first = prepared.first()
-    again = measured_again(prepared, first)
+    again = measure_again(prepared, first)
     z = np.asarray(prepared.dataset.train["x"]) @ np.asarray(first.params["dense_1"]["weight"])
     np.testing.assert_allclose(again.state["batch_norm_1"]["mean"], z.mean(0), atol=0.2)  # of the last dozen batches
     assert again.params is first.params

@@ -230,7 +230,7 @@ def test_zero_is_an_integer_of_every_range():
 def test_the_command_tells_the_same_in_words_and_as_json(trained, tmp_path, capsys):
     arguments = ["quantize", str(trained.folder), str(tmp_path / "m.onnx"), "--from-x", "--max-drop", "5%"]
     assert main(arguments) == 2
-    assert "the run's data are not there; give rows with their targets: --calibrate FILE" in capsys.readouterr().err
+    assert "the run's data are not there; pass rows with their targets: --calibrate FILE" in capsys.readouterr().err
     rows = tmp_path / "rows.npz"
     np.savez(rows, x=trained.dataset.test["x"], y=NAMES[trained.dataset.test["y"]])
     assert main([*arguments, "--calibrate", str(rows), "--json"]) == 0

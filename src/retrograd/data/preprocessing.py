@@ -138,7 +138,8 @@ class Preprocessing:
         number = plain.get("format") if isinstance(plain, Mapping) else None
         if isinstance(number, int) and number > FORMAT:
             cure = "use a newer version of retrograd"
-            raise ModelFileError(f"preprocessing has format {number}; this version reads up to {FORMAT}", cure=cure)
+            message = f"preprocessing has format {number}, but this version only reads up to {FORMAT}"
+            raise ModelFileError(message, cure=cure)
         try:
             return _adapter().validate_json(json.dumps(plain), strict=True)  # strict Python mode would refuse lists
         except ValidationError as error:

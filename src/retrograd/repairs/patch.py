@@ -35,8 +35,8 @@ def _compare(old: Mapping[str, Any], new: Mapping[str, Any], path: tuple[str, ..
         inner, before, after = (*path, key), old.get(key), new.get(key)
         if before == after or key == "network":
             continue
-        is_section = isinstance(after, Mapping) and (before is None or isinstance(before, Mapping))
-        if ".".join(inner) in NESTED and is_section:
+        has_section_before = before is None or isinstance(before, Mapping)
+        if ".".join(inner) in NESTED and isinstance(after, Mapping) and has_section_before:
             yield from _compare(before or {}, after, inner)
         else:
             yield Edit(inner, after)

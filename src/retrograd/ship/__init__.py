@@ -1,1 +1,1 @@
-"""Trained networks that leave for places where there is neither retrograd nor JAX."""
+"""Trained networks for places without retrograd and JAX."""

@@ -1,4 +1,4 @@
-"""How far an output lies from what it should be."""
+"""How far an output is from the expected one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def distance(found: np.ndarray, wanted: np.ndarray) -> float:
-    """Return the largest difference over the largest finite number wanted, or 1."""
+    """Return the largest difference, relative to the largest finite expected number or 1."""
     if found.shape != wanted.shape:
         return float("inf")
     if not wanted.size:

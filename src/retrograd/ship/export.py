@@ -1,4 +1,4 @@
-"""`export`: a run as a file for where there is no JAX, written only if it computes what the run computes."""
+"""`export`: a run as a file that needs no JAX, written only if it computes what the run computes."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ from retrograd.training.adapted import without_adaptation
 from retrograd.training.run import Run
 from retrograd.training.use.predict import Model, load_file, locate
 
-TIMES = 100  # that one row is predicted
+REPETITIONS = 100  # of predicting one row, to measure latency
 OPSET_OF_TEXT = 20
 CellForm = Literal["typed", "text"]
-End = tuple[str, str, tuple[Any, ...]]  # of a file: name, dtype, shape
+End = tuple[str, str, tuple[Any, ...]]  # an input or output of a file: name, dtype, shape
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A written file: what goes in and comes out, and what it was compared on.
+    """A written file: its inputs and outputs, and the rows that it was checked on.
 
-    `difference` is the largest one from `predict`, over the largest number or 1; `latency` the seconds that one row
-    takes on one thread, where it was measured. `needs` is what the file needs to run; `beside` what lies beside it so
-    that it can learn, and `trained` the paths of the weights that it then changes.
+    `difference` is the largest difference from `predict`, relative to the largest number or 1; `latency` is the seconds
+    that one row takes on one thread, if measured. `needs` is what the file needs to run; `beside` are the files next to
+    it with which it can learn, and `trained` the paths of the weights that learning changes.
     """
 
     path: Path
@@ -64,15 +64,15 @@ class Exported:
 def export(run: Run | Model | str | Path, path: str | Path, *, from_x: bool = False, cells: CellForm = "typed",
            opset: int | None = None, train_step: Part | None = None, runs: str | Path = "runs"
            ) -> Exported:  # fmt: skip
-    """Write a run as an ONNX file (`model.onnx`), which takes any number of rows at once, or as C99 (`net.c`).
+    """Write a run as an ONNX file (`model.onnx`), which takes any number of rows at once, or as C99 code (`net.c`).
 
-    `from_x`: the file takes the network's columns, not the user's rows; a C file always does. `cells`: a table's cells
-    come in `typed`, or all as `text`, as a CSV file holds them. `opset`: 18, of texts 20. `train_step`: also write what
-    the model needs to learn where it is used, its `head` or `all` that was trained: `model.step.onnx`, `model.rows.npz`
-    and `retrograd_edge.py`.
+    `from_x`: the file takes the network's columns, not the user's rows; a C file always does. `cells`: the cells of a
+    table are passed `typed`, or all as `text`, as in a CSV file. `opset`: 18, or 20 for texts. `train_step`: also write
+    what the model needs to learn on the device, its `head` or `all` trained weights: `model.step.onnx`,
+    `model.rows.npz` and `retrograd_edge.py`.
 
-    Raises:  ModelFileError when it would not compute what `predict` does: then nothing is written; ConfigError for a
-             layer without such a form; UsageError without the extra `onnx`, or without a C compiler
+    Raises:  ModelFileError if the file would not compute what `predict` does (then nothing is written); ConfigError for
+             a layer that the format does not support; UsageError without the extra `onnx`, or without a C compiler
     """
     path = Path(path)
     opset = opset_for(path, from_x, cells, opset, train_step)
@@ -86,7 +86,8 @@ def export(run: Run | Model | str | Path, path: str | Path, *, from_x: bool = Fa
     file = written.file(metadata)
     if train_step is not None and isinstance(file, Outside):
         size = f"{file.ByteSize() / 1e9:.1f} GB"
-        raise ResourceError(f"{size} of weights; a training step holds 2 GB", where=str(path), cure="leave it out")
+        message = f"the model has {size} of weights, but a training step can have at most 2 GB"
+        raise ResourceError(message, where=str(path), cure="remove the training step")
     difference = verify(model, written, file, rows)
     others: tuple[Path, ...] = ()
     trained: tuple[str, ...] = ()
@@ -104,20 +105,20 @@ def export(run: Run | Model | str | Path, path: str | Path, *, from_x: bool = Fa
 
 
 def opset_for(path: Path, from_x: bool, cells: str, opset: int | None = None, train_step: str | None = None) -> int:
-    """Return the version of ONNX's operators; raise UsageError for what does not go together."""
+    """Return the version of the ONNX operators; raise UsageError for options that do not go together."""
     if path.suffix not in (".onnx", ".c"):
-        raise UsageError(f"unknown ending '{path.suffix}'", where=str(path), cure="name it model.onnx or net.c")
+        raise UsageError(f"unknown extension '{path.suffix}'", where=str(path), cure="name it model.onnx or net.c")
     if cells not in get_args(CellForm):
         raise UsageError(f"expected {' or '.join(get_args(CellForm))}, found {cells!r}", where="cells")
     if train_step not in (None, *get_args(Part)):
         raise UsageError(f"expected {' or '.join(get_args(Part))}, found {train_step!r}", where="train_step")
     if path.suffix == ".c" and train_step is not None:
-        raise UsageError("a C file does not learn", where="train_step", cure="name the file model.onnx")
+        raise UsageError("a C file cannot learn", where="train_step", cure="name the file model.onnx")
     if path.suffix == ".c" and (cells == "text" or opset is not None):
-        raise UsageError("a C file holds the network alone", where="opset" if opset is not None else "cells",
-                         cure="leave it out, or name the file model.onnx")  # fmt: skip
+        raise UsageError("a C file contains only the network", where="opset" if opset is not None else "cells",
+                         cure="remove this option, or name the file model.onnx")  # fmt: skip
     if from_x and cells == "text":
-        raise UsageError("the network's columns are no cells", where="cells", cure="leave out --from-x (from_x)")
+        raise UsageError("the network's columns are not cells", where="cells", cure="remove --from-x (from_x)")
     least = OPSET_OF_TEXT if cells == "text" else OPSET
     if opset is not None and (opset not in OPSETS or opset < least):
         fitting = " or ".join(str(n) for n in OPSETS if n >= least)
@@ -126,12 +127,13 @@ def opset_for(path: Path, from_x: bool, cells: str, opset: int | None = None, tr
 
 
 def _export_c(model: Model, path: Path, dataset: Dataset | None) -> Exported:
-    """Write the network of a run as C99, once its outputs have proved right."""
+    """Write the network of a run as C99 code, after checking its outputs."""
     if model.members > 1:
-        raise ConfigError("an ensemble is not written in C", where=model.config.name, cure="name the file model.onnx")
+        message = "an ensemble cannot be written in C"
+        raise ConfigError(message, where=model.config.name, cure="name the file model.onnx")
     shape, dtype = model.facts["columns"].get("x", ((), ""))
     if dtype not in ("float32", "float64"):
-        raise ConfigError("reads no numbers", where=model.config.name, cure="name the file model.onnx")
+        raise ConfigError("the input is not numbers", where=model.config.name, cure="name the file model.onnx")
     x, output = Spec((1, *shape), np.dtype(np.float32)), model.evaluator.main_output
     source = write_c(model.network, model.variables, x, model.config.name, output)
     door = columns_of(model)
@@ -154,7 +156,7 @@ def _export_c(model: Model, path: Path, dataset: Dataset | None) -> Exported:
 
 
 def opened(run: Run | Model | str | Path, runs: str | Path) -> tuple[Model, str]:
-    """Return the model that is meant, and the name of its run's folder, where there is one.
+    """Return the chosen model, and the name of its run's folder, if there is one.
 
     Raises:  UsageError for one that answers token by token
     """
@@ -164,16 +166,17 @@ def opened(run: Run | Model | str | Path, runs: str | Path) -> tuple[Model, str]
         path = locate(run, runs)
         model, name = load_file(path), path.parent.name if path.name == MODEL else path.name
     if isinstance(model.preprocessing.target, Answer):
-        raise UsageError("a model that answers token by token is not one graph", where=model.config.name)
+        message = "a model that answers token by token cannot be written as one graph"
+        raise UsageError(message, where=model.config.name)
     model = without_adaptation(model)
     network = model.evaluator.in_use
     return model if network is model.network else replace(model, network=network), name
 
 
 def latency(once: Callable[[], Any]) -> float:
-    """Return the median seconds that one row takes."""
+    """Return the median time for one row, in seconds."""
     seconds = []
-    for _ in range(TIMES):
+    for _ in range(REPETITIONS):
         start = time.perf_counter()
         once()
         seconds.append(time.perf_counter() - start)

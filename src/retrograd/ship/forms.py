@@ -1,4 +1,4 @@
-"""Which function writes which layer in a format; a layer with a setting that its form does not name is refused."""
+"""Which function writes which layer in a format; a layer with a setting that its form does not support is rejected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from retrograd.network import layers as kinds
 from retrograd.network.initializers import initializers
 from retrograd.network.layer import Layer
 
-IN_TRAINING_ALONE = (
+ONLY_IN_TRAINING = (
     kinds.Identity, kinds.Dropout, kinds.GaussianNoise, kinds.SpatialDropout, kinds.StochasticDepth, kinds.ColorJitter,
     kinds.Cutout, kinds.RandomCrop, kinds.RandomFlip, kinds.RandomRotation, kinds.RandomScaling, kinds.TimeShift,
     kinds.TokenDropout,
@@ -24,24 +24,24 @@ F = TypeVar("F", bound=Write)
 
 
 class Form(NamedTuple):
-    """How a layer is written, and which of its settings that knows; None: whoever wrote it answers for all."""
+    """How a layer is written, and which settings this supports; None: all of them."""
 
     write: Write
     settings: frozenset[str] | None
 
 
 class Forms:
-    """The forms of layers in one format. `what` says what a layer without one lacks; `cure` what its user can do."""
+    """The forms of layers in one format. `what` says what a layer without a form lacks; `cure` what users can do."""
 
     def __init__(self, what: str, cure: Callable[[Layer], str]) -> None:
         self.what, self.cure = what, cure
         self._forms: dict[type, Form] = {}
 
     def register(self, *kinds: type[Layer], settings: str | None = None) -> Callable[[F], F]:
-        """Return a decorator that files a function as the form of layers of these classes.
+        """Return a decorator that registers a function as the form of layers of these classes.
 
-        `settings` names those of the layer that the form reads, or that are nothing to it outside of training: a layer
-        with any other that is not at its default is refused. The first values of parameters need no mention.
+        `settings` lists those that the form reads, or that do not matter outside training: a layer with any other
+        setting that is not at its default is rejected. Initial values of parameters need not be listed.
         """
         named = None if settings is None else frozenset(settings.split())
 
@@ -55,14 +55,14 @@ class Forms:
         return kind in self._forms
 
     def unnamed(self, kind: type[Layer]) -> list[str]:
-        """Return the settings of a class of layers that its form does not name."""
+        """Return the settings of a layer class that its form does not list."""
         known = self._forms[kind].settings
         return [] if known is None else [name for name in settings_of(kind) if name not in known]
 
     def form_of(self, layer: Layer, path: str) -> Write:
-        """Return what writes a layer.
+        """Return the function that writes a layer.
 
-        Raises:  ConfigError for a layer without a form, or with a setting that the form does not name
+        Raises:  ConfigError for a layer without a form, or with a setting that the form does not support
         """
         kind = type(layer)
         if kind not in self._forms:
@@ -76,7 +76,7 @@ class Forms:
 
 
 def settings_of(kind: type[Layer]) -> dict[str, Any]:
-    """Return the defaults of a class's settings by name, without those that say what parameters begin as."""
+    """Return the defaults of a class's settings by name, without those for initial parameters."""
     return {field.name: field.default for field in fields(kind) if not _is_initial(field.annotation)}
 
 

@@ -1,4 +1,4 @@
-"""Rows on which a file is compared with the run: some of the run's data, and made-up ones."""
+"""Rows on which a file is compared with the run: some of the run's data, and generated ones."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from retrograd.training.use.predict import Model
 
 ROWS = 64
 BATCHES = (1, 3, ROWS)
-MISTAKES = (RetrogradError, OSError)  # what data that moved or changed since the training can raise
+MISTAKES = (RetrogradError, OSError)  # that data moved or changed since training can raise
 TRUTHS = ("true", "False", "YES", "no", "1", "0", "1.0", "t", "maybe")
-GAPS = 0.15  # of the made-up cells; the second row has nothing else
+GAPS = 0.15  # share of missing cells in generated rows; the second row has only missing cells
 UNSEEN, UNSEEN_SHARE = "a word never seen", 0.1
-Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # of columns: the lengths after the batch, and the dtype
+Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # of columns: the shape without the batch axis, and the dtype
 
 
 def dataset_of(model: Model, dataset: Dataset | None = None) -> Dataset | None:
-    """Return the data of the run, or None where they are not there any more."""
+    """Return the data of the run, or None if they are no longer there."""
     settings = model.config.data
     return dataset if dataset is not None or settings is None else quietly(lambda: load(settings), model)
 
 
 def held_out(model: Model, dataset: Dataset | None = None) -> Mapping[str, Any] | None:
-    """Return some columns of the part that was held out of training, or None where the data are not there any more."""
+    """Return some rows of a part held out from training, by column, or None if the data are no longer there."""
     dataset = dataset_of(model, dataset)
     if dataset is None:
         return None
@@ -49,18 +49,18 @@ def held_out(model: Model, dataset: Dataset | None = None) -> Mapping[str, Any] 
 
 
 def source_rows(model: Model) -> Any | None:
-    """Return the rows of the run's data as they were read, or None where those are not there any more."""
+    """Return the rows of the run's data as read, or None if the data are no longer there."""
     settings = model.config.data
     return None if settings is None else quietly(lambda: read_source(settings, Path()).rows, model)
 
 
 def some(rows: int, most: int = ROWS) -> np.ndarray:
-    """Return which rows to take, spread evenly."""
+    """Return the indices of evenly spaced rows."""
     return np.unique(np.linspace(0, rows - 1, most).astype(int))
 
 
 def made_up(network: Network, shapes: Shapes, seed: int = 0) -> dict[str, np.ndarray]:
-    """Return columns of these shapes and dtypes: normal numbers, identifiers that an embedding knows, masks."""
+    """Return generated columns of these shapes and dtypes: normal numbers, identifiers in embeddings' range, masks."""
     rng = np.random.default_rng(seed)
     columns: dict[str, np.ndarray] = {}
     for name, (shape, dtype) in shapes.items():
@@ -75,7 +75,7 @@ def made_up(network: Network, shapes: Shapes, seed: int = 0) -> dict[str, np.nda
 
 
 def made_up_table(inputs: TableInputs, seed: int = 0) -> pl.DataFrame:
-    """Return rows of cells like those of training, with gaps, unseen words, far numbers, and a row of nothing."""
+    """Return rows of cells like those in training, with gaps, unseen words, extreme numbers, and an empty row."""
     rng = np.random.default_rng(seed)
     columns = {column.name: _made_up_cells(column, rng) for column in inputs.columns}
     return pl.DataFrame(columns, strict=False)
@@ -108,13 +108,13 @@ def _values(column: Any, rng: np.random.Generator) -> list[Any]:
 
 
 def words_of(known: Sequence[str], rng: np.random.Generator, number: int) -> list[str]:
-    """Return words that training knew, and now and then another."""
+    """Return words from training, with some unseen words among them."""
     unseen = rng.random(number) < UNSEEN_SHARE
     return [UNSEEN if other else known[i] for other, i in zip(unseen, rng.integers(0, len(known), number), strict=True)]
 
 
 def _identifiers(network: Network, column: str) -> int:
-    """Return how many identifiers every embedding that reads a column knows."""
+    """Return the number of identifiers known to every embedding that reads a column."""
     readers, sizes = {column}, []
     for node in network:
         if node.inputs[0] in readers:
@@ -126,7 +126,7 @@ def _identifiers(network: Network, column: str) -> int:
 
 
 def quietly(read: Callable[[], Any], model: Model) -> Any:
-    """Return what was read in the model's precision; None where the data cannot be read."""
+    """Return what `read` returns in the model's precision, or None if the data cannot be read."""
     with warnings.catch_warnings(), contextlib.suppress(*MISTAKES), reading_in(model.config.training.precision):
         warnings.simplefilter("ignore")
         return read()

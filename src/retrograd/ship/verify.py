@@ -1,4 +1,4 @@
-"""Whether a file computes what the run's `predict` computes; if not, which node is the first that differs."""
+"""Checking whether a file computes what the run's `predict` computes; if not, which node differs first."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from retrograd.ship.ways import Case
 from retrograd.training.use.link import link_of
 from retrograd.training.use.predict import Model
 
-ALLOWED = 1e-5  # of the largest number, or of 1: float32 sums in another order
-LAST_BIT = 2e-7  # of a float32 that comes from a logarithm or a sine
+ALLOWED = 1e-5  # relative to the largest number or 1, because float32 sums differ in order
+LAST_BIT = 2e-7  # of a float32 computed by a logarithm or a sine
 
 
 def verify(model: Model, written: Written, file: Any, cases: list[Case]) -> float:
-    """Return the largest difference between a file and `predict`, over the cases at batches of 1, 3 and 64.
+    """Return the largest difference between a file and `predict`, over the cases, in batches of 1, 3 and 64.
 
     Raises:  ModelFileError naming the first node that differs
     """
@@ -54,8 +54,8 @@ def verify(model: Model, written: Written, file: Any, cases: list[Case]) -> floa
 
 
 def wanted_of(model: Model, columns: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Return what a file should give for columns, by the names of its outputs; by what its labels are chosen; and the
-    largest logit of each row, or 1: of that the rounding of probabilities is a share.
+    """Return the expected outputs for columns by name, the scores from which labels are chosen, and the largest logit
+    of each row, or 1, which determines the rounding error of its probabilities.
     """
     evaluator, target = model.evaluator, model.preprocessing.target
     output = evaluator.outputs(model.variables, columns)
@@ -75,7 +75,7 @@ def wanted_of(model: Model, columns: Mapping[str, np.ndarray]) -> tuple[dict[str
 
 
 def node_outputs(model: Model, columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Return what every node of a single network gives."""
+    """Return the output of every node of a single network."""
     precision = model.config.training.precision
     with computing_in(precision):
         needed = in_precision({name: columns[name] for name in model.network.columns}, precision)
@@ -89,7 +89,7 @@ def _all_outputs(model: Model) -> Any:
 
 def _check_columns(found: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray], rounded: np.ndarray,
                    case: Case) -> None:  # fmt: skip
-    """Raise unless the network reads what it reads in `predict`, to the last bit."""
+    """Raise unless the network gets the same inputs as in `predict`, to the last bit."""
     for name, wanted in columns.items():
         if f"column {name}" not in found:
             continue
@@ -101,12 +101,12 @@ def _check_columns(found: Mapping[str, np.ndarray], columns: Mapping[str, np.nda
                 continue
             row, *place = (int(i) for i in np.argwhere(~alike)[0])
             where = f"in row {row + 1}, place {place}: {got[row, *place]}, not {same[row, *place]}"
-        message = f"the file's column {name} is not the run's for {case.what}: {where}"
-        raise ModelFileError(message, where="export", cure="nothing was written; --from-x leaves preprocessing out")
+        message = f"the file's column {name} differs from the run's for {case.what}: {where}"
+        raise ModelFileError(message, where="export", cure="nothing was written; --from-x omits preprocessing")
 
 
 def alike_numbers(got: np.ndarray, wanted: np.ndarray, rounded: np.ndarray) -> np.ndarray:
-    """Return where numbers are the same; `rounded` tells of which features the last bit may differ."""
+    """Return where numbers are the same; `rounded` marks the features whose last bit may differ."""
     same: np.ndarray = got == wanted
     if got.dtype.kind != "f":
         return same
@@ -116,10 +116,11 @@ def alike_numbers(got: np.ndarray, wanted: np.ndarray, rounded: np.ndarray) -> n
 
 def answers_apart(target: Any, name: str, got: np.ndarray, wanted: np.ndarray, scores: np.ndarray,
                   columns: Mapping[str, np.ndarray], reach: np.ndarray) -> float:  # fmt: skip
-    """Return how far an output of the file lies from what it should be.
+    """Return how far an output of the file is from the expected one.
 
-    Quantities are compared in the network's unit as well: beside a target of millions, or 1, a small one would hide.
-    Probabilities by their `reach` [rows]: logits of a thousand that differ in their last bit make them differ by 1e-4.
+    Quantities are compared in the network's unit too: next to a target in the millions, errors of a small one would not
+    show. Probabilities are compared relative to their `reach` [rows]: if logits of 1000 differ in their last bit,
+    probabilities differ by 1e-4.
     """
     if got.shape != wanted.shape:
         return float("inf")
@@ -133,7 +134,7 @@ def answers_apart(target: Any, name: str, got: np.ndarray, wanted: np.ndarray, s
 
 
 def as_network_says(target: Quantities, values: np.ndarray, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return quantities in the unit of the network: the inverse of what `answers` adds."""
+    """Return quantities in the network's unit: the inverse of what `answers` adds."""
     if LEVEL in columns:
         times = values.shape[1] // columns[LEVEL].shape[1]
         level, spread = (np.tile(np.asarray(columns[name], np.float64), times) for name in (LEVEL, SPREAD))
@@ -143,7 +144,7 @@ def as_network_says(target: Quantities, values: np.ndarray, columns: Mapping[str
 
 
 def labels_apart(target: Any, got: np.ndarray, wanted: np.ndarray, scores: np.ndarray, reach: np.ndarray) -> float:
-    """Return by how much the run finds a label of the file less likely than its own: nothing but in a tie."""
+    """Return by how much the run finds the file's labels less likely than its own: close to 0 only in ties."""
     wrong = np.array([str(a) != str(b) for a, b in zip(got.ravel(), wanted.ravel(), strict=True)]).reshape(got.shape)
     if not wrong.any():
         return 0.0
@@ -160,7 +161,7 @@ def labels_apart(target: Any, got: np.ndarray, wanted: np.ndarray, scores: np.nd
 
 def _differing(model: Model, written: Written, fed: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray],
                case: Case, name: str, apart: float) -> ModelFileError:  # fmt: skip
-    """Return the error that names the first node whose output is not the run's."""
+    """Return an error that names the first node whose output differs from the run's."""
     first, cure = "", "nothing was written"
     if model.members == 1:
         wanted = node_outputs(model, columns)

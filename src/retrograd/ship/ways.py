@@ -1,4 +1,4 @@
-"""Which way rows go into a file, and the rows that it is compared with the run on."""
+"""How rows enter a file, and the rows on which it is compared with the run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from retrograd.training.use.predict import Model
 
 
 class Case(NamedTuple):
-    """What goes into a file, what the run's preprocessing makes of the same rows, and what these are, for people."""
+    """The inputs of a file, what the run's preprocessing makes of the same rows, and a description of them."""
 
     what: str
     fed: Mapping[str, np.ndarray]
@@ -40,35 +40,34 @@ class Case(NamedTuple):
 
 
 def way(model: Model, dataset: Dataset | None, from_x: bool, text: bool = False) -> tuple[Door, list[Case]]:
-    """Return the door of a file, and rows to compare it on: the run's, where its data are there, and made-up ones."""
+    """Return the door of a file, and rows to compare it on: the run's, if its data are there, and generated ones."""
     door = columns_of(model) if from_x else door_of(model, text)
     cases = [*known(model, door, dataset), *invented(model, door)]
     return door, cases
 
 
 def columns_of(model: Model) -> Columns:
-    """Return the door of the network's own columns, and of the level of each series."""
+    """Return the door for the network's own columns and the level of each series."""
     shapes = shapes_of(model)
     levels = (name for name in shapes if name.startswith("series_"))
     return Columns(shapes, tuple(dict.fromkeys((*model.network.columns, *levels))))
 
 
 def shapes_of(model: Model) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Return lengths and dtype of each batch column."""
+    """Return shape and dtype of each batch column."""
     return {name: (tuple(shape), dtype) for name, (shape, dtype) in model.facts["columns"].items()}
 
 
 def door_of(model: Model, text: bool = False) -> Door:
-    """Return the door with the preprocessing inside.
+    """Return the door that includes the preprocessing.
 
-    Raises:  UsageError for sounds; for rows whose preprocessing looks beyond them: series with a level each, a known
-             future
+    Raises:  UsageError for sounds, and if preprocessing needs more than the rows: a level per series, a known future
     """
     inputs, notations = model.preprocessing.inputs, model.preprocessing.notations
     if isinstance(inputs, TableInputs):
         return Cells(inputs, notations, text=text)
     if text:
-        raise UsageError("the model was not trained on a table", where="cells", cure="leave out --cells text")
+        raise UsageError("the model was not trained on a table", where="cells", cure="remove --cells text")
     if isinstance(inputs, ImageInputs):
         return Images(inputs, "float64" if model.config.training.precision == "float64" else "float32")
     if isinstance(inputs, TextInputs | CorpusInputs):
@@ -79,13 +78,13 @@ def door_of(model: Model, text: bool = False) -> Door:
         others = tuple(name for name in model.network.columns if name != "x")
         return Scaled(inputs, Columns(shapes_of(model), others).entrances)
     if isinstance(inputs, AudioInputs):
-        what = "the power of a sound in its bands"
+        what = "the power of a sound in each band"
     elif inputs.levels is None and inputs.known is None:
         return Windows(inputs, notations)
     else:
         what = "the level of each series" if inputs.levels else "a known future"
-    cure = "take the network's columns: --from-x (from_x=True)"
-    raise UsageError(f"{what} is not made inside a file", where=model.config.name, cure=cure)
+    cure = "export it to take the network's columns: --from-x (from_x=True)"
+    raise UsageError(f"{what} cannot be computed inside a file", where=model.config.name, cure=cure)
 
 
 def _is_nothing(scaling: Scaling) -> bool:
@@ -93,7 +92,7 @@ def _is_nothing(scaling: Scaling) -> bool:
 
 
 def known(model: Model, door: Door, dataset: Dataset | None) -> Iterator[Case]:
-    """Yield rows of the run's data, if they are there."""
+    """Yield rows of the run's data, if these are there."""
     if isinstance(door, Columns):
         columns = held_out(model, dataset)
         if columns is not None:
@@ -108,8 +107,8 @@ def known(model: Model, door: Door, dataset: Dataset | None) -> Iterator[Case]:
 
 
 def invented(model: Model, door: Door) -> Iterator[Case]:
-    """Yield made-up rows."""
-    what = "made-up rows"
+    """Yield generated rows."""
+    what = "generated rows"
     if isinstance(door, Columns):
         shapes = shapes_of(model)
         columns = made_up(model.network, {e.name: shapes[e.name] for e in door.entrances})
@@ -121,7 +120,7 @@ def invented(model: Model, door: Door) -> Iterator[Case]:
         fed, columns = door.cells.feed(rows), _columns(model, door.inputs.table, rows)
         places = np.arange(ROWS)[:, None] + np.arange(door.inputs.history)
         fed, columns = ({name: array[places % ROWS] for name, array in each.items()} for each in (fed, columns))
-        yield Case(f"{ROWS} made-up windows", fed, columns)
+        yield Case(f"{ROWS} generated windows", fed, columns)
     elif isinstance(door, Images):
         rng, entrance = np.random.default_rng(0), door.entrances[0]
         pixels = rng.integers(0, 256, (ROWS, *entrance.lengths)).astype(entrance.dtype)
@@ -147,7 +146,7 @@ def _case(model: Model, door: Door, rows: Any, what: str) -> Case:
 
 
 def _columns(model: Model, inputs: Any, rows: Any) -> dict[str, np.ndarray]:
-    """Return what the run's preprocessing makes of rows; what it cannot read is missing, as in the file."""
+    """Return what the run's preprocessing makes of rows; unreadable cells are missing, as in the file."""
     inputs = without_errors(inputs) if isinstance(inputs, TableInputs) else inputs
     preprocessing: Preprocessing = replace(model.preprocessing, inputs=inputs, target=None)
     with reading_in(model.config.training.precision):

@@ -1,1 +1,1 @@
-"""A network as one C file without dependency, for devices that have no runtime."""
+"""A network as one C file without dependencies, for devices without a runtime."""

@@ -1,4 +1,4 @@
-"""A C file compiled and run, so that it can be compared with the run before it is written."""
+"""Compiling and running a C file, to compare it with the run before it is written."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-O2")
 
 
 def outputs_of(source: str, x: np.ndarray, size: int) -> np.ndarray:
-    """Return what the function `net` of a C file gives for rows, float32 [rows, size]; it is compiled strictly.
+    """Return the outputs of the function `net` of a C file for rows, float32 [rows, size], after a strict compilation.
 
-    Raises:  UsageError where there is no C compiler
+    Raises:  UsageError if there is no C compiler
     """
     compiler = next((found for name in COMPILERS if (found := shutil.which(name))), None)
     if compiler is None:
-        raise UsageError("there is no C compiler, and the file is compared with the run before it is written",
+        raise UsageError("no C compiler was found to check the file before it is written",
                          cure=f"install one of {', '.join(COMPILERS)}")  # fmt: skip
     y = np.zeros((len(x), size), np.float32)
     with tempfile.TemporaryDirectory() as folder:
@@ -33,7 +33,7 @@ def outputs_of(source: str, x: np.ndarray, size: int) -> np.ndarray:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             said = [line for line in done.stderr.splitlines() if "error" in line] or [done.stderr.strip()]
-            raise UsageError(f"{compiler} refuses the file: {said[0]}")
+            raise UsageError(f"{compiler} rejects the file: {said[0]}")
         net = ctypes.CDLL(str(library)).net
         floats = np.ctypeslib.ndpointer(np.float32, flags="C_CONTIGUOUS")
         net.argtypes, net.restype = [floats, floats], None

@@ -1,4 +1,4 @@
-"""The layers' C forms: each adds calls of routines to a file."""
+"""C forms of layers: each adds calls of routines to a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from retrograd.network.layer import Layer, Spec
 from retrograd.network.layers.activations.gelu import CUBIC, SLOPE
 from retrograd.network.layers.shared.window import Window, place_window
 from retrograd.ship.c.source import Source, number
-from retrograd.ship.forms import IN_TRAINING_ALONE, THEIR_SETTINGS, Forms
+from retrograd.ship.forms import ONLY_IN_TRAINING, THEIR_SETTINGS, Forms
 
 LOGISTIC = "0.5f * tanhf(0.5f * v) + 0.5f"
 FORMULAS: dict[type[Layer], str] = {  # of activations, v -> y; {name} is a setting
@@ -36,12 +36,12 @@ FORMULAS: dict[type[Layer], str] = {  # of activations, v -> y; {name} is a sett
     kinds.LeakyReLU: "v > 0.0f ? v : {slope} * v",
 }
 AS_ONNX = "write it as ONNX: name the file model.onnx"
-NOT_IN_C = "is not written in C"
+NOT_IN_C = "cannot be written in C"
 to_c = Forms(NOT_IN_C, lambda layer: AS_ONNX)
 
 
 class Place(NamedTuple):
-    """What a layer of the network reads and gives: weights, pointers, and specs of one row."""
+    """The weights of a layer, pointers to its inputs and output, and their specs for one row."""
 
     weights: dict[str, np.ndarray]
     x: tuple[str, ...]
@@ -51,7 +51,7 @@ class Place(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """How many rows of channels the first input has."""
+        """The number of rows of channels in the first input."""
         return math.prod(self.inputs[0].shape[1:-1])
 
     @property
@@ -66,13 +66,13 @@ class Place(NamedTuple):
 
 
 def refused(s: Source, layer: Layer, why: str) -> ConfigError:
-    """Return the error for a layer that is not written as it stands here."""
+    """Return the error for a layer whose settings have no C form."""
     return ConfigError(f"{layer.kind} {why} {NOT_IN_C}", where=s.path, cure=AS_ONNX)
 
 
-@to_c.register(*IN_TRAINING_ALONE, kinds.Flatten, kinds.Reshape, settings=f"{THEIR_SETTINGS} shape")
+@to_c.register(*ONLY_IN_TRAINING, kinds.Flatten, kinds.Reshape, settings=f"{THEIR_SETTINGS} shape")
 def nothing(s: Source, layer: Layer, at: Place) -> None:
-    """What only names its input anew outside of training."""
+    """Layers that just pass on their input outside training."""
 
 
 def formula(s: Source, layer: Layer, at: Place) -> None:
@@ -83,7 +83,7 @@ def formula(s: Source, layer: Layer, at: Place) -> None:
 
 
 def placeholders(pattern: str) -> list[str]:
-    """Return the settings that a formula names."""
+    """Return the settings that a formula uses."""
     return [name for _, name, _, _ in Formatter().parse(pattern) if name]
 
 
@@ -101,7 +101,7 @@ def gelu(s: Source, layer: kinds.GELU, at: Place) -> None:
 
 @to_c.register(kinds.Softmax, settings="axis")
 def softmax(s: Source, layer: kinds.Softmax, at: Place) -> None:
-    """Shares of the features."""
+    """Softmax over the features."""
     if layer.axis not in (-1, len(at.inputs[0].shape) - 1):
         raise refused(s, layer, f"along axis {layer.axis}")
     s.call("softmax", at.x[0], at.y, at.rows, at.channels)
@@ -123,7 +123,7 @@ def dense(s: Source, layer: kinds.Dense, at: Place) -> None:
 
 @to_c.register(kinds.Conv1D, kinds.Conv2D, settings="filters kernel stride padding dilation groups activation")
 def convolution(s: Source, layer: kinds.Conv1D | kinds.Conv2D, at: Place) -> None:
-    """Sums over the places of a kernel, zeros at the borders."""
+    """Sums over the positions of a kernel, with zeros beyond the borders."""
     lengths = at.inputs[0].shape[1:-1]
     window = _two_axes(place_window(lengths, layer.kernel, layer.stride, layer.dilation, layer.padding))
     weight = at.weights["weight"]
@@ -142,7 +142,7 @@ def max_pool(s: Source, layer: kinds.MaxPool, at: Place) -> None:
 
 @to_c.register(kinds.AveragePool, settings="window stride padding ceil count_padding divisor")
 def average_pool(s: Source, layer: kinds.AveragePool, at: Place) -> None:
-    """The sum of each window, times a share."""
+    """The sum over each window, times a factor."""
     window, form = _pooled(s, layer, at)
     share = s.array(layer.shares(_placed(layer, at)).astype(np.float32), "share")
     s.call("average_pool", at.x[0], at.y, share, s.array(np.array([*form, *window["before"]]), "form"))
@@ -150,7 +150,7 @@ def average_pool(s: Source, layer: kinds.AveragePool, at: Place) -> None:
 
 @to_c.register(kinds.GlobalAveragePool, kinds.GlobalMaxPool, settings="")
 def global_pool(s: Source, layer: Layer, at: Place) -> None:
-    """The mean over all places, or the largest value."""
+    """The mean or maximum over all positions."""
     if len(at.inputs) > 1:
         raise refused(s, layer, "with a mask")
     routine = "average_all" if isinstance(layer, kinds.GlobalAveragePool) else "max_all"
@@ -181,7 +181,7 @@ def merge(s: Source, layer: Layer, at: Place) -> None:
 
 @to_c.register(kinds.Concat, settings="axis")
 def concat(s: Source, layer: kinds.Concat, at: Place) -> None:
-    """The features side by side."""
+    """Concatenation of the features."""
     if layer.axis not in (-1, len(at.inputs[0].shape) - 1):
         raise refused(s, layer, f"along axis {layer.axis}")
     first = 0
@@ -200,9 +200,9 @@ def _placed(layer: Any, at: Place, dilation: Any = 1) -> Window:
 
 
 def _pooled(s: Source, layer: Any, at: Place, dilation: Any = 1) -> tuple[dict[str, list[int]], list[int]]:
-    """Return the window of a pooling layer, and how the numbers of its routine begin."""
+    """Return the window of a pooling layer, and the first numbers for its routine."""
     if len(at.inputs[0].shape) > 4:
-        raise refused(s, layer, "of three axes")
+        raise refused(s, layer, "with three axes")
     window = _two_axes(_placed(layer, at, dilation))
     return window, [*window["lengths"], at.channels, *window["outputs"], *window["kernel"], *window["stride"]]
 

@@ -1,4 +1,4 @@
-"""A network as C99: constants, the routines that its layers need, and one function from x to the output."""
+"""A network as C99 code: constants, the routines that its layers need, and a function from x to the output."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from retrograd.ship.c.source import Source
 
 
 def write(network: Network, variables: Variables, x: Spec, name: str, output: str = "") -> str:
-    """Return the C file of a network that reads the column `x` and has one row at a time; `output`: what it gives.
+    """Return the C file of a network that reads the column `x`, one row at a time, and returns `output`.
 
-    Raises:  ConfigError for a layer that is not written in C, or a network that reads other columns
+    Raises:  ConfigError for a layer that cannot be written in C, or a network that reads other columns
     """
     if network.columns != ("x",):
-        raise ConfigError(f"reads {', '.join(network.columns)}", where="network", cure="in C it may read x alone")
+        message = f"the network reads {', '.join(network.columns)}, but in C it can read only x"
+        raise ConfigError(message, where="network", cure=AS_ONNX)
     output = output or network.output
     specs = {"x": x, **network.specs({"x": x})}
     source, aliases = Source(), {"x": "x"}
@@ -42,7 +43,7 @@ def write(network: Network, variables: Variables, x: Spec, name: str, output: st
         specs_read = tuple(specs[reference] for reference in node.inputs)
         write_layer(source, node.layer, Place(arrays, read, source.pointer(node.name), specs_read, specs[node.name]))
     if output not in aliases:
-        raise ConfigError(f"the output {output} is not written in C", where="network", cure=AS_ONNX)
+        raise ConfigError(f"the output {output} cannot be written in C", where="network", cure=AS_ONNX)
     size = math.prod(specs[output].shape[1:])
     source.calls.append(f"    for (int i = 0; i < {size}; i++)\n        y[i] = {source.pointer(aliases[output])}[i];")
     return _file(source, name, math.prod(x.shape[1:]), size)
@@ -50,7 +51,7 @@ def write(network: Network, variables: Variables, x: Spec, name: str, output: st
 
 def _file(source: Source, name: str, inputs: int, outputs: int) -> str:
     routines, constants = "\n".join(source.routines.values()), "\n".join(source.constants.values())
-    calls, name = "\n".join(source.calls), "".join(c for c in name if c not in "*/\\?\n\r")  # it stands in a comment
+    calls, name = "\n".join(source.calls), "".join(c for c in name if c not in "*/\\?\n\r")  # used in a comment
     return f"""\
 /* {name}: a network as C99, written by retrograd. Memory: {4 * source.memory} bytes. */
 #include <math.h>

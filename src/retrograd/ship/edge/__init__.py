@@ -1,1 +1,1 @@
-"""Learning where there is no retrograd: the training step as an ONNX file, and the loop around it."""
+"""Learning without retrograd: the training step as an ONNX file, and the loop around it."""

@@ -1,4 +1,4 @@
-"""Whether a training step in ONNX computes what retrograd's own pass and SGD compute."""
+"""Checking whether a training step in ONNX computes the same as retrograd's own backpropagation and SGD."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from retrograd.ship.onnx.session import run, session
 from retrograd.ship.ways import Case
 from retrograd.training.use.predict import Model
 
-STEPS = 3  # one after the other: the second one has a velocity
+STEPS = 3  # in a row: from the second one on, there is a velocity
 RATE, MOMENTUM = 0.01, 0.9
-ALLOWED = 1e-5  # of the largest number, or of 1: float32 sums in another order
-ALLOWED_OF_GRADIENT = 1e-4  # of the largest entry of all gradients: sums over rows whose terms cancel
-NUDGES, NUDGE = 4, 3e-7  # how often, and by what share, weights are changed to see what their last bits decide
+ALLOWED = 1e-5  # relative to the largest number or 1, because float32 sums differ in order
+ALLOWED_OF_GRADIENT = 1e-4  # relative to the largest entry of all gradients, because terms of their sums cancel
+NUDGES, NUDGE = 4, 3e-7  # how often, and by what fraction, weights are changed to test the effect of their last bits
 
 
 def check_step(model: Model, step: Step, file: Any, cases: list[Case]) -> float:
-    """Return the largest difference of losses, weights and velocities over a few steps on each case.
+    """Return the largest difference in losses, weights and velocities over a few steps on each case.
 
-    Raises:  ModelFileError naming what differs
+    Raises:  ModelFileError that says what differs
     """
     running, worst = session(file), 0.0
     for seed, case in enumerate(cases):
@@ -54,7 +54,7 @@ def check_step(model: Model, step: Step, file: Any, cases: list[Case]) -> float:
                 continue
             if wrong:
                 name = max(wrong, key=lambda each: np.nan_to_num(apart[each], nan=np.inf))
-                message = f"the training step's {name} is not the run's in step {number + 1} on {case.what}"
+                message = f"the training step's {name} differs from the run's in step {number + 1} on {case.what}"
                 raise ModelFileError(message, where=model.config.name, cure="nothing was written")
             worst = max(worst, *far.values())
     return worst
@@ -67,7 +67,7 @@ def _named(step: Step, weights: Mapping[str, Any], velocity: Mapping[str, Any]) 
 
 
 class Oracle:
-    """The run's own pass on some columns, as it is outside of training: no dropout, running statistics."""
+    """The run's own forward and backward pass on some columns, as outside training: no dropout, running statistics."""
 
     def __init__(self, model: Model, columns: Mapping[str, Any], trained: Mapping[str, Any]) -> None:
         self.model, self.trained = model, trained
@@ -83,7 +83,7 @@ class Oracle:
         return result.loss, {node: result.grads[node] for node in result.grads}
 
     def gradients(self, weights: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Return loss and gradients at trained weights by path, the others as they are."""
+        """Return the loss and the gradients by path at given trained weights; others are unchanged."""
         params = {node: dict(own) for node, own in self.model.variables.params.items()}
         for path, array in weights.items():
             node, _, name = path.rpartition("/")
@@ -97,9 +97,9 @@ class Oracle:
         return np.asarray(loss, np.float32), by_path
 
     def is_at_a_kink(self, weights: Mapping[str, np.ndarray], apart: Mapping[str, float]) -> bool:
-        """Return whether gradients that lie so far apart say nothing: the last bits of the weights decide as much.
+        """Return whether such different gradients mean nothing, because the weights' last bits make as much difference.
 
-        Where a relu's input is 0 but for rounding, or two entries of a pool are equal, either slope is right.
+        If a relu's input is 0 up to rounding, or two entries of a pool are equal, either slope is right.
         """
         _, grads = self.gradients(weights)
         rng, reach = np.random.default_rng(0), dict.fromkeys(apart, 0.0)

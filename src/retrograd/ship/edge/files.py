@@ -1,4 +1,4 @@
-"""What lies beside an exported model so that it can learn: the training step, some rows with their truth, the loop."""
+"""Files beside an exported model that let it learn: the training step, some rows with their targets, the loop."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from retrograd.ship.ways import Case
 from retrograd.training.use.predict import Model
 
 STEP, ROWS, LOOP = ".step.onnx", ".rows.npz", "retrograd_edge.py"
-TRUTH = ":truth"  # no column is called so
+TRUTH = ":truth"  # no column has this name
 
 
 class Beside(NamedTuple):
-    """Files to write beside a model, and how far the step lies from the run's."""
+    """Files to write beside a model, and how far the step is from the run's."""
 
     files: dict[Path, bytes]
     difference: float
     weights: tuple[str, ...]
 
     def write(self) -> tuple[Path, ...]:
-        """Write them; a loop that its user has changed stays."""
+        """Write the files; an existing loop is kept, as its user may have changed it."""
         for path, data in self.files.items():
             if path.name != LOOP or not path.exists():
                 write_file(path, data)
@@ -43,9 +43,9 @@ class Beside(NamedTuple):
 
 def beside(model: Model, door: Door, part: Part, opset: int, path: Path, cases: list[Case],
            metadata: Mapping[str, str], dataset: Dataset | None) -> Beside:  # fmt: skip
-    """Return what lies beside a model that can learn, once the training step has proved right.
+    """Return the files beside a model that can learn, after checking the training step.
 
-    Raises:  ConfigError for what cannot be trained so; ModelFileError where the step does not compute what the run does
+    Raises:  ConfigError for models that cannot be trained like this; ModelFileError if the step computes something else
     """
     step = write_step(model, door, part, opset)
     file = step.file({**metadata, "step": json.dumps({"part": part, "target": step.target.name, **step.names,
@@ -60,7 +60,7 @@ def beside(model: Model, door: Door, part: Part, opset: int, path: Path, cases: 
 
 
 def _rows(model: Model, door: Door, step: Step, dataset: Dataset | None) -> bytes | None:
-    """Return some rows of the run's data as the file takes them with their truth, where the data are there."""
+    """Return some rows of the run's data, as inputs of the file, with their targets, if the data are there."""
     known = _known(model, door, dataset)
     if known is None:
         return None
@@ -86,7 +86,7 @@ def _known(model: Model, door: Door, dataset: Dataset | None) -> tuple[Mapping[s
         return door.feed(rows), columns["y"][:]
 
     fed, y = quietly(both, model) or ({}, ())
-    if {len(array) for array in fed.values()} != {len(y)}:  # rows without their truth were left out
+    if {len(array) for array in fed.values()} != {len(y)}:  # rows without targets were skipped
         return None
     chosen = some(len(y))
     return {name: array[chosen] for name, array in fed.items()}, y[chosen]

@@ -1,15 +1,15 @@
-"""Use a model where there is no retrograd, and let it learn there from what people say of its answers.
+"""Use a model without retrograd, and let it learn on the device from feedback on its answers.
 
     collect -> cells, confidence and drift guard -> infer -> decide -> feedback -> adapt -> accept or roll back
 
 `retrograd export RUN model.onnx --train-step head` wrote this file beside `model.onnx` (the model, never changed here),
-`model.step.onnx` (its training step) and `model.rows.npz` (a few rows of the training with their truth). It is yours:
-keep it with your program and change it. It needs onnxruntime, numpy and Python 3.10, nothing else.
+`model.step.onnx` (its training step) and `model.rows.npz` (a few training rows with their targets). It is yours: keep
+it with your program and change it as you like. It needs only onnxruntime, numpy and Python 3.10.
 
     edge = Edge("model.onnx")
-    for decision in edge.see(rows):     # rows as the model takes them: {"age": [...], "city": [...]}, or an array
+    for decision in edge.see(rows):     # rows as the model expects them: {"age": [...], "city": [...]}, or an array
         act(decision.answer) if decision.act else ask_somebody(decision.why)
-    attempt = edge.tell(rows, truth)    # labels, or values in their own unit; with enough of them it tries to learn
+    attempt = edge.tell(rows, truth)    # labels, or values in their own unit; given enough, the model tries to learn
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-FINE, MISSING, UNSEEN, UNREADABLE = range(4)  # what `cells` says of a cell
+FINE, MISSING, UNSEEN, UNREADABLE = range(4)  # the codes in `cells`
 VELOCITY, NEW = "/velocity", "/new"
-BEYOND = 0.02  # share of the known rows that lie outside of their range
+BEYOND = 0.02  # share of the known rows that are outside their range
 Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the loop goes by; every number is yours to choose."""
+    """The settings of the loop; change any of them."""
 
-    confident: float = 0.6  # probability from which an answer is acted upon
-    worst_cell: int = MISSING  # rows with a worse cell are not acted upon
-    window: int = 50  # rows over which the recent past is averaged
-    far: float = 6.0  # deviations by which such an average counts as drift
-    capacity: int = 400  # rows of feedback that are remembered, the held-out part included
-    held_out: int = 4  # every fourth one is only tested on
+    confident: float = 0.6  # minimum probability for acting on an answer
+    worst_cell: int = MISSING  # answers for rows with a worse cell are not acted on
+    window: int = 50  # rows in the moving average
+    far: float = 6.0  # standard deviations at which the average counts as drift
+    capacity: int = 400  # rows of feedback that are kept, including the held-out part
+    held_out: int = 4  # every fourth row is used only for testing
     enough: int = 40  # rows of feedback between two attempts to learn
     epochs: int = 20
     batch: int = 32
-    rehearsed: float = 0.3  # share of a batch that is taken from the training's own rows
+    rehearsed: float = 0.3  # share of a batch that comes from the original training rows
     learning_rate: float = 0.02
     momentum: float = 0.9
-    slack: float = 1.0  # standard errors by which a held-out part may seem to worsen
+    slack: float = 1.0  # standard errors by which a held-out part may appear to get worse
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do about one row: act on the answer, or not, and why not."""
+    """What to do about one row: whether to act on the answer, and if not, why."""
 
     answer: Any
     confidence: float  # probability of the label; 1 for quantities
@@ -65,7 +65,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of an attempt to learn: the loss on each held-out part before and after it."""
+    """The result of an attempt to learn: the loss on each held-out part before and after it."""
 
     accepted: bool
     why: str
@@ -73,7 +73,7 @@ class Attempt:
 
 
 class Model:
-    """A shipped model, its training step, and the weights that were learnt here, if there are any."""
+    """An exported model, its training step, and the weights learned here, if there are any."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -89,22 +89,22 @@ class Model:
         """The session of the training step, opened when it is first needed."""
         step = _session(self.path.with_suffix(".step.onnx"))
         if _facts(step)["checksum"] != self.facts["checksum"]:
-            raise ValueError(f"{self.path} and its training step are of two exports: export both again")
+            raise ValueError(f"{self.path} and its training step come from different exports: export both again")
         return step
 
     @functools.cached_property
     def names(self) -> dict[str, Any]:
-        """What the step calls its target, learning_rate, momentum and loss; the paths of its weights."""
+        """The step's names for target, learning_rate, momentum and loss; the paths of its weights."""
         names: dict[str, Any] = _facts(self.step)["step"]
         return names
 
     @functools.cached_property
     def target(self) -> Any:
-        """The step's input for the truth."""
+        """The step's input for the targets."""
         return next(each for each in self.step.get_inputs() if each.name == self.names["target"])
 
     def fed(self, rows: Any) -> Arrays:
-        """Return rows as the model takes them, one array an input."""
+        """Return rows as the model expects them, one array for each input."""
         inputs = self.session.get_inputs()
         if not isinstance(rows, Mapping):
             if len(inputs) > 1:
@@ -116,7 +116,7 @@ class Model:
         return {each.name: np.asarray(rows[each.name], _dtype(each)) for each in inputs}
 
     def answers(self, fed: Arrays) -> Arrays:
-        """Return the model's outputs by name: by the shipped file, or with the weights that were learnt."""
+        """Return the model's outputs by name, from the exported file or with the learned weights."""
         if not self.weights:
             return dict(zip(self.outputs, self.session.run(self.outputs, fed), strict=True))
         nothing = np.zeros((len(next(iter(fed.values()))), *self.target.shape[1:]), _dtype(self.target))
@@ -136,7 +136,7 @@ class Model:
         return {name: found[name + NEW] for name in moved}
 
     def truth(self, labels: Any) -> np.ndarray:
-        """Return labels as numbers of classes, or values as they are, in the shape of the step's target."""
+        """Return labels as class numbers, or values unchanged, in the shape of the step's target."""
         if self.classes is not None and len(self.target.shape) == 1:
             numbers = {str(label): i for i, label in enumerate(self.classes)}
             unknown = sorted({str(label) for label in labels} - set(numbers))
@@ -146,7 +146,7 @@ class Model:
         return np.asarray(labels, _dtype(self.target)).reshape(-1, *self.target.shape[1:])
 
     def save(self) -> None:
-        """Store the learnt weights beside the model: in one move, so that no half file is ever read."""
+        """Store the learned weights beside the model, atomically, so that no partial file is ever read."""
         handle, temporary = tempfile.mkstemp(dir=self.path.parent, suffix=".npz")
         with os.fdopen(handle, "wb") as file:
             np.savez(file, checksum=np.array(str(self.facts["checksum"])), **self.weights)  # type: ignore[arg-type]
@@ -155,7 +155,7 @@ class Model:
         os.replace(temporary, self.weights_path)
 
     def forget(self) -> None:
-        """Go back to the model as it was shipped."""
+        """Go back to the model as it was exported."""
         self.weights = {}
         self.weights_path.unlink(missing_ok=True)
 
@@ -163,32 +163,32 @@ class Model:
         with np.load(self.weights_path) as file:
             stored = {name: file[name] for name in file.files}
         if str(stored.pop("checksum")) != str(self.facts["checksum"]):
-            raise ValueError(f"{self.weights_path} was learnt with another model: delete it")
+            raise ValueError(f"{self.weights_path} was learned with another model: delete it")
         return stored
 
     def _run(self, outputs: list[str], fed: Arrays, truth: np.ndarray, weights: Mapping[str, Any]) -> Arrays:
         options = onnxruntime.RunOptions()
-        options.only_execute_path_to_fetches = True  # for an answer or a loss no way back
+        options.only_execute_path_to_fetches = True  # no backward pass just for an answer or a loss
         given = {**fed, self.names["target"]: truth, **weights}
         return dict(zip(outputs, self.step.run(outputs, given, options), strict=True))
 
 
 class Guard:
-    """Whether what comes in is still what the model knows: how many of the rows of late lie outside of its range.
+    """Detects drift: how many of the recent rows are outside the range that the model knows.
 
-    The range of each input that is a number, of the share of cells that are not fine, and of the confidence goes from
-    the first to the 99th hundredth of the training's own rows, or without them of the first rows that are seen.
+    The ranges of each numeric input, of the share of cells that are not fine, and of the confidence extend from the 1 %
+    to the 99 % quantile of the training rows or, without them, of the first rows seen.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.first: list[np.ndarray] = []
         self.range: tuple[np.ndarray, np.ndarray] | None = None
-        self.outside = np.zeros(0)  # the moving average of the share of rows outside, by sign
+        self.outside = np.zeros(0)  # the moving average of the share of rows outside, for each sign
         self.seen = 0
 
     def learn(self, signs: np.ndarray) -> None:
-        """Take rows as known: those of the training, and once it has been learnt from them, those of feedback."""
+        """Treat rows as known: those from training and, once the model has learned from it, feedback."""
         low, high = np.nanquantile(signs, (BEYOND / 2, 1 - BEYOND / 2), 0)
         self.range, self.outside, self.seen = (low, high), np.zeros(signs.shape[1]), 0
 
@@ -201,20 +201,20 @@ class Guard:
             return
         low, high = self.range
         share = 2 / (self.settings.window + 1)
-        for row in (signs < low) | (signs > high):  # a gap is neither: `cells` tells of it
+        for row in (signs < low) | (signs > high):  # a missing value is neither; `cells` reports it
             self.outside = (1 - share) * self.outside + share * row
         self.seen += len(signs)
 
     @property
     def drifting(self) -> bool:
-        """Whether more rows lie outside than chance explains."""
+        """Whether more rows are outside than chance explains."""
         deviation = (BEYOND * (1 - BEYOND) / (self.settings.window + 1)) ** 0.5  # of the average of independent rows
         limit = BEYOND + self.settings.far * deviation
         return self.seen >= self.settings.window and bool((self.outside > limit).any())
 
 
 class Feedback:
-    """Rows with their truth, the newest ones, in a fixed number."""
+    """The newest rows with their targets, up to a fixed number."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -225,7 +225,7 @@ class Feedback:
         return len(self.truth)
 
     def add(self, fed: Arrays, truth: np.ndarray) -> None:
-        """Add rows; the oldest ones make room."""
+        """Add rows, dropping the oldest ones."""
         if len(self.truth):
             fed = {name: np.concatenate([self.rows[name], array]) for name, array in fed.items()}
             truth = np.concatenate([self.truth, truth])
@@ -243,7 +243,7 @@ class Edge:
         self.random = np.random.default_rng(seed)
         held = self.settings.capacity // self.settings.held_out
         self.learnt_from, self.tested_on = Feedback(self.settings.capacity - held), Feedback(held)
-        self.rehearsed, self.known = Feedback(10**9), Feedback(10**9)  # rows of the training: to repeat, to test on
+        self.rehearsed, self.known = Feedback(10**9), Feedback(10**9)  # training rows: to repeat, and to test on
         self.told = self.since = 0
         rows = Path(path).with_suffix(".rows.npz")
         if rows.exists():
@@ -257,7 +257,7 @@ class Edge:
             self.guard.learn(_signs(fed, shipped))
 
     def see(self, rows: Any) -> list[Decision]:
-        """Answer rows, and say of each whether to act on the answer."""
+        """Answer rows, and decide for each whether to act on the answer."""
         fed = self.model.fed(rows)
         found = self.model.answers(fed)
         self.guard.watch(_signs(fed, found))
@@ -268,17 +268,17 @@ class Edge:
         decisions = []
         for i, answer in enumerate(answers):
             worst = FINE if cells is None else int(cells[i].max())
-            why = ("a cell cannot be read" if worst == UNREADABLE else "a word is new" if worst == UNSEEN else
+            why = ("a cell cannot be read" if worst == UNREADABLE else "a word is unseen" if worst == UNSEEN else
                    "a cell is missing") if worst > self.settings.worst_cell else ""  # fmt: skip
             if not why and confidence[i] < self.settings.confident:
-                why = f"a confidence of {confidence[i]:.2f}"
+                why = f"the confidence is only {confidence[i]:.2f}"
             if not why and self.guard.drifting:
-                why = "the rows have drifted from those of the training"
+                why = "the rows have drifted from the training rows"
             decisions.append(Decision(answer, float(confidence[i]), not why, why))
         return decisions
 
     def tell(self, rows: Any, truth: Any) -> Attempt | None:
-        """Take in what is true of rows; with enough of it, try to learn."""
+        """Take feedback: the targets of rows; once there is enough, try to learn."""
         fed, numbers = self.model.fed(rows), self.model.truth(truth)
         tested = (np.arange(len(numbers)) + self.told) % self.settings.held_out == 0
         for part, chosen in ((self.tested_on, tested), (self.learnt_from, ~tested)):
@@ -289,15 +289,15 @@ class Edge:
         return self.adapt() if self.since >= self.settings.enough else None
 
     def adapt(self) -> Attempt:
-        """Learn from the feedback; keep what was learnt only if no held-out part worsens, else roll back."""
+        """Learn from the feedback; keep the new weights only if no held-out part gets worse, else roll back."""
         self.since = 0
         before = self.model.weights
         after = self._learnt(before)
         if not all(np.isfinite(array).all() for array in after.values()):
-            return Attempt(False, "the weights are not finite any more: choose a smaller learning_rate", {})
+            return Attempt(False, "the weights are no longer finite: choose a smaller learning_rate", {})
         losses, why = {}, ""
         as_shipped: Arrays = {}
-        compared = (("feedback", self.tested_on, before), ("rows of the training", self.known, as_shipped))
+        compared = (("feedback", self.tested_on, before), ("training rows", self.known, as_shipped))
         for name, part, reference in compared:
             if not len(part):
                 continue
@@ -312,10 +312,10 @@ class Edge:
         self.model.save()
         known = [part for part in (self.rehearsed, self.known, self.learnt_from) if len(part)]
         self.guard.learn(np.concatenate([_signs(part.rows, self.model.answers(part.rows)) for part in known]))
-        return Attempt(True, "no held-out part worsens", losses)
+        return Attempt(True, "no held-out part got worse", losses)
 
     def _learnt(self, weights: Arrays) -> Arrays:
-        """Return the weights after some epochs over the feedback, some rows of the training in each batch."""
+        """Return the weights after some epochs over the feedback, with some training rows in each batch."""
         settings, rows = self.settings, len(self.learnt_from)
         repeated = int(settings.batch * settings.rehearsed) if len(self.rehearsed) else 0
         size = max(1, min(settings.batch - repeated, rows))
@@ -358,7 +358,7 @@ def _chosen(fed: Arrays, rows: Any) -> Arrays:
 
 
 def _confidence(found: Arrays) -> np.ndarray:
-    """Return how probable each answer is held to be; of several labels at once the least certain one counts."""
+    """Return the probability of each answer; with several labels at once, that of the least certain one."""
     shares = found.get("probabilities")
     if shares is None:
         return np.ones(len(next(iter(found.values()))))
@@ -367,7 +367,7 @@ def _confidence(found: Arrays) -> np.ndarray:
 
 
 def _signs(fed: Arrays, found: Arrays) -> np.ndarray:
-    """Return what drift is told by [rows, signs]: the inputs that are numbers, the cells, the confidence."""
+    """Return the signs of drift [rows, signs]: numeric inputs, the share of bad cells, the confidence."""
     rows = len(next(iter(fed.values())))
     numbers = [array.reshape(rows, -1)[:, :256] for array in fed.values() if array.dtype.kind in "fu"]
     cells = [(found["cells"] > FINE).mean(1, keepdims=True)] if "cells" in found else []

@@ -1,4 +1,4 @@
-"""The training step of a run as ONNX nodes: forward, the written backward, and SGD with momentum."""
+"""The training step of a run as ONNX nodes: forward pass, explicit backward pass, and SGD with momentum."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from retrograd.training.use.predict import Model
 from retrograd.update.selection import without_frozen
 
 assert forms.__all__
-assert backward.__all__  # importing them files them
+assert backward.__all__  # importing these registers them
 Part = Literal["head", "all"]
-RATE, MOMENTUM = 0.01, 0.9  # where nothing else is fed
+RATE, MOMENTUM = 0.01, 0.9  # defaults of the inputs
 VELOCITY, NEW = "/velocity", "/new"
 
 
@@ -48,7 +48,7 @@ class Step:
     opset: int
 
     def file(self, metadata: Mapping[str, str]) -> Any:
-        """Return the ONNX model: rows, target, and with values of their own learning rate, momentum and weights."""
+        """Return the ONNX model, with inputs for rows and target, and optional learning rate, momentum and weights."""
         graph, names = self.graph.copy(), self.names
         for answer in self.answers:
             graph.result(answer.value, answer.name)
@@ -64,7 +64,7 @@ class Step:
 def write_step(model: Model, door: Door, part: Part, opset: int) -> Step:
     """Write the training step of a model's head, or of all that the run trained.
 
-    Raises:  ConfigError for what cannot be trained so: an ensemble, several losses, a layer without a backward form
+    Raises:  ConfigError for an ensemble, several losses, or a layer without a backward form
     """
     objective = _objective(model)
     graph, truth = Graph(), Truth(model)
@@ -95,25 +95,26 @@ def write_step(model: Model, door: Door, part: Part, opset: int) -> Step:
 
 
 def _objective(model: Model) -> Objective:
-    """Return the only objective; raise ConfigError for what has no training step."""
-    where, cure = model.config.name, "leave out --train-step"
+    """Return the only objective; raise ConfigError for models without a training step."""
+    where, cure = model.config.name, "remove --train-step"
     if model.members > 1:
-        raise ConfigError("an ensemble has no training step of one network", where=where, cure=cure)
+        raise ConfigError("an ensemble has no single training step", where=where, cure=cure)
     if len(model.objectives) > 1:
-        raise ConfigError(f"{len(model.objectives)} losses, and a training step has one", where=where, cure=cure)
+        message = f"the run has {len(model.objectives)} losses, but a training step has one"
+        raise ConfigError(message, where=where, cure=cure)
     (objective,) = model.objectives
     columns = model.facts["columns"]
     masks = [name for name in objective.inputs[2:] if name in columns and columns[name][1] == "bool"]
     if masks or objective.inputs[1] != "y" or objective.inputs[0].partition(".")[0] not in model.network.by_name:
-        raise ConfigError("its loss does not compare an output with the rows' targets alone", where=where, cure=cure)
+        raise ConfigError("its loss compares more than an output with the targets", where=where, cure=cure)
     return objective
 
 
 def trained_weights(model: Model, objective: Objective, part: Part) -> dict[str, np.ndarray]:
-    """Return the parameters that a step changes by path: of the head those of the last layer with a matrix of weights,
-    and of what follows it.
+    """Return the parameters that a step changes, by path; the head is the last layer with a weight matrix and the
+    layers after it.
 
-    Raises:  ConfigError where all of them are frozen
+    Raises:  ConfigError if all of them are frozen
     """
     network, params = model.network, model.variables.params
     used = _ancestors(model, objective.inputs[0])
@@ -123,7 +124,7 @@ def trained_weights(model: Model, objective: Objective, part: Part) -> dict[str,
     if part == "head" and matrices:
         order = order[order.index(matrices[-1]) :]
     if not order:
-        raise ConfigError("all its parameters are frozen", where=model.config.name, cure="leave out --train-step")
+        raise ConfigError("all its parameters are frozen", where=model.config.name, cure="remove --train-step")
     return {f"{node}/{name}": np.asarray(array, np.float32) for node in order for name, array in left[node].items()}
 
 
@@ -137,7 +138,7 @@ def _ancestors(model: Model, reference: str) -> set[str]:
 
 
 class _Pass:
-    """The forward pass of a network, and the way back through what leads to trained weights."""
+    """The forward pass of a network, and the backward pass through the layers that lead to trained weights."""
 
     def __init__(self, graph: Graph, model: Model, weights: Mapping[str, np.ndarray], columns: Mapping[str, Value]
                  ) -> None:  # fmt: skip
@@ -167,7 +168,7 @@ class _Pass:
             self.taken.append((node, seen, trained))
 
     def _named(self, node: Node, arrays: Mapping[str, np.ndarray], trained: Mapping[str, str]) -> dict[str, str]:
-        """Return what a layer's weights are called in the graph; what is not trained is a constant."""
+        """Return the names of a layer's weights in the graph; untrained ones become constants."""
         self.graph.path = node.name
         names = {}
         for name, array in arrays.items():
@@ -181,7 +182,7 @@ class _Pass:
         return names
 
     def backward(self, reference: str, delta: Value) -> dict[str, str]:
-        """Run back from the delta of an output; return the gradients of the trained weights by path."""
+        """Propagate back from the delta of an output; return the gradients of the trained weights by path."""
         deltas: dict[str, Any] = {}
         self._add(deltas, reference, delta)
         grads: dict[str, str] = {}
@@ -201,7 +202,7 @@ class _Pass:
         return grads
 
     def _add(self, deltas: dict[str, Any], reference: str, delta: Value) -> None:
-        """Add a delta to those that arrived: an output that several nodes read sums them."""
+        """Add a delta to earlier ones: the deltas of an output that several nodes read are summed."""
         name, _, part = reference.partition(".")
         here = deltas.setdefault(name, {}) if part else deltas
         key = part or name

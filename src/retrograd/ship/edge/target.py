@@ -1,4 +1,4 @@
-"""How the truth about rows goes into a training step: numbers of classes, quantities in their own unit."""
+"""How targets enter a training step: class numbers, or quantities in their own unit."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from retrograd.training.use.predict import Model
 class Truth:
     """The input `target` of a training step.
 
-    One class of several is its number in the metadata's `classes`, int64 [rows]; several labels at once are 0 or 1,
-    float32 [rows, labels]; quantities are in their own unit, float64 [rows, targets].
+    A class is its index in `classes` of the metadata, int64 [rows]; several labels at once are 0 or 1, float32 [rows,
+    labels]; quantities are in their own unit, float64 [rows, targets].
     """
 
     def __init__(self, model: Model) -> None:
         target = model.preprocessing.target
         if not isinstance(target, (Labels, MultiLabels, Quantities)) or LEVEL in model.facts["columns"]:
-            raise ConfigError("only labels and quantities of rows can be learnt elsewhere", where=model.config.name,
-                              cure="leave out --train-step")  # fmt: skip
+            raise ConfigError("only labels and quantities of rows can be learned on a device", where=model.config.name,
+                              cure="remove --train-step")  # fmt: skip
         self.target = target
 
     def entrance(self, name: str) -> Entrance:
-        """Return the input as a file has it."""
+        """Return the input of the file."""
         if isinstance(self.target, Labels):
             return Entrance(name, "int64", ())
         return Entrance(name, "float32" if isinstance(self.target, MultiLabels) else "float64", (self.target.units,))
 
     def write(self, g: Graph, name: str, y: Value, loss: Any) -> str:
-        """Return the target in the shape of y, as the loss compares it: a one for each class, or scaled."""
+        """Return the target in the shape of y, as the loss needs it: one-hot for classes, or scaled."""
         g.path = "target"
         shape = (-1, *y.shape[1:])
         if isinstance(self.target, Labels):
@@ -58,7 +58,7 @@ class Truth:
         return g.reshape(g.op("Cast", scaled, to=TYPES["float32"]), *shape)
 
     def feed(self, y: np.ndarray) -> np.ndarray:
-        """Return the column `y` of a batch as the input takes it."""
+        """Return the column `y` of a batch in the form of the input."""
         y = np.asarray(y)
         if isinstance(self.target, Labels):
             return y.reshape(len(y)).astype(np.int64)
@@ -66,7 +66,7 @@ class Truth:
         return y.astype(np.float32) if isinstance(self.target, MultiLabels) else self.target.scaling.undo(y)
 
     def made_up(self, rows: int, seed: int = 0) -> np.ndarray:
-        """Return a column `y` of made-up rows."""
+        """Return a generated column `y`."""
         rng, target = np.random.default_rng(seed), self.target
         if isinstance(target, Labels):
             numbers = rng.integers(0, len(target.classes), rows)

@@ -1,1 +1,1 @@
-"""A network as an ONNX model: one form for each layer, and the graph of them."""
+"""A network as an ONNX model: a form for each layer, and the graph of these forms."""

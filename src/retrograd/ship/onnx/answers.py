@@ -1,4 +1,4 @@
-"""What the user reads, from the network's output: labels and probabilities, or values in their own unit."""
+"""From the network's output to what users read: labels and probabilities, or values in their own unit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Answer(NamedTuple):
 
 def write_answers(g: Graph, target: Target | None, y: Value, link: Link, columns: dict[str, Value]
                   ) -> list[Answer]:  # fmt: skip
-    """Return what the file says, in float64 as `predict` computes it; of what it does not decode the output itself."""
+    """Return the outputs of the file, in float64 as in `predict`; targets that it cannot decode give the raw output."""
     g.path = "answer"
     rest = y.shape[1:]
     if isinstance(target, Labels):
@@ -60,7 +60,7 @@ def write_answers(g: Graph, target: Target | None, y: Value, link: Link, columns
 
 
 def wanted_answers(target: Target | None, decoded: Decoded | None, output: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what the file should say, of what a model decoded, or of its output."""
+    """Return the expected outputs of the file, given what a model decoded, or its output."""
     if decoded is None or not isinstance(target, (Labels, MultiLabels, Masks, Quantities)):
         return {OUTPUT: output}
     if isinstance(target, MultiLabels):
@@ -81,7 +81,7 @@ def _probabilities(g: Graph, binary: bool, y: Value, link: Link) -> str:
 
 
 def _labels(classes: tuple[bool | int | str, ...]) -> tuple[str, np.ndarray]:
-    """Return the classes as a tensor, and its dtype; whole numbers beyond 64 bits are texts."""
+    """Return the classes as a tensor, and its dtype; integers beyond 64 bits become texts."""
     if isinstance(classes[0], bool):
         return "bool", np.array(classes)
     if isinstance(classes[0], int) and all(-(2**63) <= int(each) < 2**63 for each in classes):

@@ -1,4 +1,4 @@
-"""An ONNX graph while it is written: nodes, constants, and on which side each value has its channels."""
+"""An ONNX graph being written: nodes, constants, and the position of each value's channels."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ BATCH = "batch"
 
 @dataclass(frozen=True)
 class Value:
-    """What a node gave: its name in the graph, and its shape with the batch first and the channels last.
+    """The output of a node: its name in the graph, and its shape with the batch first and the channels last.
 
-    `first` tells that in the graph the channels stand before the places, as convolutions there want them.
+    `first` means that in the graph the channels come before the spatial axes, as ONNX convolutions need them.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Value:
         return len(self.shape) - 2
 
     def along(self, axis: int) -> int:
-        """Return where an axis, counted as if the channels stood last, is in the graph."""
+        """Return the index in the graph of an axis that is counted as if the channels were last."""
         axis %= len(self.shape)
         if not self.first or axis == 0:
             return axis
@@ -45,9 +45,9 @@ class Value:
 
 @dataclass
 class Graph:
-    """Nodes and constants in the order of computation; `outer` is the graph around the body of a loop."""
+    """Nodes and constants in order of computation; `outer` is the graph around the body of a loop."""
 
-    path: str = ""  # of the network's node that is being written
+    path: str = ""  # of the network node being written
     nodes: list[Any] = field(default_factory=list)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     outer: Graph | None = None
@@ -74,7 +74,7 @@ class Graph:
         return results
 
     def name_of(self, value: Any) -> str:
-        """Return the name of what an input is given as."""
+        """Return the name of an input in any of these forms."""
         if value is None:
             return ""
         if isinstance(value, str):
@@ -84,9 +84,9 @@ class Graph:
         return self.constant(value)
 
     def constant(self, value: Any, name: str = "constant") -> str:
-        """Return the name of a constant; equal ones, such as shared weights, are stored once.
+        """Return the name of a constant; equal constants, such as shared weights, are stored once.
 
-        Floating-point numbers of Python are float32, whole ones int64.
+        Python floats become float32, and Python integers int64.
         """
         array = np.asarray(value)
         if not isinstance(value, (np.ndarray, np.generic)):
@@ -96,7 +96,7 @@ class Graph:
         key, turned = _content(array), _content(array.T) if array.ndim == 2 else None
         if key in self._by_content:
             return self._by_content[key]
-        if turned in self._by_content:  # shared weights the other way round
+        if turned in self._by_content:  # shared weights, transposed
             self._by_content[key] = self.op("Transpose", self._by_content[turned], perm=[1, 0])
             return self._by_content[key]
         made = self.free(f"{self.path}/{name}" if self.path else name)
@@ -105,7 +105,7 @@ class Graph:
         return made
 
     def free(self, name: str) -> str:
-        """Return a name that nothing has yet."""
+        """Return an unused name."""
         if self.outer is not None:
             return self.outer.free(name)
         made, number = name, 1
@@ -122,7 +122,7 @@ class Graph:
         return self._stands(x, False)
 
     def channels_first(self, x: Value) -> str:
-        """Return the name of a value with its channels before the places."""
+        """Return the name of a value with its channels before the spatial axes."""
         return self._stands(x, True)
 
     def _stands(self, x: Value, first: bool) -> str:
@@ -136,31 +136,31 @@ class Graph:
         return self._turned[x.name, first]
 
     def by_channel(self, x: Value, numbers: np.ndarray) -> np.ndarray:
-        """Return one number for each channel [channels] such that it meets the channels of x as it stands."""
+        """Return a number for each channel [channels], shaped to match the channels of x in the graph."""
         return numbers.reshape(-1, *(1,) * x.axes) if x.first and x.axes > 0 else numbers
 
     def each(self, kind: str, x: Value, *others: Any, **attributes: Any) -> Value:
-        """Add a node that acts on each element, whichever way x stands."""
+        """Add a node that acts on each element, wherever the channels of x are."""
         return replace(x, name=self.op(kind, x.name, *others, **attributes))
 
     def result(self, x: Value | str, name: str) -> None:
-        """Give a value as an output of the graph called `name`, the channels last."""
+        """Make a value the output `name` of the graph, with channels last."""
         self.path = ""
         self.nodes.append(onnx().helper.make_node("Identity", [self.name_of(x)], [name], name=f"{name}/Identity"))
 
     def copy(self) -> Graph:
-        """Return a graph that grows apart from this one."""
+        """Return an independent copy of this graph."""
         return replace(self, nodes=[*self.nodes], constants=dict(self.constants), _by_content=dict(self._by_content),
                        _turned=dict(self._turned), _names=set(self._names))  # fmt: skip
 
     # ------------------------------------------------------------------------------------------------- often needed
 
     def reshape(self, x: Any, *lengths: int) -> str:
-        """Return x in another shape; 0 stands for the length that is there, -1 for what is left."""
+        """Return x in another shape; 0 keeps a length, -1 is inferred."""
         return self.op("Reshape", x, np.array(lengths, np.int64))
 
     def scaled(self, x: Any, params: dict[str, np.ndarray]) -> str:
-        """Return scale · x + bias, of the parameters that there are."""
+        """Return scale · x + bias, with those parameters that exist."""
         y = self.op("Mul", x, self.constant(params["scale"], "scale")) if "scale" in params else self.name_of(x)
         return self.op("Add", y, self.constant(params["bias"], "bias")) if "bias" in params else y
 
@@ -183,8 +183,8 @@ def body_of(graph: Graph, name: str, inputs: Sequence[tuple[str, str, int]], out
 def model_of(graph: Graph, inputs: Sequence[tuple[str, str, Sequence[Any]]],
              outputs: Sequence[tuple[str, str, Sequence[Any]]], metadata: dict[str, str] | None = None,
              opset: int = OPSET, name: str = "retrograd") -> Any:  # fmt: skip
-    """Return the graph as an ONNX model, checked where it is one file; inputs and outputs are (name, dtype, shape: free
-    axes have names).
+    """Return the graph as an ONNX model, which is checked if it is a single file; inputs and outputs are (name, dtype,
+    shape, with names for free axes).
     """
     package = onnx()
     helper = package.helper

@@ -1,4 +1,4 @@
-"""The packages of the extra `onnx`, imported where they are first used."""
+"""The packages of the extra `onnx`, imported on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole network as ONNX nodes: its graph with its weights, of an ensemble every member's."""
+"""A whole network as ONNX nodes: its graph and weights, or those of every member of an ensemble."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from retrograd.ship.onnx.graph import Graph, Value
 from retrograd.ship.onnx.registry import to_onnx
 from retrograd.training.use.link import link_of
 
-assert forms.__all__  # importing them files them
+assert forms.__all__  # importing these registers them
 Outputs = dict[str, Any]  # node or column -> Value, or Values by name
 
 
 def write_network(graph: Graph, network: Network, variables: Variables, columns: Mapping[str, Value],
                   prefix: str = "") -> Outputs:  # fmt: skip
-    """Add a network's nodes to a graph; return what each of them gives, beside the columns."""
+    """Add the nodes of a network to a graph; return the output of each node, and the columns."""
     inputs = {name: Spec((1, *columns[name].shape[1:]), np.dtype(columns[name].dtype)) for name in network.columns}
     specs = network.specs(inputs)
     outputs: Outputs = dict(columns)
@@ -38,7 +38,7 @@ def write_network(graph: Graph, network: Network, variables: Variables, columns:
 
 def write_members(graph: Graph, network: Network, stacked: Variables, members: int, columns: Mapping[str, Value],
                   output: str, loss: Any) -> Outputs:  # fmt: skip
-    """Add the networks of an ensemble; return the columns, and as `output` what they say on average."""
+    """Add the networks of an ensemble; return the columns, and the average as `output`."""
     ys = []
     for i in range(members):
         variables = Variables(*jax.tree.map(lambda leaf, i=i: np.asarray(leaf)[i], tuple(stacked)))
@@ -49,7 +49,7 @@ def write_members(graph: Graph, network: Network, stacked: Variables, members: i
 
 
 def _combined(g: Graph, ys: list[str], loss: Any) -> str:
-    """Return the logarithm of the mean probability of logits or of the mean rate, else the mean of the outputs."""
+    """Return the logarithm of the mean probability for logits, or of the mean rate, else the mean of the outputs."""
     if isinstance(loss, CrossEntropy) and loss.from_logits:
         return _mean_of_logarithms(g, [g.op("LogSoftmax", y, axis=-1) for y in ys])
     if isinstance(loss, BinaryCrossEntropy) and loss.from_logits:
@@ -67,5 +67,5 @@ def _mean_of_logarithms(g: Graph, ys: list[str]) -> str:
 
 
 def named(output: Any) -> dict[str, Any]:
-    """Return outputs by name; a single one is called `output`."""
+    """Return outputs by name; the name of a single one is `output`."""
     return dict(output) if isinstance(output, Mapping) else {"output": output}

@@ -1,4 +1,4 @@
-"""Weights beside a file: a protocol buffer ends at two gigabytes."""
+"""Weights in a separate file, as a protocol buffer is limited to two gigabytes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 from retrograd.record.files import write_file
 from retrograd.ship.onnx.library import onnx
 
-LARGEST = 2**31 - 2**20  # bytes of constants: the nodes need room too
-LEAST = 1024  # bytes of a constant that lies outside
-PAGE = 4096  # where each begins, so that runtimes can map it into memory
+LARGEST = 2**31 - 2**20  # bytes of constants; the nodes need space too
+LEAST = 1024  # bytes of a constant that is stored outside
+PAGE = 4096  # alignment of constants, so that runtimes can map them into memory
 SUFFIX = ".data"
 
 
 @dataclass(frozen=True)
 class Outside:
-    """A model whose large constants lie beside it, `arrays` by name; its methods are called as a model's are."""
+    """A model whose large constants, `arrays` by name, are in a separate file; its methods are named as a model's."""
 
     model: Any
     arrays: Mapping[str, np.ndarray]
@@ -31,7 +31,7 @@ class Outside:
         return data
 
     def ByteSize(self) -> int:
-        """Return the bytes of both."""
+        """Return the total size in bytes."""
         return int(self.model.ByteSize()) + sum(array.nbytes for array in self.arrays.values())
 
 
@@ -41,12 +41,12 @@ def is_outside(constants: Mapping[str, np.ndarray]) -> bool:
 
 
 def lies_outside(array: np.ndarray) -> bool:
-    """Return whether one of these constants is large enough to lie outside."""
+    """Return whether a constant is large enough to be stored outside."""
     return array.dtype.kind not in "OU" and array.nbytes >= LEAST
 
 
 def pointer(name: str, array: np.ndarray) -> Any:
-    """Return a tensor that says where its numbers lie, once `write_model` has told it."""
+    """Return a tensor that refers to numbers outside; `write_model` fills in their place."""
     package = onnx()
     tensor = package.TensorProto(name=name, dims=array.shape, data_location=package.TensorProto.EXTERNAL)
     tensor.data_type = package.helper.np_dtype_to_tensor_dtype(array.dtype)
@@ -55,7 +55,7 @@ def pointer(name: str, array: np.ndarray) -> Any:
 
 
 def write_model(path: Path, model: Any) -> Path | None:
-    """Write a model; return the path of what lies beside it, if anything does."""
+    """Write a model; return the path of the separate file, if there is one."""
     if not isinstance(model, Outside):
         write_file(path, model.SerializeToString())
         return None

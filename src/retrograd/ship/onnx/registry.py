@@ -18,15 +18,15 @@ Weights = dict[str, np.ndarray]
 class OnnxForms(Forms):
     """The ONNX forms of layers: `@to_onnx.register(MyLayer)` above a function of (graph, layer, weights, *inputs).
 
-    `weights` holds the layer's parameters and its state by name, as arrays; inputs are `Value`s. The function adds
-    nodes by `graph.op("Relu", x)`, and returns the last one's output: a name (channels last), a `Value`, or of a layer
-    with several outputs a dict of these.
+    `weights` contains the layer's parameters and state by name, as arrays; inputs are `Value`s. The function adds nodes
+    with `graph.op("Relu", x)`, and returns the output of the last one: a name (channels last), a `Value`, or a dict of
+    these for a layer with several outputs.
     """
 
     def write(self, graph: Graph, path: str, layer: Layer, weights: Weights, inputs: list[Value], spec: Any) -> Any:
-        """Add a layer's nodes to a graph and return its output, or outputs by name, of the shapes in `spec`.
+        """Add a layer's nodes to a graph and return its output, or outputs by name, with the shapes in `spec`.
 
-        Raises:  ConfigError for a layer without a form, or with a setting that the form does not name
+        Raises:  ConfigError for a layer without a form, or with a setting that the form does not support
         """
         form = self.form_of(layer, path)
         graph.path = path
@@ -42,7 +42,7 @@ def _value(y: Any, spec: Any) -> Value:
 
 
 def _cure(layer: Layer) -> str:
-    return f"write one: @rg.to_onnx.register({type(layer).__name__})"
+    return f"write one with @rg.to_onnx.register({type(layer).__name__})"
 
 
 to_onnx = OnnxForms("has no ONNX form", _cure)

@@ -1,4 +1,4 @@
-"""Other names for the values of nodes."""
+"""Renaming the values of nodes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ def bodies(node: Any) -> list[Any]:
 
 
 def rename(node: Any, names: Mapping[str, str]) -> None:
-    """Give what a node reads and gives other names, and what its bodies read from around them."""
+    """Rename the inputs and outputs of a node, and the outer values that its bodies read."""
     for ends in (node.input, node.output):
         ends[:] = [names.get(name, name) for name in ends]
     rename_in_bodies(node, names)
 
 
 def rename_in_bodies(node: Any, names: Mapping[str, str]) -> None:
-    """Give what the body of a loop reads from around it other names."""
+    """Rename the outer values that the bodies of a node read."""
     for body in bodies(node):
         for each in body.node:
             each.input[:] = [names.get(name, name) for name in each.input]
@@ -27,7 +27,7 @@ def rename_in_bodies(node: Any, names: Mapping[str, str]) -> None:
 
 
 def without_copies(nodes: Sequence[Any], outputs: Collection[str]) -> list[Any]:
-    """Return nodes without those that only copy a value to an output: the value has its name from the start."""
+    """Return the nodes without those that only copy a value to an output: the value gets the output's name."""
     made = {name for node in nodes for name in node.output} - {*outputs}
     names: dict[str, str] = {}
     for node in nodes:

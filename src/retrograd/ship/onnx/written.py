@@ -1,4 +1,4 @@
-"""A model as an ONNX file: its inputs, the network, the answers, and what it says of itself."""
+"""A model as an ONNX file: its inputs, the network, the answers, and metadata."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from retrograd.training.use.link import link_of
 from retrograd.training.use.predict import Model
 
 CELLS = "cells"
-LEAST_RUNTIME = "1.20"  # the oldest onnxruntime that was tried
+LEAST_RUNTIME = "1.20"  # the oldest onnxruntime that was tested
 OPSETS = (18, 20)
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Written:
-    """The graph of a file and what belongs to it; `nodes` are the network's outputs, columns included.
+    """The graph of a file with all that belongs to it; `nodes` are the outputs of the network's nodes, and its columns.
 
-    `names` says what an output of the file is where an input has that name already, so that it needed another.
+    `names` maps the names of outputs to answers; they differ if an input already has the name.
     """
 
     graph: Graph
@@ -41,11 +41,11 @@ class Written:
     names: Mapping[str, str]
 
     def answered(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the outputs of a file by what they are."""
+        """Return the outputs of a file by the names of the answers."""
         return {self.names.get(name, name): array for name, array in outputs.items()}
 
     def file(self, metadata: Mapping[str, str]) -> Any:
-        """Return the ONNX model that is shipped."""
+        """Return the ONNX model to ship."""
         return self._model([(a.name, a.dtype, a.shape) for a in self.answers], metadata)
 
     def open(self, names: Mapping[str, Value]) -> Any:
@@ -65,9 +65,9 @@ class Written:
 
 
 def write(model: Model, door: Door, opset: int = OPSET) -> Written:
-    """Write a model as ONNX nodes behind a door."""
+    """Write a model as ONNX nodes after a door."""
     graph = Graph()
-    columns, cells = door.write(graph)  # the inputs have the first choice of names
+    columns, cells = door.write(graph)  # inputs get their names first
     evaluator, network = model.evaluator, model.network
     main = evaluator.main_output
     read = {name: columns[name] for name in network.columns}
@@ -89,14 +89,14 @@ def write(model: Model, door: Door, opset: int = OPSET) -> Written:
 
 
 def other_outputs(model: Model) -> list[str]:
-    """Return the outputs of a single network that a loss reads besides the main one."""
+    """Return the outputs of a single network, other than the main one, that losses read."""
     network, main = model.network, model.evaluator.main_output
     references = dict.fromkeys(objective.inputs[0] for objective in model.objectives)
     return [r for r in references if r != main and r.partition(".")[0] in network.by_name and model.members == 1]
 
 
 def inner_values(written: Written) -> dict[str, Value]:
-    """Return the real-valued outputs of all nodes, and the columns, by the names under which `open` gives them."""
+    """Return the outputs of all nodes, and the columns, by the names that `open` uses for them."""
     values = {f"column {name}": value for name, value in written.columns.items()}
     for node, output in written.nodes.items():
         for part, value in named(output).items():
@@ -106,7 +106,7 @@ def inner_values(written: Written) -> dict[str, Value]:
 
 
 def metadata_of(model: Model, door: Door, run: str) -> dict[str, str]:
-    """Return what the file says of itself: every value is JSON."""
+    """Return the metadata of the file; every value is JSON."""
     said = {
         "retrograd_format": FORMAT,
         "run": run,

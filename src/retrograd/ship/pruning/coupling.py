@@ -1,8 +1,8 @@
-"""Which channels of a network can be removed together: one walk through its graph, layer by layer.
+"""Which channels of a network can be removed together, determined in one pass over its graph, layer by layer.
 
-Of every value the walk knows which set of channels each place of its last axis belongs to. A layer's rule (`rules/`)
-says what becomes of these labels, and which axes of its parameters and state they name. What reads the data, what a
-loss reads, and what no rule is there for, stays as it is.
+For every value, each position of its last axis has a label: the set of channels that it belongs to. A layer's rule
+(`rules/`) determines the labels of its output, and which axes of its parameters and state they label. Data columns,
+outputs that a loss reads, and layers without a rule keep all their channels.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ OUTPUT = "a loss reads it"
 
 
 class Size(NamedTuple):
-    """A setting of a node that counts channels: `times` the number of `labels` that are left.
+    """A setting of a node that counts channels: `times` the number of `labels` that remain.
 
-    Channels that a node `makes` are compared with each other; others only follow.
+    Channels that a node `makes` are compared with one another; others only follow.
     """
 
     node: str
@@ -39,7 +39,7 @@ class Size(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """An axis of a parameter (or of state) whose places belong to channels; a layer `reads` by it, or it makes them."""
+    """An axis of a parameter (or state) that has channels: those that the layer `reads`, or those that it makes."""
 
     part: str  # params or state
     node: str
@@ -51,25 +51,25 @@ class Slice(NamedTuple):
 
 @dataclass
 class Coupling:
-    """What the walk has noted down."""
+    """The result of the pass over the graph."""
 
     channels: Channels = field(default_factory=Channels)
     sizes: list[Size] = field(default_factory=list)
     slices: list[Slice] = field(default_factory=list)
-    inexact: list[Labels] = field(default_factory=list)  # what a norm reads: without some of it, the rest changes too
+    inexact: list[Labels] = field(default_factory=list)  # inputs of a norm: if some are removed, the rest changes too
 
 
 class Rules:
     """The rules of layers: `@coupled.register(MyLayer)` above a function of (at, layer, *labels of the inputs).
 
-    It returns the labels of the output, or of a layer with several outputs a dict of them. `at` is a `Place`.
+    It returns the labels of the output, or a dict of them for a layer with several outputs. `at` is a `Place`.
     """
 
     def __init__(self) -> None:
         self._rules: dict[type, Rule] = {}
 
     def register(self, *kinds: type[Layer]) -> Callable[[R], R]:
-        """Return a decorator that files the rule of layers of these classes; subclasses may compute something else."""
+        """Return a decorator that registers the rule of these layer classes, but not of their subclasses."""
 
         def file(rule: R) -> R:
             self._rules.update(dict.fromkeys(kinds, rule))
@@ -78,7 +78,7 @@ class Rules:
         return file
 
     def of(self, layer: Layer) -> Rule | None:
-        """Return the rule of a layer; of an activation without parameters that acts on elements, that they pass."""
+        """Return the rule of a layer; elementwise activations without parameters pass channels on."""
         rule = self._rules.get(type(layer))
         if rule is None and isinstance(layer, Activation) and layer.by_element and type(layer).init is Layer.init:
             return passed
@@ -86,7 +86,7 @@ class Rules:
 
 
 def passed(at: Place, layer: Layer, x: Labels, *others: Labels) -> Labels:
-    """Return the labels of the first input: each channel is computed from itself alone."""
+    """Return the labels of the first input: each output channel is computed from the same input channel only."""
     return x
 
 
@@ -94,7 +94,7 @@ coupled = Rules()
 
 
 class Place:
-    """A node under the walk: what its rule reads of shapes, and where it notes down what it couples."""
+    """A node during the pass: its shapes, and methods with which its rule records what it couples."""
 
     def __init__(
         self, coupling: Coupling, node: Node, variables: Variables, inputs: Sequence[Any], output: Any
@@ -109,13 +109,13 @@ class Place:
         return int(self.output.shape[-1])
 
     def units(self, setting: str, count: int | None = None) -> Labels:
-        """Return the labels of new channels, whose number a setting is."""
+        """Return labels for new channels, whose number is a setting."""
         labels = self.channels.new(self.length if count is None else count)
         self.size(setting, labels)
         return labels
 
     def size(self, setting: str, labels: Labels, times: int = 1, makes: bool = True) -> None:
-        """Note that a setting is `times` the number of these channels."""
+        """Record that a setting is `times` the number of these channels."""
         self.coupling.sizes.append(Size(self.node.name, setting, labels, times, makes))
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -125,7 +125,7 @@ class Place:
         return shape[::-1] if transposed else shape
 
     def param(self, name: str, axis: int, labels: Labels, reads: bool = False) -> None:
-        """Note that an axis of a parameter holds these channels; a parameter that the layer lacks is passed over."""
+        """Record that an axis of a parameter has these channels; a parameter that the layer lacks is ignored."""
         owner, own, transposed = self._owner(name)
         value = self._variables.params.get(owner, {}).get(own)
         if value is not None:
@@ -133,7 +133,7 @@ class Place:
             self._slice("params", owner, own, value.ndim - 1 - axis if transposed else axis, labels, reads)
 
     def state(self, name: str, labels: Labels) -> None:
-        """Note that the only axis of a state array holds these channels."""
+        """Record that the only axis of a state array has these channels."""
         if name in self._variables.state.get(self.node.name, {}):
             self._slice("state", self.node.name, name, 0, labels, False)
 
@@ -142,14 +142,14 @@ class Place:
         self.channels.freeze(labels, reason or f"read by {self.node}")
 
     def fixed(self, *inputs: Any) -> Any:
-        """Keep what a node reads and gives as it is; return labels of its output."""
+        """Keep all channels of a node's inputs and output; return labels of its output."""
         for labels in inputs:
             for each in labels.values() if isinstance(labels, Mapping) else [labels]:
                 self.freeze(each)
-        return labelled(self.channels, self.output, f"given by {self.node}")
+        return labelled(self.channels, self.output, f"returned by {self.node}")
 
     def freeze_parameters(self) -> None:
-        """Keep whole what the node shares with others, as nobody knows what it does with it."""
+        """Keep all channels of parameters that the node shares with others, as its use of them is unknown."""
         own = {self._owner(name)[:2] for name in (*self._variables.params.get(self.node.name, {}), *self._shared)}
         for piece in self.coupling.slices:
             if (piece.node, piece.name) in own:
@@ -169,7 +169,7 @@ class Place:
 
 def couple(network: Network, objectives: Sequence[Objective], variables: Variables, columns: Mapping[str, Any]
            ) -> Coupling:  # fmt: skip
-    """Return what of a network's channels stands and falls together. `columns` are arrays or specs of a batch."""
+    """Return which channels of a network can only be removed together. `columns` are arrays or specs of a batch."""
     coupling = Coupling()
     channels, specs = coupling.channels, {**columns, **network.specs(columns)}
     values: dict[str, Any] = {name: labelled(channels, spec, f"the column {name}") for name, spec in columns.items()}
@@ -191,18 +191,18 @@ def couple(network: Network, objectives: Sequence[Objective], variables: Variabl
 
 
 def _left_alone(place: Place, rule: Rule | None, read: Sequence[Any]) -> Any:
-    """Freeze what a node reads and gives."""
+    """Freeze the inputs and output of a node."""
     if rule is None:
         return place.fixed(*read)
     y = rule(place, place.node.layer, *read)
     written = [size.labels for size in place.coupling.sizes if size.node == place.node.name]
     for labels in (*read, *written):
-        place.freeze(labels, f"the first values of {place.node} are written out")
+        place.freeze(labels, f"the initial values of {place.node} are given as numbers")
     return y
 
 
 def _is_written_out(layer: Layer) -> bool:
-    """Tell whether first values of a layer are numbers of its configuration, whose shape is the layer's."""
+    """Return whether initial values of a layer are given as numbers in its configuration, in the layer's shape."""
     return any(isinstance(value, Values) for value in vars(layer).values())
 
 
@@ -216,7 +216,7 @@ def labelled(channels: Channels, spec: Any, reason: str) -> Any:
 
 
 def grouped(at: Place, x: Labels, groups: int) -> Labels:
-    """Couple the channels that have one place in their groups: as many must stay in each. Return the first group's."""
+    """Couple channels at the same position of each group, so that groups stay equal; return the first group's."""
     rows = x.reshape(groups, -1)
     at.channels.join(*rows)
     first: Labels = rows[0]
@@ -224,5 +224,5 @@ def grouped(at: Place, x: Labels, groups: int) -> Labels:
 
 
 def tiled(labels: Labels, times: int) -> Labels:
-    """Return labels one copy after the other."""
+    """Return repeated copies of labels."""
     return np.tile(labels, times)

@@ -1,4 +1,4 @@
-"""How much each set of channels matters: by the size of its weights, or by what the loss would change without it."""
+"""The importance of each set of channels: by the size of its weights, or by how the loss would change without it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from retrograd.propagation.backprop import backprop
 from retrograd.propagation.objective import Objective
 from retrograd.ship.pruning.coupling import Coupling, Slice
 
-ROWS = 512  # of the training part, that the loss is differentiated on
-AT_ONCE = 8  # rows whose products are added up before the sign is dropped: more of them cancel
+ROWS = 512  # of the training part, on which the loss is differentiated
+AT_ONCE = 8  # rows whose products are summed before taking the absolute value; with more, they would cancel
 
 
 def by_magnitude(coupling: Coupling, variables: Variables) -> dict[int, float]:
-    """Return the squares of all weights of each set, in each matrix as a multiple of the mean over its channels."""
+    """Return the sum of squared weights of each set, relative in each matrix to the mean over its channels."""
     found: dict[int, float] = defaultdict(float)
     for piece in coupling.slices:
         if piece.part != "params" or (value := np.asarray(variables.params[piece.node][piece.name])).ndim < 2:
@@ -33,12 +33,12 @@ def by_magnitude(coupling: Coupling, variables: Variables) -> dict[int, float]:
 
 def by_taylor(network: Network, objectives: Sequence[Objective], coupling: Coupling, variables: Variables,
               columns: Mapping[str, Any], precision: Precision) -> dict[int, float]:  # fmt: skip
-    """Return by how much the loss would change without each set, to first order, added up over portions of rows.
+    """Return how much the loss would change without each set, to first order, summed over portions of rows.
 
-        importance = Σ over portions |Σ over rows and places of output · delta|
+        importance = Σ over portions |Σ over rows and positions of output · delta|
 
-    The delta is what the layers that read the channel send back; for a product with W their sum over rows and places
-    is Σ W · dW over the weights that read it, which the pass has as gradients. See: Molchanov et al. 2017,
+    The delta is what the layers that read the channel propagate back; for a product with W, the sum over rows and
+    positions is Σ W · dW over the weights that read it, known from the backward pass. See: Molchanov et al. 2017,
     arXiv:1611.06440, and 2019, arXiv:1906.10771.
     """
     pieces = [piece for piece in coupling.slices if piece.reads]
@@ -56,7 +56,7 @@ def by_taylor(network: Network, objectives: Sequence[Objective], coupling: Coupl
 
 
 def portions(columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a few rows at a time, spread evenly over all."""
+    """Yield a few rows at a time, evenly spaced."""
     rows = len(next(iter(columns.values())))
     size = min(AT_ONCE, rows)
     count = min(ROWS, rows) // size

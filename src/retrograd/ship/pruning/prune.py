@@ -1,4 +1,4 @@
-"""`prune`: a trained network without its least important channels, trained further from where it is."""
+"""`prune`: a trained network without its least important channels, and trained further."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from retrograd.record.run import RunFolder
 from retrograd.ship.pruning import rules as rules
 from retrograd.ship.pruning.coupling import Coupling, couple
 from retrograd.ship.pruning.importance import by_magnitude, by_taylor
-from retrograd.ship.pruning.statistics import measured_again
+from retrograd.ship.pruning.statistics import measure_again
 from retrograd.ship.pruning.surgery import Cut, Left, cut, is_exact, masked
 from retrograd.training.adapted import without_adaptation
 from retrograd.training.ending import trained
@@ -42,18 +42,18 @@ from retrograd.training.warm_start import WarmStart, with_start
 
 By = Literal["taylor", "magnitude"]
 Watch = Callable[[str, int], AbstractContextManager[Watcher]]
-ROWS = 64  # on which the smaller network is compared with the masked one
-ALLOWED = 1e-4  # of the largest number, or of 1: float32 sums of fewer terms, in another order
+ROWS = 64  # on which the pruned network is compared with the masked one
+ALLOWED = 1e-4  # relative to the largest number or 1, because float32 sums have fewer terms, in another order
 SUFFIX = "_pruned"
 
 
 class PruningError(ModelFileError):
-    """The pruned network is worse than it may be."""
+    """The pruned network lost more than is allowed."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A network in the comparison: its scores, how many weights it has, and their bytes."""
+    """A network in the comparison: its scores, its number of weights, and their size in bytes."""
 
     name: str
     scores: Mapping[str, float]
@@ -63,12 +63,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What came of pruning: the new run, unless it was not to be kept, and what it is compared with.
+    """The result of pruning: the new run, unless it was not kept, and the networks that it is compared with.
 
     `lines` are the network before, pruned, pruned and retrained, and the same small network trained from scratch.
-    `metric` is measured on `rows` rows of a `part`; `drop` is how much of it was lost, of a loss as a share of it.
-    `difference` is how far the pruned network is from the whole one with zeros for what went; None where a norm over
-    channels has fewer of them now, and gives other values.
+    `metric` is measured on `rows` rows of a `part`; `drop` is how much it fell, or for a loss how much it rose,
+    relatively. `difference` is how far the pruned network is from the original one with zeros for the removed channels;
+    None if a norm over channels now has fewer of them, which changes its values.
     """
 
     run: Run | None
@@ -83,15 +83,15 @@ class Pruned:
 
 def prune(run: Run | Model | str | Path, keep: float = 0.5, *, by: By = "taylor", epochs: int | None = None,
           max_drop: float | None = None, dataset: Dataset | None = None, runs: str | Path = "runs") -> Run:  # fmt: skip
-    """Remove units, channels and heads of a trained network, train what is left further, and return the new run.
+    """Remove units, channels and heads of a trained network, train the rest further, and return the new run.
 
-    `keep` is the share that stays of each layer's channels; what counts least goes, `by` the `taylor` expansion of the
-    loss or the `magnitude` of weights. `epochs`: as many as the run had, unless given. `max_drop`: how much of the
-    score may be lost, 0.005 for half a percent. The new run lies in `runs`, where a run's name is looked for too. The
-    data of a run that was trained on arrays are in its Run, or are given as a `dataset`.
+    `keep` is the share of each layer's channels to keep; the least important ones are removed, judged `by` the `taylor`
+    expansion of the loss or the `magnitude` of weights. `epochs` defaults to those of the run. `max_drop`: how much of
+    the score may be lost, 0.005 for half a percent. The new run is stored in `runs`, where the name of a run is looked
+    up too. For a run trained on arrays, pass its Run, which has the data, or a `dataset`.
 
-    Raises:  PruningError when more is lost than `max_drop`: then no run is kept; ConfigError when nothing can be
-             removed; UsageError for other shares, an ensemble, or a run whose data are not there
+    Raises:  PruningError if more is lost than `max_drop` (then no run is kept); ConfigError if nothing can be removed;
+             UsageError for invalid shares, an ensemble, or a run whose data are not there
     """
     pruned = prune_run(run, keep, by=by, epochs=epochs, max_drop=max_drop, dataset=dataset, runs=runs, scratch=False)
     if pruned.run is None:
@@ -100,7 +100,7 @@ def prune(run: Run | Model | str | Path, keep: float = 0.5, *, by: By = "taylor"
 
 
 def refusal(pruned: Pruned, max_drop: float) -> PruningError:
-    """Return the error for a network that lost more than it may."""
+    """Return the error for a network that lost more than is allowed."""
     before, _, after = (alone(line.scores.get(pruned.metric)) for line in pruned.lines[:3])
     message = f"{pruned.part} {pruned.metric} went from {before} to {after}; at most {100 * max_drop:g} % may be lost"
     return PruningError(message, where="prune", cure="no run was kept; keep more, or train for more epochs")
@@ -109,9 +109,9 @@ def refusal(pruned: Pruned, max_drop: float) -> PruningError:
 def prune_run(run: Run | Model | str | Path, keep: float, *, by: By = "taylor", epochs: int | None = None,
               max_drop: float | None = None, dataset: Dataset | None = None, runs: str | Path = "runs",
               scratch: bool = True, watch: Watch | None = None) -> Pruned:  # fmt: skip
-    """Prune a run as `prune` does, and return all that is to be said of it; `scratch`: the comparison as well.
+    """Prune a run like `prune`, and return all results; `scratch`: include the comparison with training from scratch.
 
-    `watch` gives a watcher for what is trained and its number of epochs.
+    `watch` returns a watcher, given what is trained and for how many epochs.
     """
     check(keep, by, epochs, max_drop)
     model, whole = prepared_of(run, dataset, runs)
@@ -122,7 +122,7 @@ def prune_run(run: Run | Model | str | Path, keep: float, *, by: By = "taylor", 
     config = dataclasses.replace(whole.config, network=smaller.network.entries, name=pruned_name(whole.config.name))
     fresh = prepare(config, whole.dataset, None)
     difference = compared(whole, fresh, model, coupling, smaller) if is_exact(coupling, smaller.gone) else None
-    first, columns = measured_again(fresh, smaller.variables), getattr(whole.dataset, part)
+    first, columns = measure_again(fresh, smaller.variables), getattr(whole.dataset, part)
     lines = [line("before", whole, model.variables, columns), line("pruned", fresh, first, columns)]
     note = f"pruned by {by}, keep {keep:g}: " + ", ".join(
         f"{each.node} {each.setting} {each.before} -> {each.after}"
@@ -143,7 +143,7 @@ def prune_run(run: Run | Model | str | Path, keep: float, *, by: By = "taylor", 
 
 
 def check(keep: float, by: str, epochs: int | None, max_drop: float | None) -> None:
-    """Raise UsageError for what cannot be asked for."""
+    """Raise UsageError for invalid arguments."""
     if not 0 < keep < 1:
         raise UsageError(f"expected a share between 0 and 1, found {keep:g}", where="keep", cure="0.5, or 50%, is half")
     if by not in ("taylor", "magnitude"):
@@ -167,7 +167,7 @@ def prepared_of(run: Run | Model | str | Path, dataset: Dataset | None, runs: st
             data = stored_config(RunFolder(path.parent)).data
             model = dataclasses.replace(model, config=dataclasses.replace(model.config, data=data))
     if model.members > 1:
-        raise UsageError("an ensemble is not pruned", where=model.config.name, cure="train a single network")
+        raise UsageError("an ensemble cannot be pruned", where=model.config.name, cure="train a single network")
     if dataset is None:
         stored_data(model.config, model.config.name, "in Python: rg.prune(run), or rg.prune(..., dataset=...)")
     model = without_adaptation(model)
@@ -175,7 +175,7 @@ def prepared_of(run: Run | Model | str | Path, dataset: Dataset | None, runs: st
 
 
 def coupled_channels(prepared: Prepared, variables: Variables) -> Coupling:
-    """Return what of a prepared run's network stands and falls together."""
+    """Return which channels of a prepared run's network can only be removed together."""
     return couple(prepared.network, prepared.objectives, variables, one_row(prepared))
 
 
@@ -185,7 +185,7 @@ def one_row(prepared: Prepared) -> dict[str, Spec]:
 
 
 def importance(prepared: Prepared, model: Model, coupling: Coupling, by: By) -> Mapping[int, float]:
-    """Return how much each set of channels matters."""
+    """Return the importance of each set of channels."""
     if by == "magnitude":
         return by_magnitude(coupling, model.variables)
     precision = prepared.config.training.precision
@@ -195,25 +195,25 @@ def importance(prepared: Prepared, model: Model, coupling: Coupling, by: By) -> 
 
 
 def compared(whole: Prepared, small: Prepared, model: Model, coupling: Coupling, smaller: Cut) -> float:
-    """Return how far the small network's output is from that of the whole one with zeros for what went.
+    """Return how far the pruned network's output is from that of the original one with zeros for removed channels.
 
-    Raises:  ModelFileError when they differ
+    Raises:  ModelFileError if they differ
     """
     columns = {name: column[:ROWS] for name, column in getattr(whole.dataset, measured_part(whole.dataset)).items()}
     wanted = whole.evaluator().outputs(masked(coupling, model.variables, smaller.gone), columns)
     got = small.evaluator().outputs(smaller.variables, columns)
     apart = float(np.abs(got - wanted).max() / max(1.0, float(np.abs(wanted).max())))
     if not apart <= ALLOWED:
-        message = f"the smaller network differs from the whole one with zeros for what went, by {apart:.1e}"
+        message = f"the pruned network differs from the original one with zeros for removed channels by {apart:.1e}"
         raise ModelFileError(
-            message, where="prune", cure="an activation of your own mixes channels: by_element = False"
+            message, where="prune", cure="if an activation of your own mixes channels, set by_element = False"
         )
     return apart
 
 
 def retrain(fresh: Prepared, first: Variables, epochs: int | None, root: Path, note: str, watch: Watch
             ) -> Run:  # fmt: skip
-    """Train a small network further from the weights that were cut for it, in a new run folder, which keeps them."""
+    """Train a pruned network further from its cut weights, in a new run folder, which keeps these weights too."""
     training = fresh.config.training
     config = dataclasses.replace(fresh.config, training=dataclasses.replace(training, epochs=epochs or training.epochs))
     model = trained(fresh, first, {})
@@ -231,7 +231,7 @@ def retrain(fresh: Prepared, first: Variables, epochs: int | None, root: Path, n
 
 
 def from_scratch(fresh: Prepared, watch: Watch) -> Variables:
-    """Return the weights of the small network trained from drawn ones, in the way of the first run."""
+    """Return the weights of the small network trained from random ones, with the settings of the original run."""
     epochs = fresh.config.training.epochs
     with tempfile.TemporaryDirectory() as folder, watch("the same network from scratch", epochs) as watcher:
         return train_prepared(fresh, root=folder, watchers=(watcher,)).model.variables
@@ -239,7 +239,7 @@ def from_scratch(fresh: Prepared, watch: Watch) -> Variables:
 
 @contextmanager
 def unwatched(what: str, epochs: int) -> Iterator[Watcher]:
-    """Give a watcher that says nothing."""
+    """Yield a watcher that does nothing."""
     yield lambda epoch: None
 
 
@@ -251,21 +251,21 @@ def line(name: str, prepared: Prepared, variables: Variables, columns: Mapping[s
 
 
 def measured_part(dataset: Dataset) -> str:
-    """Return the part that tells most about new rows: test, else validation, else training."""
+    """Return the part that is most informative about new rows: test, else validation, else training."""
     return next(part for part in reversed(PARTS) if getattr(dataset, part) is not None)
 
 
 def main_metric(scores: Mapping[str, float]) -> str:
-    """Return the metric that is judged: the task's own, else the loss."""
+    """Return the metric to judge: the task's own, else the loss."""
     return next((name for name in scores if name != "loss"), "loss")
 
 
 def lost(metric: str, before: Mapping[str, float], after: Mapping[str, float]) -> float:
-    """Return how much of a score is lost; of one where less is better, as a share of it."""
+    """Return how much of a score is lost, relatively if lower is better."""
     old, new = before[metric], after.get(metric, math.nan)
     return (new - old) / max(abs(old), 1e-12) if falls(metric) else old - new
 
 
 def pruned_name(name: str) -> str:
-    """Return the name of the run that comes of pruning another."""
+    """Return the name for the pruned version of a run."""
     return name if name.endswith(SUFFIX) else name + SUFFIX

@@ -1,4 +1,4 @@
-"""Which entry of a configuration a node's settings come from: several nodes may be made by one and the same."""
+"""Which entry of a configuration a node's settings come from; one entry may make several nodes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Origin(NamedTuple):
 
 
 def origins(network: Network) -> dict[tuple[str, str], Origin]:
-    """Return where the settings of nodes that count channels come from; those of unknown blocks are left out."""
+    """Return the origins of node settings that count channels, except those from unknown blocks."""
     found: dict[tuple[str, str], Origin] = {}
     for thing in things(network):
         for path in network.made(thing):
@@ -34,7 +34,7 @@ def origins(network: Network) -> dict[tuple[str, str], Origin]:
 
 
 def things(network: Network) -> Iterator[Any]:
-    """Yield every layer and block of the entries, however deep."""
+    """Yield every layer and block of the entries, at any depth."""
     seen: list[Any] = []
 
     def visit(thing: Any) -> Any:
@@ -48,7 +48,7 @@ def things(network: Network) -> Iterator[Any]:
 
 
 def _made_by(thing: Any, node: Node, path: str) -> dict[str, str]:
-    """Return the settings of a node that the settings of a thing at a path decide: {of the node: of the thing}."""
+    """Return the settings of a node that a thing at a path determines: {setting of the node: setting of the thing}."""
     if isinstance(thing, Layer):  # itself, or part of its stack
         return (
             {field.name: field.name for field in dataclasses.fields(thing)} if type(node.layer) is type(thing) else {}
@@ -62,7 +62,7 @@ def _made_by(thing: Any, node: Node, path: str) -> dict[str, str]:
 
 
 def with_settings(network: Network, changes: Mapping[int, Mapping[str, Any]]) -> Network:
-    """Return the network with other settings of its layers and blocks: {identity of a thing: {setting: value}}."""
+    """Return the network with changed settings of layers and blocks: {identity of a thing: {setting: value}}."""
 
     def change(thing: Any) -> Any:
         inner = mapped(thing, change) if isinstance(thing, (Block, Entry)) else thing

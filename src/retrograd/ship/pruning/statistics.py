@@ -1,4 +1,4 @@
-"""Running statistics of norms after channels went: those of the whole network are of inputs that are there no more."""
+"""Running statistics of norms after pruning: those of the original network are out of date."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from retrograd.network.precision import computing_in, in_precision
 from retrograd.propagation.backprop import forward
 from retrograd.training.prepare import Prepared
 
-BATCHES = 50  # a running mean with the usual momentum of 0.1 has then forgotten 99.5 % of what it was
+BATCHES = 50  # with the usual momentum of 0.1, only 0.5 % of the previous running mean remains then
 
 
-def measured_again(prepared: Prepared, variables: Variables) -> Variables:
-    """Return the same weights with the running statistics that some batches of the training part give them."""
+def measure_again(prepared: Prepared, variables: Variables) -> Variables:
+    """Return the same weights, with running statistics from some batches of the training part."""
     state: dict[str, Any] = {
         node: {name: np.zeros_like(value) if name == "batches" else value for name, value in own.items()}
         for node, own in variables.state.items()
@@ -40,7 +40,7 @@ def measured_again(prepared: Prepared, variables: Variables) -> Variables:
 
 
 def _batches(prepared: Prepared) -> Iterator[dict[str, Any]]:
-    """Yield full batches of mixed rows, over as many epochs as that takes."""
+    """Yield full batches of shuffled rows, over as many epochs as needed."""
     rows, seed = prepared.dataset.rows["train"], prepared.config.training.seed
     epochs = (block_order(rows, prepared.batch_size, seed, epoch).full for epoch in itertools.count())
     for order in itertools.islice(itertools.chain.from_iterable(epochs), BATCHES):

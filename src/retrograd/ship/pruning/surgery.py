@@ -1,4 +1,4 @@
-"""The surgery: which channels stay, the smaller network, and the weights cut to it."""
+"""The surgery: which channels stay, the smaller network, and its weights."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from retrograd.ship.pruning.channels import Channels
 from retrograd.ship.pruning.coupling import Coupling, Size
 from retrograd.ship.pruning.settings import Origin, origins, things, with_settings
 
-UNKNOWN_BLOCK = "made by a block that pruning does not know"
+UNKNOWN_BLOCK = "made by a block that pruning does not support"
 UNEVEN = "one setting would need two values"
 
 
 class Group(NamedTuple):
-    """Channels that are compared with each other: the sets of them that could go, and the sizes that count them."""
+    """Channels that are compared with one another: the removable sets of them, and the sizes that count them."""
 
     roots: np.ndarray
     sizes: tuple[Size, ...]
 
 
 class Cut(NamedTuple):
-    """A smaller network and its weights; which sets of channels went, and how many of each node's are left."""
+    """A smaller network and its weights; which sets of channels are gone, and how many remain at each node."""
 
     network: Network
     variables: Variables
@@ -40,7 +40,7 @@ class Cut(NamedTuple):
 
 
 class Left(NamedTuple):
-    """What became of a setting of a node: its value before and after; why it stayed, if it could not change."""
+    """A setting of a node before and after pruning; if it could not change, the reason."""
 
     node: str
     setting: str
@@ -50,7 +50,7 @@ class Left(NamedTuple):
 
 
 def groups_of(coupling: Coupling) -> list[Group]:
-    """Return the groups of channels that one network has, in the order of its nodes."""
+    """Return the groups of channels in a network, in the order of its nodes."""
     channels, together = coupling.channels, Channels()
     together.new(channels.count)
     made = [size for size in coupling.sizes if size.makes]
@@ -69,9 +69,9 @@ def groups_of(coupling: Coupling) -> list[Group]:
 
 def cut(network: Network, coupling: Coupling, variables: Variables, importance: Mapping[int, float], keep: float,
         columns: Mapping[str, Any]) -> Cut:  # fmt: skip
-    """Return the network with the share `keep` of each group's channels: the most important ones, at least one.
+    """Return the network with a share `keep` of each group's channels: the most important ones, and at least one.
 
-    Raises:  ConfigError when nothing can be removed
+    Raises:  ConfigError if nothing can be removed
     """
     channels, sources = coupling.channels, origins(network)
     for size in coupling.sizes:
@@ -88,8 +88,8 @@ def cut(network: Network, coupling: Coupling, variables: Variables, importance: 
     if not gone:
         reasons = "; ".join(dict.fromkeys(f"{each.node}: {each.reason}" for each in left if each.reason))
         raise ConfigError(f"nothing can be removed ({reasons or 'each layer has one channel'})", where="network",
-                          cure="layers before the last can be pruned: dense, convolution, recurrent, attention"
-                          if reasons else "a smaller keep, or a wider network")  # fmt: skip
+                          cure="use layers that can be pruned before the last: dense, convolution, recurrent, attention"
+                          if reasons else "choose a smaller keep, or a wider network")  # fmt: skip
     smaller = with_settings(network, _changes(network, coupling, sources, gone))
     trimmed = _trimmed(coupling, variables, gone)
     expected = jax.eval_shape(lambda key: smaller.init(key, columns), jax.random.key(0))
@@ -100,7 +100,7 @@ def cut(network: Network, coupling: Coupling, variables: Variables, importance: 
 
 
 def masked(coupling: Coupling, variables: Variables, gone: frozenset[int]) -> Variables:
-    """Return the weights of the whole network with zeros where it would read the channels that are gone."""
+    """Return the weights of the original network with zeros where it would read removed channels."""
     params: dict[str, Any] = {node: dict(own) for node, own in variables.params.items()}
     for piece in coupling.slices:
         if piece.reads:
@@ -113,12 +113,12 @@ def masked(coupling: Coupling, variables: Variables, gone: frozenset[int]) -> Va
 
 
 def is_exact(coupling: Coupling, gone: frozenset[int]) -> bool:
-    """Tell whether the smaller network computes what the masked one does: no norm reads over channels that went."""
+    """Return whether the smaller network computes the same as the masked one: no norm spans removed channels."""
     return all(_stays(coupling, labels, gone).all() for labels in coupling.inexact)
 
 
 def _least(group: Group, importance: Mapping[int, float], keep: float) -> np.ndarray:
-    """Return the sets of a group that go: the least important ones; of equals the later ones."""
+    """Return the sets of a group to remove: the least important ones, and among equals the later ones."""
     stay = max(1, int(keep * len(group.roots) + 0.5))
     order = np.argsort([-importance.get(int(root), 0.0) for root in group.roots], kind="stable")
     least: np.ndarray = group.roots[order[stay:]]
@@ -152,7 +152,7 @@ def _left(coupling: Coupling, size: Size, gone: frozenset[int]) -> Left:
 
 def _changes(network: Network, coupling: Coupling, sources: Mapping[tuple[str, str], Origin], gone: frozenset[int]
              ) -> dict[int, dict[str, Any]]:  # fmt: skip
-    """Return the new settings of layers and blocks; what follows from another setting is written out."""
+    """Return the new settings of layers and blocks, including settings that were derived from others."""
     changes: dict[int, dict[str, Any]] = defaultdict(dict)
     for size in coupling.sizes:
         if (origin := sources.get((size.node, size.setting))) is not None:
@@ -169,7 +169,7 @@ def _changes(network: Network, coupling: Coupling, sources: Mapping[tuple[str, s
 
 
 def _differing(thing: Any, new: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that must be written; one that was left open stays open where it comes out the same."""
+    """Return the settings that change; an unset one stays unset if its default gives the same value."""
     if isinstance(thing, (FeedForward, Transformer)) and thing.hidden is None:
         hidden = new.get("hidden")
         if hidden == 4 * new.get("units", 0):
@@ -191,7 +191,7 @@ def _trimmed(coupling: Coupling, variables: Variables, gone: frozenset[int]) -> 
     }
     done: set[Sequence[Any]] = set()
     for piece in coupling.slices:
-        if piece[:4] not in done:  # a shared parameter is there twice
+        if piece[:4] not in done:  # a shared parameter occurs twice
             done.add(piece[:4])
             own = parts[piece.part][piece.node]
             own[piece.name] = np.compress(_stays(coupling, piece.labels, gone), own[piece.name], piece.axis)

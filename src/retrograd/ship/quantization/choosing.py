@@ -1,4 +1,4 @@
-"""Which layers become integers: all but the worst, as long as the metric falls by more than is allowed."""
+"""Which layers become integers: all except the worst, which are left out until the metric falls little enough."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from retrograd.training.use.predict import Model
 
 @dataclass(frozen=True)
 class LayerTrial:
-    """One layer alone in integers: bytes of its weights in float32, signal to noise at the output in dB, and how much
-    the metric falls.
+    """A trial with only one layer in integers: the size of its weights in float32 in bytes, the signal-to-noise ratio
+    at the output in dB, and how much the metric falls.
     """
 
     layer: str
@@ -28,7 +28,7 @@ class LayerTrial:
 
 
 class DropError(ModelFileError):
-    """No layer can be in integers within the budget; `layers` are the layers one at a time, the worst first."""
+    """No layer can be in integers within the budget; `layers` are the trials of single layers, worst first."""
 
     def __init__(self, layers: tuple[LayerTrial, ...], metric: str, max_drop: float, where: str) -> None:
         message = f"with any layer in integers, {metric} falls by more than {100 * max_drop:g} %"
@@ -38,14 +38,14 @@ class DropError(ModelFileError):
 
 
 def paths_of(model: Model) -> set[str]:
-    """Return the paths of layers with weights, of each member of an ensemble."""
+    """Return the paths of layers with weights, for each member of an ensemble."""
     prefixes = [f"member_{i + 1}/" for i in range(model.members)] if model.members > 1 else [""]
     return {f"{prefix}{node.name}" for prefix in prefixes for node in model.network
             if own_params(model.variables.params, node)}  # fmt: skip
 
 
 def layers_of(model: Model, graph: Graph) -> dict[str, int]:
-    """Return the paths of layers with weights that are worth integers, and how many bytes these are in float32."""
+    """Return the paths of layers with weights worth converting to integers, and the size of these in float32."""
     paths = paths_of(model)
     arrays, sizes = constants_of(graph), dict[str, dict[str, int]]()
     for node in graph.nodes:
@@ -57,7 +57,7 @@ def layers_of(model: Model, graph: Graph) -> dict[str, int]:
 
 def alone(bench: Bench, graph: Graph, layers: Mapping[str, int], ranges: Mapping[str, Range], bits: int
           ) -> tuple[LayerTrial, ...]:  # fmt: skip
-    """Return what each layer changes if it alone is in integers, the worst first."""
+    """Return a trial of each layer on its own in integers, worst first."""
     trials = []
     for layer, size in layers.items():
         trial = bench.trial(in_integers(graph, [layer], ranges, bits))
@@ -67,9 +67,9 @@ def alone(bench: Bench, graph: Graph, layers: Mapping[str, int], ranges: Mapping
 
 def together(bench: Bench, graph: Graph, trials: tuple[LayerTrial, ...], ranges: Mapping[str, Range], bits: int,
              max_drop: float) -> tuple[Graph, tuple[str, ...]]:  # fmt: skip
-    """Return the graph in integers, and the layers that stay in float32: the worst, until the drop is small enough.
+    """Return the graph in integers, and the layers that stay in float32: as few of the worst as the budget requires.
 
-    Raises:  DropError when no layer can be in integers
+    Raises:  DropError if no layer can be in integers
     """
     layers = [trial.layer for trial in trials]
     for i in range(len(layers)):

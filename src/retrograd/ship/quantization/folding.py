@@ -1,4 +1,4 @@
-"""Batch norm after a convolution or a dense layer, folded into its weights before they become integers."""
+"""Folding batch norm into the weights of the preceding convolution or dense layer before they become integers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHANNELS = {"Conv": 0, "Gemm": 1}  # the axis of the weights that holds the outp
 
 
 def folded(graph: Graph, seen: Collection[str]) -> Graph:
-    """Return a graph in which y = BatchNormalization(x W + b) is y = x W' + b'; `seen` are values that it must give."""
+    """Return a graph in which y = BatchNormalization(x W + b) becomes y = x W' + b'; `seen` are values to keep."""
     made, read = graph.copy(), uses(graph)
     arrays = constants_of(graph)
     makers = {name: node for node in graph.nodes for name in node.output}
@@ -35,12 +35,12 @@ def folded(graph: Graph, seen: Collection[str]) -> Graph:
 
 
 def _is_plain(node: Any) -> bool:
-    """Tell whether a product's weights stand as it reads them."""
+    """Return whether a product uses its weights without transposing or scaling them."""
     return node.op_type == "Conv" or not node.attribute
 
 
 def _together(made: Graph, arrays: Mapping[str, np.ndarray], node: Any, norm: Any) -> Any:
-    """Return W' = W f and b' = (b - mean) f + bias, f = scale / sqrt(var + eps), as the node itself."""
+    """Return the node with W' = W f and b' = (b - mean) f + bias, where f = scale / sqrt(var + eps)."""
     names = (node.input[1], *norm.input[1:5], *node.input[2:])
     weight, scale, bias, mean, var, *before = (arrays[name].astype(np.float64) for name in names)
     factor = scale / np.sqrt(var + next(each.f for each in norm.attribute if each.name == "epsilon"))

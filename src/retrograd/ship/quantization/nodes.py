@@ -1,4 +1,4 @@
-"""Layers of a graph in integers: QuantizeLinear and DequantizeLinear around what computes with them."""
+"""Layers of a graph in integers: QuantizeLinear and DequantizeLinear around the operators that use them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from retrograd.ship.quantization.scales import Integers, Range, halves, integers
 
 PRODUCTS = {"Conv": 0, "Gemm": 1, "MatMul": 1}  # operators with integer kernels -> the weights' axis of output channels
 CHANNELS = {"LSTM": 1, "GRU": 1, "RNN": 1, "ConvTranspose": 1}  # that axis of others; else the last
-LEAST = 192  # numbers: of fewer, integers save little room and add as much noise as those of a large layer
-FEWEST = 4  # numbers of a channel: of fewer, its scale would
-LEAST_HALVED = 24  # numbers: of fewer, the node around those of 16 bits would take more room
+LEAST = 192  # numbers; for fewer, integers save little space and add as much noise as for a large layer
+FEWEST = 4  # numbers per channel; for fewer, the scales take the space that integers save
+LEAST_HALVED = 24  # numbers; for fewer, the conversion node takes more space than 16 bits save
 USUAL_AXIS = 1  # of DequantizeLinear
-LIMITS = ("Relu", "Clip")  # which runtimes read off the range of the integers
+LIMITS = ("Relu", "Clip")  # which runtimes implement by the range of the integers
 
 
 Arrays = Mapping[str, np.ndarray]
 
 
 def heavy(arrays: Arrays, node: Any) -> list[str]:
-    """Return the constants of a node that are worth integers; what only turns one round gives another."""
+    """Return the constants of a node that are worth converting to integers; transposed constants count elsewhere."""
     if node.op_type == "Transpose":
         return []
     axis = CHANNELS.get(node.op_type, -1)
@@ -34,14 +34,14 @@ def heavy(arrays: Arrays, node: Any) -> list[str]:
 
 
 def _is_heavy(array: np.ndarray | None, axis: int) -> bool:
-    """Tell whether integers, and a scale for each channel, take less than half the room of real numbers."""
+    """Return whether integers, and a scale for each channel, take less than half the space of floats."""
     if array is None or array.dtype != np.float32 or array.ndim < 2 or array.size < LEAST:
         return False
     return bool(array.size >= FEWEST * array.shape[axis])
 
 
 def light(arrays: Arrays, node: Any) -> dict[str, np.ndarray]:
-    """Return the other real constants of a node that are worth 16 bits, in these."""
+    """Return the other float constants of a node that are worth converting to 16 bits, converted."""
     names = [] if node.op_type == "Transpose" else {*reads(node)} - {*heavy(arrays, node)}
     real = {name: arrays[name] for name in names if name in arrays and arrays[name].dtype == np.float32}
     near = {name: halves(array) for name, array in real.items() if array.size >= LEAST_HALVED}
@@ -49,7 +49,7 @@ def light(arrays: Arrays, node: Any) -> dict[str, np.ndarray]:
 
 
 def is_product(arrays: Arrays, node: Any) -> bool:
-    """Tell whether a node multiplies what it reads by weights that are worth integers, and adds at most a bias."""
+    """Return whether a node multiplies its input by weights worth converting to integers, and adds at most a bias."""
     if node.op_type not in PRODUCTS or node.input[0] in arrays or (node.op_type == "Gemm" and node.attribute):
         return False
     axis, (weight, *bias) = PRODUCTS[node.op_type], (arrays.get(name) for name in node.input[1:])
@@ -59,15 +59,15 @@ def is_product(arrays: Arrays, node: Any) -> bool:
 
 
 def is_look_up(arrays: Arrays, node: Any) -> bool:
-    """Tell whether a node takes rows of a table that is worth integers."""
+    """Return whether a node looks up rows of a table worth converting to integers."""
     return node.op_type == "Gather" and not any(a.i for a in node.attribute) and bool(heavy(arrays, node))
 
 
 class Activations:
-    """The values that become integers on their way between layers.
+    """The values that become integers between layers.
 
-    Those that a product reads; and what a convolution gives, or any product before a ReLU, after that: no runtime has
-    a convolution of integers that gives real numbers, nor one with a ReLU that does.
+    These are the inputs of products, and the outputs of convolutions and of ReLUs after any product: no runtime has an
+    integer convolution, with or without a ReLU, that returns floats.
     """
 
     def __init__(self, graph: Graph, layers: Collection[str]) -> None:
@@ -87,12 +87,12 @@ class Activations:
 
 
 def in_integers(graph: Graph, layers: Collection[str], ranges: Mapping[str, Range], bits: int) -> Graph:
-    """Return a graph with the weights of some layers, and what their products read, as integers."""
+    """Return a graph with the weights of some layers, and the inputs of their products, as integers."""
     made, activations, arrays = graph.copy(), Activations(graph, layers), constants_of(graph)
     made.nodes, rounded = [], dict[str, str]()
 
     def as_read(name: str) -> str:
-        """Return a value rounded to integers; the nodes for it stand before whatever first reads it."""
+        """Return a value rounded to integers; its nodes come before the first node that reads it."""
         if name not in rounded:
             scale, zero = ranges[name].scale, ranges[name].zero
             whole = _around(made, "QuantizeLinear", name, made.constant(scale), made.constant(zero))
@@ -122,7 +122,7 @@ def in_integers(graph: Graph, layers: Collection[str], ranges: Mapping[str, Rang
 
 
 def _product(made: Graph, arrays: Arrays, node: Any, read: Range, bits: int) -> list[str]:
-    """Return the weights of a product, and its bias in the unit of the integers' products."""
+    """Return the weights of a product, and its bias in units of the integer products."""
     bias = arrays[node.input[2]] if len(node.input) > 2 else None
     whole = integers(arrays[node.input[1]], PRODUCTS[node.op_type], bits, bias, float(read.scale))
     scales = made.constant(whole.scales, "scales")
@@ -136,7 +136,7 @@ def _product(made: Graph, arrays: Arrays, node: Any, read: Range, bits: int) -> 
 
 
 def _dequantized(made: Graph, whole: Integers, scales: str, zeros: bool) -> str:
-    """Add weights as real numbers; `zeros` says what stands for 0 too, without which onnxruntime fuses no Gemm."""
+    """Add weights as floats; `zeros` adds the zero points, without which onnxruntime does not fuse a Gemm."""
     constants = [made.constant(whole.values, "weight"), scales]
     if zeros:
         constants.append(made.constant(np.zeros(len(whole.scales), whole.values.dtype), "zeros"))
@@ -144,14 +144,14 @@ def _dequantized(made: Graph, whole: Integers, scales: str, zeros: bool) -> str:
 
 
 def _around(made: Graph, kind: str, *inputs: str, **attributes: Any) -> str:
-    """Add a node without a name, between numbers and integers."""
+    """Add a node without a name that converts numbers to or from integers."""
     name = made.free("q" if kind == "QuantizeLinear" else "r")
     made.nodes.append(onnx().helper.make_node(kind, inputs, [name], **attributes))
     return name
 
 
 def _look_up(made: Graph, table: np.ndarray, node: Any, bits: int) -> None:
-    """Add y = W[ids] scale: only the rows that are read become real numbers."""
+    """Add y = W[ids] scale: only the rows that are read become floats."""
     whole = integers(table, table.ndim - 1, bits)
     rows = _around(made, "Gather", made.constant(whole.values, "weight"), node.input[1])
     real = _around(made, "Cast", rows, to=TYPES["float32"])
@@ -160,7 +160,7 @@ def _look_up(made: Graph, table: np.ndarray, node: Any, bits: int) -> None:
 
 
 def _unpacked(made: Graph, array: np.ndarray, operator: str, bits: int) -> str:
-    """Return weights that are integers in the file alone: runtimes make them real once, when they read it."""
+    """Return weights that are integers only in the file: runtimes convert them to floats once, on loading."""
     whole = integers(array, CHANNELS.get(operator, array.ndim - 1), bits)
     scales = whole.scales.reshape([-1 if i == whole.axis else 1 for i in range(array.ndim)])
     return _around(made, "Mul", _real(made, whole.values), made.constant(scales, "scales"))

@@ -1,5 +1,5 @@
-"""A model in fewer bytes: constants in the narrowest numbers that hold them exactly, and names only where they tell
-something.
+"""A model in fewer bytes: constants in the narrowest types that represent them exactly, and names only where they
+matter.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from retrograd.ship.onnx.renaming import bodies, rename
 from retrograd.ship.quantization.reading import layer_of
 
 NARROWER = {"float64": ("float16", "float32"), "float32": ("float16",), "int32": ("int8", "int16")}
-NODE = 40  # bytes that the node takes which makes a constant as wide as it is read
+NODE = 40  # bytes of the node that widens a constant again
 LETTERS = string.ascii_letters + string.digits
 DEFLATED = "deflated"
 
 
 def deflated(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return metadata as one entry, all of them as JSON, deflated and in base64; as they are where that is shorter."""
+    """Return metadata as one entry of deflated JSON in base64, or unchanged if that is shorter."""
     entries = {name: json.loads(value) for name, value in metadata.items()}
     whole = base64.b64encode(zlib.compress(json.dumps(entries, ensure_ascii=False).encode(), 9)).decode()
     return {DEFLATED: whole} if len(whole) < sum(map(len, [*metadata, *metadata.values()])) else dict(metadata)
 
 
 def packed(model: Any, paths: Collection[str]) -> Any:
-    """Return a model that computes the same to the last bit. Nodes below the network's paths keep their names.
+    """Return a smaller model that computes the same to the last bit. Nodes at `paths` keep their names.
 
-    One of more than 2 GB stays as it is.
+    A model of more than 2 GB is returned unchanged.
     """
     if isinstance(model, Outside):
         return model
@@ -57,7 +57,7 @@ def packed(model: Any, paths: Collection[str]) -> Any:
 
 
 def _narrowed(tensor: Any) -> Any | None:
-    """Make a tensor narrower where that is exact and worth it; return the node that makes it what it was."""
+    """Make a tensor narrower if that is exact and worthwhile; return the node that widens it again."""
     package = onnx()
     if tensor.data_type == package.TensorProto.STRING:
         return None
@@ -73,7 +73,7 @@ def _narrowed(tensor: Any) -> Any | None:
 
 
 def _short_names(graph: Any, nodes: list[Any]) -> dict[str, str]:
-    """Return a name for each value: inputs and outputs keep theirs."""
+    """Return a short name for each value; inputs and outputs keep theirs."""
     ends = {end.name for each in (graph.input, graph.output) for end in each}
     names = {"": "", **{name: name for name in ends}}
     taken = ends | {name for node in nodes for body in bodies(node) for name in _names_in(body)}

@@ -1,4 +1,4 @@
-"""`quantize`: a run as an ONNX file of integers, written only if its metric stays within a budget."""
+"""`quantize`: a run as an ONNX file in integers, written only if the drop in its metric stays within a budget."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ BYTES = 2**28  # of the outputs that are compared
 
 @dataclass(frozen=True)
 class Quantized:
-    """A written file of integers, and what they change.
+    """A written file in integers, and what they change.
 
-    `layers` are the layers one at a time, the worst first; `kept_float` those that stayed in float32. `drop` is how
-    much `metric` fell, from `float_score`, on `rows` rows of `part`; `doubt` the drop that these cannot tell from none.
-    `flipped` of `answers` labels are others. `float_` says the same of the file in float32, in bytes and seconds a row.
-    Of more than 2 GB the `weights` are a file of their own.
+    `layers` are trials of single layers, worst first; `kept_float` are those that stay in float32. `drop` is how much
+    `metric` fell, from `float_score`, on `rows` rows of `part`; `doubt` is the drop that these rows cannot distinguish
+    from 0. `flipped` of `answers` labels changed. `float_bytes` and `float_latency` (seconds per row) refer to the file
+    in float32. Above 2 GB, `weights` are a separate file.
     """
 
     path: Path
@@ -66,14 +66,14 @@ class Quantized:
 def quantize(run: Run | Model | str | Path, path: str | Path, *, max_drop: float = 0.005, calibrate: Any = None,
              bits: int = 7, from_x: bool = False, cells: CellForm = "typed", runs: str | Path = "runs"
              ) -> Quantized:  # fmt: skip
-    """Write a run as an ONNX file whose weights, and what its layers read, are integers of 8 bits.
+    """Write a run as an ONNX file whose weights and layer inputs are 8-bit integers.
 
-    `max_drop`: how much the metric may fall on the held-out rows; while it falls by more, the worst layer stays in
-    float32. `calibrate`: rows whose smallest and largest numbers set the ranges of the integers, in place of those of
-    training; where the run's data are not there any more, the metric is measured on them too. `bits`: of weights; 8 are
-    more precise, but overflow on processors without VNNI. `from_x`, `cells`: see `export`.
+    `max_drop`: how much the metric may fall on held-out rows; while it falls by more, the worst layer is left in
+    float32. `calibrate`: rows that set the ranges of the integers instead of training rows; if the run's data are no
+    longer there, the metric is measured on them too. `bits`: of weights; 8 are more precise, but overflow on processors
+    without VNNI. `from_x`, `cells`: see `export`.
 
-    Raises:  DropError when no layer can be in integers: then nothing is written; as `export`
+    Raises:  DropError if no layer can be in integers (then nothing is written); otherwise like `export`
     """
     path = Path(path)
     _check(path, max_drop, bits)
@@ -112,8 +112,8 @@ def quantize(run: Run | Model | str | Path, path: str | Path, *, max_drop: float
 
 def _check(path: Path, max_drop: float, bits: int) -> None:
     if path.suffix != ".onnx":
-        raise UsageError(f"unknown ending '{path.suffix}'", where=str(path), cure="name it model.onnx")
+        raise UsageError(f"unknown extension '{path.suffix}'", where=str(path), cure="name it model.onnx")
     if bits not in BITS:
         raise UsageError(f"expected 7 or 8, found {bits}", where="bits")
     if not (math.isfinite(max_drop) and 0 <= max_drop < 1):
-        raise UsageError(f"expected a share from 0 to below 1, found {max_drop}", where="max_drop", cure="say 0.005")
+        raise UsageError(f"expected a share from 0 to below 1, found {max_drop}", where="max_drop", cure="try 0.005")

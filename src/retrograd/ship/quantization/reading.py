@@ -1,4 +1,4 @@
-"""What the nodes of a graph read, and what none of them does any more."""
+"""What the nodes of a graph read, and removing what none of them reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from retrograd.ship.onnx.renaming import bodies
 
 
 def reads(node: Any) -> Iterator[str]:
-    """Yield the names that a node reads, and those of the graph around it that the body of a loop reads."""
+    """Yield the names that a node reads, including outer values that the body of a loop reads."""
     yield from filter(None, node.input)
     for body in bodies(node):
         inside = {info.name for info in body.input} | {name for each in body.node for name in each.output}
@@ -26,12 +26,12 @@ def uses(graph: Graph) -> Counter[str]:
 
 
 def layer_of(node: Any) -> str:
-    """Return the path of the network's node that a node of the graph belongs to."""
+    """Return the path of the network node that a graph node belongs to."""
     return str(node.name).rpartition("/")[0]
 
 
 def constants_of(graph: Graph) -> dict[str, np.ndarray]:
-    """Return the constants of a graph, and what its nodes make of them by turning them round."""
+    """Return the constants of a graph, and those that its nodes transpose, transposed."""
     turned = {node.output[0]: graph.constants[node.input[0]].T for node in graph.nodes if _turns(graph, node)}
     return {**graph.constants, **turned}
 
@@ -41,7 +41,7 @@ def _turns(graph: Graph, node: Any) -> bool:
 
 
 def without_unread(graph: Graph) -> Graph:
-    """Return a graph without constants that nothing reads, nor nodes that turn them."""
+    """Return the graph without unread constants, and without nodes that only transpose such constants."""
     read = uses(graph)
     unread = {node.name for node in graph.nodes if _turns(graph, node) and not read[node.output[0]]}
     graph.nodes = [node for node in graph.nodes if node.name not in unread]

@@ -1,4 +1,4 @@
-"""Rows that set the ranges of integers, and rows on which the metric is measured."""
+"""The rows that set the ranges of integers, and the rows on which the metric is measured."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ CALIBRATED, MEASURED = 512, 4096  # rows at most
 
 
 def rows_of(model: Model, dataset: Dataset | None, calibrate: Any, most: int) -> tuple[str, Columns, Columns]:
-    """Return what the metric is measured on and what sets the ranges; and what the first is, for people."""
+    """Return a description of the rows for the metric, these rows, and the rows that set the ranges."""
     if dataset is None and calibrate is None:
         raise UsageError("the run's data are not there", where=model.config.name,
-                         cure="give rows with their targets: --calibrate FILE (calibrate=rows)")  # fmt: skip
+                         cure="pass rows with their targets: --calibrate FILE (calibrate=rows)")  # fmt: skip
     measured = min(most, MEASURED)
     if dataset is None:
         columns = _columns(model, calibrate, with_target=True)
@@ -39,6 +39,6 @@ def _columns(model: Model, data: Any, *, with_target: bool) -> Mapping[str, Any]
 
 
 def _some(columns: Mapping[str, Any], most: int) -> Columns:
-    """Return rows spread evenly, at most so many."""
+    """Return evenly spaced rows, at most `most`."""
     chosen = some(len(next(iter(columns.values()))), most)
     return {name: np.asarray(column[chosen]) for name, column in columns.items()}

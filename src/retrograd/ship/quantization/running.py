@@ -1,4 +1,4 @@
-"""The network inside a file on its own: from its columns to its output, and to the values that become integers."""
+"""Running only the network in a file: from its columns to its output and to the values that become integers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def outputs(graph: Graph, columns: Values, main: Value, rows: Columns) -> np.nda
 
 
 def ranges(graph: Graph, columns: Values, layers: Collection[str], rows: Columns) -> dict[str, Range]:
-    """Return the smallest and largest number of each value that becomes integers in these layers, over rows."""
+    """Return the range over rows of each value that becomes integers in these layers."""
     inner, names = graph.copy(), sorted(Activations(graph, layers).names)
     if not names:
         return {}
@@ -60,7 +60,7 @@ def _part(graph: Graph, columns: Values, ends: list[End]) -> Any:
 
 
 def _portions(columns: Values, rows: Columns) -> Iterator[dict[str, np.ndarray]]:
-    """Yield a portion of rows after the other by the columns' names in the graph."""
+    """Yield portions of rows, under the columns' names in the graph."""
     for first in range(0, len(rows[next(iter(columns))]), AT_ONCE):
         yield {value.name: np.asarray(rows[name][first : first + AT_ONCE]).astype(value.dtype)
                for name, value in columns.items()}  # fmt: skip

@@ -1,4 +1,4 @@
-"""What integers in a network change: the noise at its output, the metric, and the labels."""
+"""Trials: what integers in a network change in the noise at its output, the metric, and the labels."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from retrograd.training.use.link import link_of
 from retrograd.training.use.predict import Model
 from retrograd.training.use.tallies import PlainTally, Tally
 
-AGREEMENT = "agreement"  # of the output with that in float32, 1 - Σ (y - ŷ)² / Σ y²: where the task has no metric
+AGREEMENT = "agreement"  # with the output in float32, 1 - Σ (y - ŷ)² / Σ y²; used if the task has no metric
 
 
 class Trial(NamedTuple):
-    """What a network with some layers in integers gives: signal to noise at its output in dB, metric, other labels."""
+    """The result of a network with some layers in integers: signal-to-noise ratio in dB, metric, changed labels."""
 
     signal_to_noise: float
     metric: float
@@ -34,7 +34,7 @@ class Trial(NamedTuple):
 class Bench:
     """Runs variants of a network's graph on rows, and compares them with the graph in float32.
 
-    `metric` is the task's first metric, `float_score` its value in float32; a drop is how much smaller it is.
+    `metric` is the task's first metric, `float_score` its value in float32; a drop is how much it decreases.
     """
 
     def __init__(self, model: Model, written: Written, graph: Graph, rows: Columns) -> None:
@@ -61,10 +61,10 @@ class Bench:
         return Trial(self._signal_to_noise(found), metric, drop if math.isfinite(drop) else math.inf, flipped)
 
     def doubt(self, trial: Trial, graph: Graph) -> float:
-        """Return the drop that these rows cannot tell from none.
+        """Return the drop that these rows cannot distinguish from 0.
 
-        Of labels 2 sqrt(flipped) / answers, two standard deviations; of none flipped 3 / answers, the least share of
-        which rows without one speak (19 times in 20). Of values two standard deviations of the difference in R².
+        For labels: 2 sqrt(flipped) / answers, two standard deviations; with none flipped, 3 / answers, the 95 % bound
+        on their share. For values: two standard deviations of the difference in R².
         """
         if trial.flipped is not None and self.answers is not None:
             return max(3.0, 2 * math.sqrt(trial.flipped)) / max(1, self.answers.size)
@@ -83,7 +83,7 @@ class Bench:
         return tally
 
     def _measured(self, output: np.ndarray) -> float:
-        """Return the metric; of what it cannot be measured of NaN."""
+        """Return the metric, or NaN if it cannot be measured."""
         if self.metric == AGREEMENT:
             return 1 - 10 ** (-self._signal_to_noise(output) / 10)
         tally = self._tallied(output)
@@ -98,7 +98,7 @@ class Bench:
         return 10 * math.log10(signal / noise) if noise else math.inf
 
     def _answers(self, output: np.ndarray) -> np.ndarray | None:
-        """Return the answers that outputs stand for; None where they are numbers."""
+        """Return the answers that outputs represent; None if they are numbers."""
         target = self.model.preprocessing.target
         if isinstance(target, Labels | MultiLabels):
             decoded = target.decode(output, link=link_of(self.model.evaluator.main.loss))

@@ -282,9 +282,8 @@ class Observer:
         journal, passes = self.journal, self.inspection.passes
         if self.inspection.opening and passes < OPENING:
             return False
-        stepped = (
-            max(journal.steps, journal.manual_updates) >= UPDATES if self.inspection.opening else self.look.stepped
-        )
+        updates = max(journal.steps, journal.manual_updates)
+        stepped = updates >= UPDATES if self.inspection.opening else self.look.stepped
         return stepped or passes >= MOST_BACKWARDS
 
     # step

@@ -1,4 +1,4 @@
-"""The ONNX form of each layer's own backward, a file for each family; importing this package registers them all."""
+"""The ONNX forms of the layers' backward passes, a file for each family; importing this package registers them all."""
 
 from retrograd.ship.onnx.backward import activations, convolution, merging, normalisation, plain, pooling, recurrent
 

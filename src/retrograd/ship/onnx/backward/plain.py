@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from retrograd.network import layers as kinds
-from retrograd.ship.forms import IN_TRAINING_ALONE, THEIR_SETTINGS
+from retrograd.ship.forms import ONLY_IN_TRAINING, THEIR_SETTINGS
 from retrograd.ship.onnx.backward.registry import Deltas, Names, Seen, Taken, over_rows, to_onnx_backward
 from retrograd.ship.onnx.graph import Graph, Value
 
@@ -74,7 +74,7 @@ def learned_positions(g: Graph, seen: Seen) -> Deltas:
     return Deltas((seen.dy,), {"weight": g.op("Concat", summed, g.op("Mul", rows, 0.0), axis=0)})
 
 
-@to_onnx_backward.register(*IN_TRAINING_ALONE, kinds.Positions, settings=THEIR_SETTINGS)
+@to_onnx_backward.register(*ONLY_IN_TRAINING, kinds.Positions, settings=THEIR_SETTINGS)
 def nothing(g: Graph, seen: Seen) -> Deltas:
     """dx = dy: what acts in training alone does nothing here."""
     return Deltas((seen.dy,))

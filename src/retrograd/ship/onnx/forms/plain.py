@@ -8,7 +8,7 @@ import numpy as np
 
 from retrograd.network import layers as kinds
 from retrograd.network.layers.attention.positions import waves
-from retrograd.ship.forms import IN_TRAINING_ALONE, THEIR_SETTINGS
+from retrograd.ship.forms import ONLY_IN_TRAINING, THEIR_SETTINGS
 from retrograd.ship.onnx.graph import Graph, Value
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
@@ -30,7 +30,7 @@ def embedding(g: Graph, layer: kinds.Embedding, weights: Weights, ids: Value) ->
     return g.op("Gather", g.constant(weights["weight"], "weight"), ids, axis=0)
 
 
-@to_onnx.register(*IN_TRAINING_ALONE, settings=THEIR_SETTINGS)
+@to_onnx.register(*ONLY_IN_TRAINING, settings=THEIR_SETTINGS)
 def nothing(g: Graph, layer: Any, weights: Weights, x: Value) -> Value:
     """What acts in training alone has no node."""
     return x

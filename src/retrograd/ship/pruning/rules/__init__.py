@@ -1,4 +1,4 @@
-"""A rule for each layer whose channels can be removed; importing this package files them all."""
+"""A rule for each layer whose channels can be removed; importing this package registers them all."""
 
 from retrograd.ship.pruning.coupling import coupled as coupled
 from retrograd.ship.pruning.rules import attention, passing, products, recurrent

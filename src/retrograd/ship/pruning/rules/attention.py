@@ -37,9 +37,9 @@ def attention(at: Place, layer: MultiHeadAttention, *inputs: Labels) -> Any:
     at.param("output_bias", 0, y)
     specs = dict(zip(names, at.inputs, strict=True))
     if layer.output != "sequence":
-        at.freeze(head, "its weights are an output")
+        at.freeze(head, "attention weights are an output")
     elif any(len(specs[name].shape) == 4 for name in ("mask", "scores") if name in specs):
-        at.freeze(head, "its mask or scores have an axis of heads")
+        at.freeze(head, "the mask or scores have an axis for heads")
     if layer.output == "sequence":
         return y
-    return {"sequence": y, "weights": labelled(at.channels, at.output["weights"], f"given by {at.node}")}
+    return {"sequence": y, "weights": labelled(at.channels, at.output["weights"], f"returned by {at.node}")}

@@ -1,4 +1,4 @@
-"""Layers that pass channels on: one by one, joined, side by side, or laid out as features."""
+"""Layers that pass channels on: one by one, combined, concatenated, or flattened."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ coupled.register(Dropout, GaussianNoise, SpatialDropout, StochasticDepth, MaxPoo
 
 @coupled.register(PReLU, Snake, LearnedPositions)
 def with_a_parameter(at: Place, layer: Layer, x: Labels) -> Labels:
-    """The last axis of its parameter holds the channels, unless one number serves them all."""
+    """The last axis of the parameter has the channels, unless it is one number for all."""
     name = {PReLU: "slope", Snake: "frequency", LearnedPositions: "weight"}[type(layer)]
     if at.shape(name)[-1] == len(x):
         at.param(name, -1, x)
@@ -67,7 +67,7 @@ def norm_of_each_channel(at: Place, layer: Layer, x: Labels, *mask: Labels) -> L
 
 @coupled.register(LayerNorm, RMSNorm)
 def norm_of_each_row(at: Place, layer: Layer, x: Labels) -> Labels:
-    """Without some channels the others are scaled in another way: what is left is near, not equal."""
+    """Without some channels, the others are scaled differently: the result is close, but not equal."""
     for name in ("scale", "bias"):
         at.param(name, -1, x)
     at.coupling.inexact.append(x)
@@ -76,7 +76,7 @@ def norm_of_each_row(at: Place, layer: Layer, x: Labels) -> Labels:
 
 @coupled.register(GroupNorm)
 def norm_of_groups(at: Place, layer: GroupNorm, x: Labels) -> Labels:
-    """As many channels must stay in each group."""
+    """The same number of channels must stay in each group."""
     for name in ("scale", "bias"):
         at.param(name, -1, x)
     if layer.groups == len(x):  # each channel is a group
@@ -89,7 +89,7 @@ def norm_of_groups(at: Place, layer: GroupNorm, x: Labels) -> Labels:
 
 @coupled.register(Add, Average, Subtract, Multiply, Maximum, Minimum)
 def by_element(at: Place, layer: Layer, *inputs: Labels) -> Labels:
-    """The channels of all inputs are coupled; one value that is spread over many channels stays."""
+    """The channels of all inputs are coupled; an input that is broadcast over channels stays."""
     whole = [x for x in inputs if len(x) == at.length]
     for x in inputs:
         if len(x) < at.length:
@@ -100,7 +100,7 @@ def by_element(at: Place, layer: Layer, *inputs: Labels) -> Labels:
 
 @coupled.register(Concat)
 def concat(at: Place, layer: Concat, *inputs: Labels) -> Labels:
-    """Side by side along the channels; along another axis their channels are coupled."""
+    """Labels are concatenated along the channels; along another axis, the channels are coupled."""
     if layer.axis in (-1, len(at.output.shape) - 1):
         return np.concatenate(inputs)
     at.channels.join(*inputs)
@@ -109,7 +109,7 @@ def concat(at: Place, layer: Concat, *inputs: Labels) -> Labels:
 
 @coupled.register(Flatten, Reshape)
 def flatten(at: Place, layer: Flatten | Reshape, x: Labels) -> Labels:
-    """A channel becomes a feature at each place; a shape that is written out in numbers stays."""
+    """A channel becomes a feature at each position; with an explicit shape, all channels stay."""
     shape = at.inputs[0].shape
     if len(shape) < 2 or (isinstance(layer, Reshape) and layer.shape != (-1,)):
         frozen: Labels = at.fixed(x)
@@ -119,7 +119,7 @@ def flatten(at: Place, layer: Flatten | Reshape, x: Labels) -> Labels:
 
 @coupled.register(Permute, Take, Pad, Crop)
 def along_other_axes(at: Place, layer: Permute | Take | Pad | Crop, x: Labels) -> Labels:
-    """Channels pass where only other axes are rearranged."""
+    """Channels pass through if only other axes are rearranged."""
     axes = len(at.inputs[0].shape)
     if isinstance(layer, Permute):
         passes = layer.axes[-1] == axes - 1
@@ -136,7 +136,7 @@ def along_other_axes(at: Place, layer: Permute | Take | Pad | Crop, x: Labels) -
 
 @coupled.register(GLU)
 def glu(at: Place, layer: GLU, x: Labels) -> Labels:
-    """A channel goes with its gate."""
+    """A channel and its gate are removed together."""
     if layer.axis not in (-1, len(at.inputs[0].shape) - 1):
         return x
     return grouped(at, x, 2)

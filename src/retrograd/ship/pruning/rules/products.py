@@ -1,4 +1,4 @@
-"""Layers that make channels of their own: dense, convolutions, embedding."""
+"""Layers that make new channels: dense, convolutions, embedding."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def embedding(at: Place, layer: Embedding, ids: Labels) -> Labels:
 
 @coupled.register(Conv1D, Conv2D, Conv3D)
 def convolution(at: Place, layer: Convolution, x: Labels) -> Labels:
-    """W [*kernel, channels of a group, filters], the filters of one group after those of another."""
+    """W [*kernel, channels of a group, filters], with filters ordered by group."""
     groups = _groups(layer, x)
     if groups == len(x) > 1:
         y = _depthwise(at, layer, x)
@@ -79,7 +79,7 @@ def _groups(layer: Convolution | ConvolutionTranspose, x: Labels) -> int:
 
 
 def _depthwise(at: Place, layer: Convolution | ConvolutionTranspose, x: Labels) -> Labels:
-    """Return the output's labels where each channel has filters of its own."""
+    """Return the output's labels if each channel has its own filters."""
     y = np.repeat(x, at.length // len(x))
     at.size("filters", y, makes=False)
     if not isinstance(layer.groups, str):

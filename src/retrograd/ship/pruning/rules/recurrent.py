@@ -1,4 +1,4 @@
-"""Recurrent layers: a unit is a row and a column of each gate, in every direction."""
+"""Recurrent layers: a unit is a row and a column of each gate, in each direction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def recurrent(at: Place, layer: Recurrent, x: Labels, *others: Labels) -> Any:
         unit = at.units("units", int(layer.units))
         state = at.channels.new(layer.widths[0]) if projected else unit
         if projected:
-            at.freeze(state, "the projection has its width")
+            at.freeze(state, "the projection sets its width")
             at.param(prefix + "projection_weight", 0, unit, reads=True)
             at.param(prefix + "projection_weight", 1, state)
         directions.append(state)
@@ -37,7 +37,7 @@ def recurrent(at: Place, layer: Recurrent, x: Labels, *others: Labels) -> Any:
         at.param(prefix + "recurrent_bias", 0, unit)
     initial = [labels for spec, labels in zip(at.inputs[1:], others, strict=True) if spec.dtype != np.bool_]
     for labels, of in zip(initial, (directions, cells), strict=False):
-        at.channels.join(labels, np.concatenate(of))  # all directions side by side
+        at.channels.join(labels, np.concatenate(of))  # all directions, concatenated
     if layer.merge != "concat" and len(directions) > 1:
         at.channels.join(*directions)
         at.channels.join(*cells)
