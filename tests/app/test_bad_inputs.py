@@ -238,17 +238,17 @@ TABLE = [
                r":2: network\.1: dense_1 .*'a/weight' has the shape \(2, 8\), expected \(8, 8\)"),
     bad_config("B7 values", config("[{dense: 4}, {dense: {units: 3, weight: [[1, 2, 3], [4, 5, 6]]}}]"),
                r":2: network\.1: dense_2 .*weight.*\(2, 3\).*\(4, 3\)"),
-    bad_config("B7 reshape", config("[{dense: 4}, {reshape: [9]}]"), r":2: network\.1: reshape_1 .*do not fill \[9\]"),
+    bad_config("B7 reshape", config("[{dense: 4}, {reshape: [9]}]"), r":2: network\.1: reshape_1 .*do not fit \[9\]"),
     bad_config("B7 add", config("[{dense: 4, name: a}, {dense: 3, name: b}, {add: {}, inputs: [a, b]}]"),
                r":2: network\.2: add_1 .*one shape.*\(\d+, 4\) and \(\d+, 3\)"),
     bad_config("B7 residual", config("[{residual: [{dense: 3}]}, {dense: 1}]"), r":2: network\.0: residual_1/add"),
     bad_config("B7 loss", config("[{dense: 3}]"), r"binary_cross_entropy.*\(\d+, 3\).*\(\d+, 1\)"),
-    bad_config("B7 one unit", config(more="loss: cross_entropy"), r":4: loss.*single unit.*binary_cross_entropy"),
+    bad_config("B7 one unit", config(more="loss: cross_entropy"), r":4: loss.*at least two units.*binary_cross_entropy"),
     bad_config("B7 size", config("[{dense: targets}]"), r":2: network\.0: dense_1.*no 'targets'"),
     bad_config("B7 inputs", config("[{dense: 1, inputs: nope}]"), r":2: network\.0: dense_1.*no .*column.*'nope'"),
     bad_config("B7 node", config(more="losses: {nope: {loss: hinge}}"), r":4: losses\.nope.*no node 'nope'"),
     bad_config("B7 goal", config(training="{epochs: 2, goal: {metric: accurcy, value: 1}}"),
-               r"training\.goal\.metric: no metric 'accurcy'.*valid\.accuracy"),
+               r"training\.goal\.metric: unknown metric 'accurcy'.*valid\.accuracy"),
     *(bad_config(f"B8 {words}", config(f"[{{reshape: {shape}}}, {layer}, flatten, {{dense: 1}}]"), rf":2: network\.1.*{words}")
       for words, shape, layer in (
           ("kernel", "[1, 2, 1]", "{conv2d: {filters: 2, kernel: 5, padding: valid}}"),
@@ -436,7 +436,7 @@ def test_training_that_diverges_ends_with_5_and_keeps_the_last_good_weights(plac
     out, err = capsys.readouterr()
     assert out == ""
     assert_clear(err, "error: ")
-    assert re.search(r"step \d+.*layer .* first non-finite.*last good checkpoint.*optimizer\.sgd\.learning_rate", err)
+    assert re.search(r"step \d+.*layer .* first non-finite.*kept the.*optimizer\.sgd\.learning_rate", err)
     assert RunFolder.open(place / "N").summary().stop_reason == "non-finite"
     assert main(["predict", "N", "d.csv"]) == 0
     assert "nan" not in capsys.readouterr().out.lower()
@@ -516,7 +516,7 @@ CALLS = [
     Call("E5", lambda root: fit(X[:5], X[:5, 0], [rg.Dense(2), rg.BatchNorm(), rg.Dense(1)], root, batch_size=1), ShapeError,
          r"batch_norm_1.*more than 1 value per channel"),
     Call("E8 diverging", lambda root: fit(X, X[:, 0], [rg.Dense(8, "relu"), rg.Dense(1)], root, optimizer=rg.SGD(1e30)),
-         NonFiniteError, r"step \d+.*layer .* first non-finite.*last good checkpoint"),
+         NonFiniteError, r"step \d+.*layer .* first non-finite.*kept the"),
     Call("E8 memory", lambda root: fit(X, X[:, 0], [rg.Dense(2 * 10**9), rg.Dense(1)], root), ResourceError,
          r"out of memory: training .*dense_1.*needs [\d,]+ bytes, [\d,]+ are available"),
 ]  # fmt: skip
@@ -656,7 +656,7 @@ def test_an_interrupt_before_the_first_step_waits_and_a_second_one_acts_at_once(
 
     values = {"data": "xor", "network": [{"dense": 1}], "training": {"epochs": 5}}
     if times == 1:
-        with pytest.raises(KeyboardInterrupt, match=r"interrupted; the run up to then is saved in .*S"):
+        with pytest.raises(KeyboardInterrupt, match=r"interrupted; the run so far is saved in .*S"):
             rg.train(values, folder=tmp_path / "S", started=interrupt)
         assert RunFolder.open(tmp_path / "S").summary().stop_reason == "interrupted"
         assert rg.load(tmp_path / "S").evaluate({"x": [[0, 0], [0, 1]], "y": [0, 1]})

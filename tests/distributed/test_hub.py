@@ -117,21 +117,21 @@ def test_who_does_not_come_is_named(serve):
     with alive(*ranks):
         code, said = end()
     assert code == RESOURCE
-    assert "rank 1 of 3 did not come within 0.6 s; here: rank 0 of 3 (host host0, process 100), rank 2" in said
+    assert "rank 1 of 3 did not join within 0.6 s; joined: rank 0 of 3 (host host0, process 100), rank 2" in said
     leave(*ranks)
 
 
 @pytest.mark.parametrize(
     ("act", "code", "words"),
     [
-        (lambda rank: rank.go(), RESOURCE, "rank 1 of 2 (host host1, process 101) has died without a word"),
+        (lambda rank: rank.go(), RESOURCE, "lost rank 1 of 2 (host host1, process 101) without notice"),
         (lambda rank: rank.say(failed="no such file", code=2), 2, "(host host1, process 101): no such file"),
         (lambda rank: rank.connection.sendall(b"GET /\n"), RESOURCE, "rank 1 of 2"),
-        (lambda rank: rank.say(ask="end", rule="same"), RESOURCE, "has ended, and others wait for it (configuration)"),
+        (lambda rank: rank.say(ask="end", rule="same"), RESOURCE, "has ended while others wait for it (configuration)"),
         (
             lambda rank: rank.say(ask="configuration", rule="same", value={"training.seed": 1}),
             RESOURCE,
-            "rank 1 of 2 (host host1, process 101) has another configuration than rank 0: training.seed is 1, not 0",
+            "rank 1 of 2 (host host1, process 101) disagrees with rank 0 on the configuration: training.seed is 1, not 0",
         ),
     ],
     ids=["death", "failure", "nonsense", "desertion", "difference"],
@@ -158,7 +158,7 @@ def test_who_gives_no_sign_of_life_is_named(serve):
         time.sleep(0.05)
     code, said = end()
     assert code == RESOURCE
-    assert "rank 1 of 2 (host host1, process 101) has given no sign of life for" in said
+    assert "rank 1 of 2 (host host1, process 101) has not responded for" in said
     leave(first, second)
 
 
@@ -166,8 +166,8 @@ def test_strangers_and_second_ones_of_a_rank_are_no_members(serve):
     hub, end = serve()
     stranger = Rank(hub, 0)
     twin = Rank(hub, 0)
-    assert "is there already" in stranger.hear("end")["end"]
-    assert "is there already" in twin.hear("end")["end"]
+    assert "every process needs its own rank" in stranger.hear("end")["end"]
+    assert "every process needs its own rank" in twin.hear("end")["end"]
     assert end()[0] == RESOURCE
     leave(stranger, twin)
 
@@ -175,7 +175,7 @@ def test_strangers_and_second_ones_of_a_rank_are_no_members(serve):
 def test_a_process_of_another_size_hears_why_it_is_refused(serve):
     hub, end = serve()
     other = Rank(hub, 2, size=3)
-    assert "expects 3 processes, 2 were started" in other.hear("end")["end"]
+    assert "expects 3 processes, but 2 were started" in other.hear("end")["end"]
     assert end()[0] == RESOURCE
     leave(other)
 

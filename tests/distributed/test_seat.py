@@ -39,14 +39,14 @@ def say(monkeypatch, rank="1", processes="2", coordinator="127.0.0.1:4321"):
 
 def test_a_process_that_nobody_launched_is_alone():
     assert seat_of(Distributed()) is None
-    with pytest.raises(ConfigError, match="2 processes are wanted, and nothing started this one"):
+    with pytest.raises(ConfigError, match="2 processes are configured, but this one was not started"):
         seat_of(Distributed(processes=2))
 
 
 def test_a_launched_process_has_its_seat(monkeypatch):
     say(monkeypatch)
     assert seat_of(Distributed()) == Seat("127.0.0.1", 4321, 2, 1)
-    with pytest.raises(ConfigError, match="4 processes are wanted, 2 were started"):
+    with pytest.raises(ConfigError, match="4 processes are configured, but 2 were started"):
         seat_of(Distributed(processes=4))
 
 
@@ -65,7 +65,7 @@ def test_slurm_is_detected(monkeypatch):
     found = seat_of(Distributed())
     assert (found.host, found.size, found.rank, found.local_rank) == ("localhost", 4, 3, 1)
     monkeypatch.setenv("SLURM_STEP_NUM_NODES", "2")
-    with pytest.raises(ResourceError, match=r"localhost is .* here, which other machines cannot reach"):
+    with pytest.raises(ResourceError, match=r"localhost resolves to .* here, which other machines cannot reach"):
         seat_of(Distributed())
 
 
@@ -93,7 +93,7 @@ def test_several_hosts_are_told_by_the_launcher():
 
 
 def test_a_name_without_an_address_is_refused():
-    with pytest.raises(ResourceError, match=r"'no\.such\.host\.invalid' has no address here"):
+    with pytest.raises(ResourceError, match=r"'no\.such\.host\.invalid' cannot be resolved"):
         refuse_unreachable(Seat("no.such.host.invalid", 1, 2, 0), several_hosts=False)
 
 
@@ -102,9 +102,9 @@ def test_a_name_without_an_address_is_refused():
     [
         ({"coordinator": "node1"}, "expected HOST:PORT, found 'node1'"),
         ({"mesh": {"data": 0}}, "0 devices"),
-        ({"mesh": {"model": -1}}, "give one of them"),
+        ({"mesh": {"model": -1}}, "set one of them"),
         ({"shard": [["*/weight", ["rows"]]]}, r"expected \[pattern"),
-        ({"shard": [["*/weight", ["data", "data"]]]}, "cuts two axes along one of the mesh"),
+        ({"shard": [["*/weight", ["data", "data"]]]}, "cuts two axes along the same mesh axis"),
         ({"processes": 0}, "expected a positive integer, or auto"),
     ],
 )

@@ -48,7 +48,7 @@ def test_every_name_has_a_page_of_80_columns_with_its_settings(name):
         ("learning_rate", "a finite number > 0 or a schedule"),
         ("batch_size", "rows in one step"),
         ("optimizer.adam.beta1", "default 0.9"),
-        ("share", "parameters that it takes from other nodes"),
+        ("share", "parameters taken from other nodes"),
         ("momentum", "batch_norm.momentum: "),
     ],
 )

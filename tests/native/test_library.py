@@ -30,10 +30,10 @@ def test_a_variable_turns_them_off(monkeypatch):
 def test_a_library_that_is_not_there_or_damaged_is_told_in_one_line(tmp_path, monkeypatch):
     monkeypatch.delenv("RETROGRAD_KERNELS", raising=False)
     monkeypatch.setattr(build, "LIBRARY", tmp_path / "none.so")
-    assert looked_for().startswith("native kernels: off (not built; python -m retrograd.native.build")
+    assert looked_for().startswith("native kernels: off (not built; build them with python -m retrograd.native.build")
     monkeypatch.setattr(build, "LIBRARY", tmp_path / "bad.so")
     (tmp_path / "bad.so").write_bytes(b"nonsense")
-    assert looked_for().startswith("native kernels: off (bad.so does not load:")
+    assert looked_for().startswith("native kernels: off (bad.so cannot be loaded:")
 
 
 def test_an_older_variant_can_be_asked_for(variant):
@@ -81,7 +81,7 @@ def test_a_compiler_that_fails_leaves_what_was_there(tmp_path, monkeypatch, caps
 @pytest.mark.parametrize("name", ["CXX=nowhere", "machine"])
 def test_what_cannot_be_built_is_named(name, monkeypatch):
     if name == "machine":
-        with pytest.raises(build.Unavailable, match="none for riscv64"):
+        with pytest.raises(build.Unavailable, match="riscv64 is not supported"):
             build.build(machine="riscv64")
     else:
         monkeypatch.setenv("CXX", "/nowhere/c++ -m64")

@@ -141,11 +141,11 @@ def test_learned_positions_end_with_their_length():
 @pytest.mark.parametrize(
     ("layer", "inputs", "words"),
     [
-        (MultiHeadAttention(4), [X], "6 units do not make 4 heads"),
-        (MultiHeadAttention(2, rotary=True), [X], "6 units do not make 2 heads of even width"),
-        (MultiHeadAttention(2, rotary=True, rotary_share=0.5), [X], "0.5 of a head of 3 is no pair to turn"),
+        (MultiHeadAttention(4), [X], "6 units cannot be divided into 4 heads"),
+        (MultiHeadAttention(2, rotary=True), [X], "6 units cannot be divided into 2 heads of even width"),
+        (MultiHeadAttention(2, rotary=True, rotary_share=0.5), [X], "0.5 of a head of width 3 leaves no pair to rotate"),
         (MultiHeadAttention(2), [X[0]], r"query: expected \(batch, time, features\), got \(4, 6\)"),
-        (MultiHeadAttention(2), [X, X[:, :2], X], "expected as many values as keys"),
+        (MultiHeadAttention(2), [X, X[:, :2], X], "expected equal numbers of keys and values"),
         (MultiHeadAttention(2, reads=MASKED), [X, np.ones((2, 3), bool)], r"mask: expected \(2, 4\) or \(2, 4, 4\) or \(2, 2, 4, 4\), got \(2, 3\)"),
         (MultiHeadAttention(2), [X, np.ones((2, 4), bool)], r"memory: expected real numbers, got bool\[2, 4\]; name a mask"),
         (MultiHeadAttention(2, reads=MASKED), [X, X], r"mask: expected true or false, got float64\[2, 4, 6\]"),
@@ -164,7 +164,7 @@ def test_inputs_that_do_not_fit_are_named(layer, inputs, words):
     [
         ({"heads": 4, "key_value_heads": 3}, "key_value_heads: expected a divisor of 4 heads, found 3"),
         ({"heads": 4, "units": 6}, "units: expected a multiple of 4 heads, found 6"),
-        ({"heads": 4, "rotary_base": 500}, "rotary_base: concerns heads that are turned; add `rotary: true`"),
+        ({"heads": 4, "rotary_base": 500}, "rotary_base: applies only to rotary positions; add `rotary: true`"),
         ({"heads": 2, "reads": ["memory", "mask"]}, "reads: expected one of query; query, memory; query, key, value"),
     ],
 )
@@ -189,8 +189,8 @@ def test_inputs_are_given_by_name_in_any_order():
 @pytest.mark.parametrize(
     ("layer", "inputs", "words"),
     [
-        (Dense(2), {"mask": "seen"}, "dense takes its inputs by their order; give a list of them"),
-        (TransformerEncoder(4, 2), {"mask": "seen"}, "a block takes its inputs by their order; give a list of them"),
+        (Dense(2), {"mask": "seen"}, "dense takes its inputs by order; give them as a list"),
+        (TransformerEncoder(4, 2), {"mask": "seen"}, "a block takes its inputs by order; give them as a list"),
         (MultiHeadAttention(2), {"query": "x", "seen": "seen"}, "'seen'"),
     ],
 )

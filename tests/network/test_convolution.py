@@ -63,10 +63,10 @@ def test_causal_convolution_sees_nothing_later():
         (Conv1D(3), (2, 28), r"expected \(batch, length, channels\), got \(2, 28\)"),
         (Conv2DTranspose(3, 3, padding=2), (2, 1, 1, 4), "padding 2 leaves nothing of the output"),
         (MaxPool(3), (2, 2, 4, 1), "window 3 is larger than the padded input 2; a smaller window"),
-        (MaxPool((2, 2)), (2, 4, 1), r"window \[2, 2\] is for 2 axes, the input has 1"),
-        (MaxPool(2, padding=2), (2, 4, 1), "padding 2 is not smaller than the window, which reaches over 2"),
-        (MaxPool(2, padding=(0, 1)), (2, 4, 1), r"padding \[0, 1\] is for 2 axes, .* is written \[\[before, after\]\]"),
-        (Upsample((2, 2)), (2, 4, 1), r"factor \[2, 2\] is for 2 axes, the input has 1"),
+        (MaxPool((2, 2)), (2, 4, 1), r"window \[2, 2\] is for 2 axes, but the input has 1"),
+        (MaxPool(2, padding=2), (2, 4, 1), "padding 2 must be smaller than the window, which spans 2"),
+        (MaxPool(2, padding=(0, 1)), (2, 4, 1), r"padding \[0, 1\] is for 2 axes, .* as \[\[before, after\]\]"),
+        (Upsample((2, 2)), (2, 4, 1), r"factor \[2, 2\] is for 2 axes, but the input has 1"),
     ],
     ids=lambda part: part if isinstance(part, str) else "",
 )
@@ -96,7 +96,7 @@ def test_another_number_of_channels_than_the_weights_is_refused():
         (Conv1D, {"padding": (1, 2)}, "conv1d.padding: expected one entry for each of 1 axes, found 2"),
         (Conv2D, {"groups": "all"}, r"conv2d.groups: expected a positive integer, or depthwise"),
         (Conv2DTranspose, {"padding": 0, "output_padding": 1}, "output_padding: expected less than the stride 1, found 1"),
-        (Conv2DTranspose, {"stride": 2, "output_padding": 1}, "output_padding: does not go with padding same"),
+        (Conv2DTranspose, {"stride": 2, "output_padding": 1}, "output_padding: is not allowed with padding same"),
         (Conv2DTranspose, {"kernel": (3,)}, "kernel: expected one entry for each of 2 axes, found 1"),
     ],
 )  # fmt: skip

@@ -41,7 +41,7 @@ def test_the_size_of_the_vocabulary_is_filled_from_the_data():
 
 
 def test_numbers_with_fractions_are_no_identifiers():
-    with pytest.raises(DataTypeError, match="expected whole numbers, got float32"):
+    with pytest.raises(DataTypeError, match="expected integers, got float32"):
         Embedding(2, vocabulary=4).forward({"weight": jnp.ones((4, 2))}, {}, Context(), jnp.ones((2, 3)))
 
 

@@ -50,7 +50,7 @@ def test_python_objects_stand_where_names_do():
     ("plain", "problems"),
     [
         ([{"dens": 3}], ["network.0: unknown layer kind 'dens'; did you mean 'dense'?"]),
-        ([{"dense": 3, "relu": {}}], ["network.0: names two layers, dense and relu; write each as a list entry of its own"]),
+        ([{"dense": 3, "relu": {}}], ["network.0: names two layers, dense and relu; write each as a separate list entry"]),
         ([{"name": "a"}], ["network.0: names no layer; known: "]),
         ([3], ["network.0: expected a layer (its name, or {name: settings}), found 3"]),
         ([{"relu": {"slope": 1}}], ["network.0.relu.slope: unknown key"]),

@@ -341,7 +341,7 @@ def test_micro_batches_weighed_by_count_are_the_whole_batch(loss, inputs):
         (MeanSquaredError(), [(5, 2), (5, 3)], r"\(5, 2\), got \(5, 3\); .*change the units"),
         (MeanSquaredError(), [(5, 2), (5, 2), (5, 1)], r"sample weight of shape \(5,\), got \(5, 1\)"),
         (CrossEntropy(), [(5, 4), (5, 1)], r"labels \(5,\) or probabilities \(5, 4\), got \(5, 1\); .* to \(5,\)"),
-        (CrossEntropy(), [(5, 4, 7), (5, 7)], r"the classes belong on the last axis"),
+        (CrossEntropy(), [(5, 4, 7), (5, 7)], r"the classes must be the last axis"),
         (CrossEntropy(), [(5, 4), (5, 3)], r"got \(5, 3\); .*change the units"),
         (CrossEntropy(class_weights=(1, 2)), [(5, 4), (5, 4)], r"class_weights: expected 4 class weights.*got 2"),
         (BinaryCrossEntropy((1, 2)), [(5, 4), (5, 4)], r"positive_weight: expected 4 positive weights.*got 2"),
@@ -407,7 +407,7 @@ def test_without_a_reduction_the_terms_come_out_weighed_and_their_deltas_go_back
 
 
 def test_training_refuses_a_loss_without_a_reduction():
-    with pytest.raises(ConfigError, match="mean_squared_error with reduction none is a number for each term"):
+    with pytest.raises(ConfigError, match="mean_squared_error with reduction none gives many numbers"):
         Objective("loss", MeanSquaredError(reduction="none"), ("out", "y"))
 
 

@@ -64,7 +64,7 @@ def test_names_are_looked_up_from_the_inside_out():
 
 @pytest.mark.parametrize("name", ["a.b", "a/b", "a b", ""])
 def test_a_name_that_could_be_read_as_a_path_is_refused(name):
-    with pytest.raises(ConfigError, match="has a dot, slash or blank in it"):
+    with pytest.raises(ConfigError, match="contains a dot, slash or space"):
         Network(named(Tanh(), name))
 
 
@@ -181,7 +181,7 @@ def test_every_layer_takes_an_empty_batch():
         ([named(Tanh(), "hidden"), named(Add(), "sum", inputs=["hiden", "x"])], r"sum \(add\): inputs: no earlier node or column is called 'hiden'; did you mean 'hidden'"),
         ([named(Add(), "sum", inputs=["x", "later"]), named(Tanh(), "later")], r"sum \(add\): inputs: no earlier node or column is called 'later'"),
         ([named(Residual([Dense(4)]), "block"), named(Tanh(), "y", inputs="blok")], "did you mean 'block'"),
-        ([named(Tanh(), "x")], "x: names a node and a column of the data; rename the node"),
+        ([named(Tanh(), "x")], "x: is both a node and a column of the data; rename the node"),
         ([Dense(4), Entry(Dense(4), share=(("weight", "dense_7/weight"),))], r"dense_2 \(dense\): share.weight: there is no parameter 'dense_7/weight'.*did you mean 'dense_"),
         ([Dense(4), Entry(Dense(4), share=(("weight", "dense_1/wait"),))], r"dense_2 \(dense\): share.weight: there is no parameter 'dense_1/wait'"),
     ],
@@ -194,10 +194,10 @@ def test_a_reference_to_nothing_is_named_with_what_is_near(entries, words):
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ([named(Dense(3), "a"), named(Add(), "sum", inputs=["a", "x"])], r"^sum \(add\): expected inputs of one shape, got \(5, 3\) and \(5, 4\).*shortcut"),
+        ([named(Dense(3), "a"), named(Add(), "sum", inputs=["a", "x"])], r"^sum \(add\): expected inputs of equal shape, got \(5, 3\) and \(5, 4\).*shortcut"),
         ([named(Dense(3), "a"), named(Concat(0), "join", inputs=["a", "x"])], r"^join \(concat\): cannot join"),
-        ([Residual([Dense(3)])], r"^residual_1/add \(add\): expected inputs of one shape"),
-        ([Dense(3, weight=[[1.0, 2.0]])], r"^dense_1 \(dense\): weight: the values given have shape \(1, 2\), the parameter has \(4, 3\)"),
+        ([Residual([Dense(3)])], r"^residual_1/add \(add\): expected inputs of equal shape"),
+        ([Dense(3, weight=[[1.0, 2.0]])], r"^dense_1 \(dense\): weight: the given values have shape \(1, 2\), but the parameter has \(4, 3\)"),
     ],
 )  # fmt: skip
 def test_arrays_that_do_not_fit_name_the_node(entries, words):

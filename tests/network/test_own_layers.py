@@ -53,7 +53,7 @@ def test_a_file_makes_its_layers_known(file):
 
 
 def test_a_model_needs_the_very_file(file):
-    with pytest.raises(UsageError, match=r"m: it uses layers of own.py, .* never runs code.*--layers own.py"):
+    with pytest.raises(UsageError, match=r"m: it uses layers from own.py, but .* never runs code.*--layers own.py"):
         check_loaded({"own.py": "0" * 64}, "m")
     own = load_layers(file(TWICE))
     check_loaded({"own.py": own.digest}, "m")

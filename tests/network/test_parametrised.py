@@ -53,7 +53,7 @@ def test_a_network_sees_the_layer_inside():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"layer": {"lstm": {"units": 2, "layers": 2}}}, "layer: lstm stands for several layers"),
+        ({"layer": {"lstm": {"units": 2, "layers": 2}}}, "layer: lstm expands to several layers"),
         ({"layer": {"weight_norm": {"layer": {"dense": 2}}}}, "layer: weight_norm is a parametrisation itself"),
         ({"layer": "relu"}, "layer: relu has no weights; choose a layer that has"),
         ({"layer": {"dense": 2}, "parameters": ["wieght"]}, "dense has no parameter 'wieght'; did you mean 'weight'"),

@@ -35,7 +35,7 @@ def test_reshape_fills_in_the_one_open_length(shape, given, expected):
 
 
 def test_reshape_names_the_sizes_that_do_not_fit():
-    with pytest.raises(ShapeError, match=r"shape: 6 values an example \(2, 3\) do not fill \[4, -1\]"):
+    with pytest.raises(ShapeError, match=r"shape: 6 values per example \(2, 3\) do not fit \[4, -1\]"):
         forward(Reshape((4, -1)), (5, 2, 3))
 
 

@@ -92,9 +92,9 @@ def test_an_input_that_no_layer_of_a_stack_reads_is_named(inputs, message):
 
 
 def test_what_a_stack_cannot_do_is_said():
-    with pytest.raises(ConfigError, match="dropout: applies between layers, and there is only one"):
+    with pytest.raises(ConfigError, match="dropout: applies between layers, but there is only one"):
         rg.LSTM(3, dropout=0.1)
     with pytest.raises(ConfigError, match="a stack has no parameters to share"):
         rg.Network(rg.GRU(3), rg.named(rg.GRU(3, layers=2), "more", share={"bias": "gru_1/bias"}))
-    with pytest.raises(UsageError, match="2 layers are several nodes; let a Network expand them"):
+    with pytest.raises(UsageError, match="a stack of 2 layers is several nodes; let a Network expand it"):
         rg.RNN(3, layers=2).init(jax.random.key(0), Spec((1, 2, 3), jnp.float32))

@@ -263,7 +263,7 @@ def test_what_cannot_be_asked_for_is_refused(run, arguments, message, tmp_path):
 
 
 def test_a_run_whose_data_are_gone_says_how_to_give_them(run):
-    with pytest.raises(rg.UsageError, match=r"came from a program.*rg.prune\(\.\.\., dataset="):
+    with pytest.raises(rg.UsageError, match=r"passed from Python.*rg.prune\(\.\.\., dataset="):
         rg.prune(run.folder)
 
 

@@ -146,7 +146,7 @@ losses:
 def test_a_configuration_needs_a_network_and_one_kind_of_loss():
     with pytest.raises(ConfigError, match="network: missing"):
         config_of(parse_document("data: xor\n"))
-    with pytest.raises(ConfigError, match="given beside `loss`"):
+    with pytest.raises(ConfigError, match="given together with `loss`"):
         RunConfig(network=[rg.Dense(1)], loss="huber", losses={"dense_1": {"loss": "huber"}})
 
 
@@ -209,15 +209,15 @@ def test_words_of_other_frameworks_and_keys_at_the_wrong_place_lead_to_the_right
     ("change", "words"),
     [
         ({"optimizer": {"adam": {"accumulate": 9}}}, r"optimizer.adam.accumulate: 9 micro-batches .* batch of 4 rows; at most 4"),
-        ({"network": [{"dense": 1, "frozen": True}]}, r"network: every layer with parameters is frozen"),
+        ({"network": [{"dense": 1, "frozen": True}]}, r"network: all parameters are frozen"),
         ({"network": ["identity"], "losses": {"identity_1": {"loss": "mean_squared_error", "target": "x"}}}, r"network: no layer has parameters"),
         ({"network": [{"dense": 2, "name": "a"}, {"dense": 1, "share": {"weight": "a/wieght"}}]},
-         r"share.weight: there is no parameter 'a/wieght' before it; did you mean 'a/weight'\? \(have: a/weight, a/bias\)"),
+         r"share.weight: there is no earlier parameter 'a/wieght'; did you mean 'a/weight'\? \(have: a/weight, a/bias\)"),
         ({"network": [{"dense": 2, "name": "a"}, {"dense": 1, "share": {"wait": "a/weight"}}]},
          r"share.wait: the layer has no parameter 'wait'; did you mean 'weight'\?"),
         ({"network": [{"dense": 3, "name": "a"}, {"dense": 1, "inputs": "x", "share": {"weight": "a/weight"}}]},
          r"share.weight: 'a/weight' has the shape \(2, 3\), expected \(2, 1\)"),
-        ({"network": [{"dense": 1, "share": {"weight": "b/weight"}}]}, r"no node before it has any"),
+        ({"network": [{"dense": 1, "share": {"weight": "b/weight"}}]}, r"no earlier node has any"),
         ({"network": [{"lstm": 3}]}, r"network.0: lstm_1 \(lstm\): .*got \(4, 2\)"),
     ],
 )  # fmt: skip

@@ -88,5 +88,5 @@ def test_a_table_of_texts_alone_trains_and_its_model_file_predicts(tmp_path):
 def test_texts_without_a_target_name_what_to_write():
     frame = pl.DataFrame({"review": reviews(40)[0]})
     settings = DataSettings(task="unsupervised")
-    with pytest.raises(ConfigError, match="no network is chosen for texts without a target"):
+    with pytest.raises(ConfigError, match="no network is chosen automatically for texts without a target"):
         design(from_frame(frame, settings=settings), settings)

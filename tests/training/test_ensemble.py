@@ -73,7 +73,7 @@ def test_one_network_has_no_spread_and_some_tasks_no_average(together, tmp_path)
         rg.load(trained(tmp_path, epochs=1).folder).spread(ROWS)
     split = {"losses": {"a": {"loss": "cross_entropy"}, "b": {"loss": "cross_entropy"}}}
     network = [{"dense": "classes", "name": "a"}, {"dense": "classes", "name": "b", "inputs": "x"}]
-    with pytest.raises(rg.ConfigError, match="under one loss"):
+    with pytest.raises(rg.ConfigError, match="a single output with one loss"):
         rg.train({**PLAIN, **split, "network": network, "training": {"ensemble": 2}}, root=tmp_path)
 
 

@@ -62,7 +62,7 @@ def test_a_trace_says_what_is_frozen_and_gives_it_no_update():
     ("freeze", "words"),
     [
         (["hiden/bias"], "freeze: no parameter matches 'hiden/bias'; did you mean 'hidden/bias'"),
-        (["*"], "freeze: every layer with parameters is frozen"),
+        (["*"], "freeze: all parameters are frozen"),
     ],
 )
 def test_a_pattern_must_match_and_leave_something(freeze, words, tmp_path):

@@ -160,7 +160,7 @@ def config_of_run(run):
 
 
 def test_who_gives_up_within_an_epoch_keeps_what_was_learnt_before(tmp_path):
-    with pytest.raises(NonFiniteError, match=r"step 6.*first non-finite.*the weights of epoch 1 are kept"):
+    with pytest.raises(NonFiniteError, match=r"step 6.*first non-finite.*kept the weights of epoch 1"):
         fit_long(tmp_path, guard="stop")
     (folder,) = tmp_path.iterdir()
     summary = RunFolder.open(folder).summary()
@@ -235,7 +235,7 @@ def test_a_step_that_threw_the_loss_is_compared_on_its_own_rows():
     steps = gathered(losses, np.full(4, 128.0))
     outlier = Compared(lambda rows: 480.0 if rows == range(1, 2) else 1.0, never, never)
     assert diverged(losses, steps, 1.0, outlier) is None
-    assert "threw the loss from 1 to 500" in diverged(losses, steps, 1.0, compared(first=1.0))
+    assert "sent the loss from 1 to 500" in diverged(losses, steps, 1.0, compared(first=1.0))
 
 
 def test_a_wrong_row_alone_in_the_last_batch_is_no_divergence():
@@ -251,7 +251,7 @@ def test_a_rescue_that_leaves_a_network_that_passes_no_deltas_is_followed_by_a_m
     guard, alike = guarding(), np.ones(4)
     assert guard.rescue(0, "risen", 0.1, condition(1.0, 0.5)).rate_factor == 0.1
     assert guard.judged(alike, FULL, 0, compared(passed=0.4)) is None
-    assert "relu passes 1.0% of the deltas on, 50% before" in guard.judged(alike, FULL, 0, compared(passed=0.01))
+    assert "relu passes on 1.0% of the deltas, 50% before" in guard.judged(alike, FULL, 0, compared(passed=0.01))
     assert guard.rescue(0, "ruined", 0.1, never).rate_factor == 0.01
     assert guard.judged(0.05 * alike, FULL, 0, UNASKED) is None  # solved: what needs no deltas may be shut
     for _ in range(LOOKS - 1):
@@ -332,7 +332,7 @@ def test_averages_that_are_not_finite_are_trouble_too(tmp_path):
     data = from_arrays(1e13 * x, x.sum(1), settings=rg.DataSettings(task="regression", scale="none"))
     config = {"network": [{"dense": 1}], "optimizer": {"adam": 1e-3}, "training": {"epochs": 2, "batch_size": 16}}
     run = rg.train(config, dataset=data, root=tmp_path)
-    assert "the optimizer's averages of the gradients are the first non-finite" in run.interventions[0].reason
+    assert "the optimizer's average of the gradients has the first non-finite" in run.interventions[0].reason
     assert run.interventions[-1].clip_global_norm == 1.0
     assert run.history[-1].loss < run.history[0].loss  # without clipping, Adam would divide by infinity and stand still
 

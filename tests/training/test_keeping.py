@@ -62,7 +62,7 @@ def test_a_run_that_was_killed_before_it_wrote_a_model_says_so(tmp_path):
         run.write_config("")
         with pytest.raises(UsageError, match="the run has written no model yet; wait for its end"):
             rg.load(tmp_path / "run")
-    with pytest.raises(UsageError, match="ended before it had written a model; continue it"):
+    with pytest.raises(UsageError, match="ended before it wrote a model; continue it"):
         rg.load(tmp_path / "run")
 
 
@@ -98,7 +98,7 @@ def test_a_failure_is_told_once_and_costs_no_run(clock):
 
     keeper = Keeper(refuse, clock)
     clock.now = 2 * SECONDS
-    with pytest.warns(rg.RetrogradWarning, match="not kept: disk full"):
+    with pytest.warns(rg.RetrogradWarning, match="not saved: disk full"):
         keeper(lambda: "weights", epoch(1))
     clock.now = 4 * SECONDS
     keeper(lambda: "weights", epoch(2))  # warnings are errors here

@@ -73,7 +73,7 @@ def test_each_text_is_completed_with_known_tokens_and_its_own_probabilities(run)
     assert decoded.labels[1].endswith(" fox")
     with pytest.raises(DataError, match=r"no text has a \[MASK\]"):
         run.model.predict(["the fox"])
-    with pytest.raises(UsageError, match="restores hidden tokens"):
+    with pytest.raises(UsageError, match="fills in masked tokens"):
         rg.generate(run.model, "the fox")
 
 

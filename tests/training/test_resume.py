@@ -168,7 +168,7 @@ def test_damaged_checkpoints_are_passed_over(whole, tmp_path):
     newest, second, third = checkpoint_paths(folder)
     newest.write_bytes(newest.read_bytes()[:-3])
     second.write_bytes(second.read_bytes().replace(b"\x00\x00\x00", b"\x00\x01\x00", 1))
-    with pytest.warns(rg.RetrogradWarning, match="passed over") as caught:
+    with pytest.warns(rg.RetrogradWarning, match="skipping a checkpoint") as caught:
         run = again(folder)
     assert len(caught) == 2
     same(run, whole)
@@ -214,7 +214,7 @@ def test_facts_of_another_type_are_damage(tmp_path, change):
     folder = crashing(tmp_path / "run", 3)
     (path, *_) = checkpoint_paths(folder)
     with_facts(folder, change)
-    with RunWriter.resume(folder) as place, pytest.warns(rg.RetrogradWarning, match=r"damaged: guard\..* of its facts"):
+    with RunWriter.resume(folder) as place, pytest.warns(rg.RetrogradWarning, match=r"damaged: facts\.guard\."):
         point = newest(place)
     assert point.path != path
 
@@ -225,7 +225,7 @@ def test_events_that_were_changed_are_no_history_of_a_checkpoint(whole, tmp_path
     lines = events.read_bytes().splitlines(keepends=True)
     first = next(i for i, line in enumerate(lines) if b'"epoch"' in line)
     events.write_bytes(b"".join([*lines[:first], lines[first].replace(b'"loss":0', b'"loss":1'), *lines[first + 1 :]]))
-    with pytest.warns(rg.RetrogradWarning, match="the events before it are not those of the run any more"):
+    with pytest.warns(rg.RetrogradWarning, match="the run's events no longer match"):
         run = again(folder)
     same(run, whole)
 
@@ -265,7 +265,7 @@ def test_a_finished_run_is_trained_further(whole, tmp_path):
     assert len(checkpoint_paths(folder)) == 1
     with pytest.raises(UsageError, match=r"the run has ended: all 4 epochs done; --extend N"):
         again(folder, epochs=4)
-    with pytest.raises(UsageError, match=r"training\.epochs: the run has 4 epochs already; give more than 4"):
+    with pytest.raises(UsageError, match=r"training\.epochs: the run already has 4 epochs; give more than 4"):
         rg.resume(short, epochs=4, progress=False)
     run = rg.resume(short, epochs=6, progress=False)
     same(run, whole)
@@ -289,7 +289,9 @@ def test_a_run_that_broke_off_while_it_was_extended_goes_on(whole, tmp_path):
 def test_a_rate_that_falls_over_the_whole_run_cannot_be_extended(tmp_path):
     config = {**CONFIG, "optimizer": {"adam": {"learning_rate": {"cosine": {"initial": 0.1}}}}}
     run = rg.train(config, folder=tmp_path / "run")
-    with pytest.raises(ConfigError, match=r"training\.epochs: the learning rate falls over the whole run: 42 steps"):
+    with pytest.raises(
+        ConfigError, match=r"training\.epochs: the learning rate schedule spans the whole run: 42 steps"
+    ):
         rg.resume(run, epochs=9, progress=False)
 
 
@@ -300,11 +302,11 @@ def test_what_is_not_the_runs_own_is_refused_by_name(tmp_path):
         ({"training": {**CONFIG["training"], "seed": 3}}, ConfigError, r"training\.seed: 0 in .*config\.yaml, 3 here"),
         ({"training": {**CONFIG["training"], "epochs": 9}}, ConfigError, r"training\.epochs: 6 in .*--extend N gives"),
         ({"network": [{"dense": 3}, {"dense": 1}]}, ConfigError, r"network\.0\.dense\.units: 4 in"),
-        ({"data": {"builtin": "moons", "samples": 81}}, DataError, "the data are not those of the run any more"),
+        ({"data": {"builtin": "moons", "samples": 81}}, DataError, "the data have changed since the run started"),
         (
             {"training": {**CONFIG["training"], "epochs": 9, "seed": 3}},
             ConfigError,
-            r"(?s)training\.epochs: 6 in .*--extend N gives.*training\.seed: 0 in .*resume with the settings",
+            r"(?s)training\.epochs: 6 in .*--extend N gives.*training\.seed: 0 in .*resume with the run.s settings",
         ),
     ]:
         with pytest.raises(error, match=words):
@@ -332,7 +334,7 @@ def test_where_prepared_data_are_kept_and_how_large_a_file_may_be_is_free():
 def test_other_versions_are_told(whole, tmp_path, monkeypatch):
     folder = crashing(tmp_path / "run", 3)
     monkeypatch.setattr("retrograd.training.surroundings.versions", lambda: {"jax": "99"})
-    words = "since the checkpoint was written, the last digits may differ: jax .* -> 99, jaxlib .* -> not set"
+    words = "changed since the checkpoint, so the last digits may differ: jax .* -> 99, jaxlib .* -> not set"
     with pytest.warns(rg.RetrogradWarning, match=words):
         again(folder)
 
@@ -348,12 +350,12 @@ def test_a_run_on_arrays_is_given_them_again(tmp_path):
 
     with pytest.raises(Crash):
         rg.fit(x, x.sum(1), root=tmp_path / "b", watchers=(crash,), **settings)
-    with pytest.raises(UsageError, match=r"the run's data came from a program.*rg\.resume\(run, x, y\)"):
+    with pytest.raises(UsageError, match=r"the run's data were passed from Python.*rg\.resume\(run, x, y\)"):
         rg.resume("last", root=tmp_path / "b")
     run = rg.resume("last", x, x.sum(1), root=tmp_path / "b", progress=False)
     assert digest(run.model.variables.params) == digest(whole.model.variables.params)
     for name in ("last", run):
-        with pytest.raises(DataError, match="another digest"):
+        with pytest.raises(DataError, match="their digest differs"):
             rg.resume(name, 2 * x, x.sum(1), epochs=5, root=tmp_path / "b", progress=False)
 
 

@@ -192,7 +192,7 @@ def test_processes_compare_the_weights_that_they_begin_with():
         with pytest.raises(KeyboardInterrupt) as caught:
             loop_of(run, team=Two()).run(first._replace(params=params))
         asked.append(caught.value.args)
-    assert asked[0][0] == "set of first weights (digest)"
+    assert asked[0][0] == "initial weights (digest)"
     assert asked[0] == asked[1] != asked[2]
 
 

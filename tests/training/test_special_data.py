@@ -99,5 +99,5 @@ def test_detection_has_no_usual_loss_and_says_what_to_write(tmp_path):
     config = rg.RunConfig(
         data={"path": str(tmp_path / "b.npz"), "images": {"grid": 2}}, network=["flatten", {"dense": 1}]
     )
-    with pytest.raises(rg.ConfigError, match=r"no usual loss for detection.*cell_object"):
+    with pytest.raises(rg.ConfigError, match=r"detection has no default loss.*cell_object"):
         prepare(config)

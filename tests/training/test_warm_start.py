@@ -99,7 +99,7 @@ def test_a_run_whose_first_weights_are_gone_is_not_said_to_have_begun_with_other
     second = fit(tmp_path, start=str(first.folder))
     (second.folder / START).unlink()
     for repeat in (lambda: rg.resume(second, epochs=9, progress=False), lambda: rg.trace(second, step=1)):
-        with pytest.raises(ModelFileError, match=r"start\.safetensors: the weights that the run began with are gone"):
+        with pytest.raises(ModelFileError, match=r"start\.safetensors: the run's initial weights are gone"):
             repeat()
 
 

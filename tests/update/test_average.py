@@ -33,7 +33,7 @@ def test_the_average_is_pytorchs_and_integers_are_the_newest(average, expected):
 
 def test_a_number_alone_is_the_decay_and_an_ensemble_has_none():
     assert TrainingSettings(average=0.99).average == Averaging(0.99, "ema", 0)
-    with pytest.raises(ConfigError, match="average: an ensemble averages answers, not weights; choose one of both"):
+    with pytest.raises(ConfigError, match="average: an ensemble averages answers, not weights; set either"):
         TrainingSettings(average=0.99, ensemble=2)
 
 
@@ -60,5 +60,5 @@ def test_a_step_with_sharpness_lookahead_and_an_average_is_the_one_by_hand():
         average = w if step == 0 else 0.5 * average + 0.5 * w
         np.testing.assert_allclose(train.params["dense_1"]["weight"][0, 0], w, rtol=1e-5)
         np.testing.assert_allclose(train.average[0]["dense_1"]["weight"][0, 0], average, rtol=1e-5)
-    with pytest.raises(UsageError, match="optimizer: sharpness makes more of a step than one pass and one update"):
+    with pytest.raises(UsageError, match="optimizer: a step with sharpness is more than the one pass and one update"):
         Looker(stepper, None)

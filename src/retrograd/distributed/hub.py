@@ -1,8 +1,8 @@
-"""The hub of a run in several processes: a small process beside rank 0, through which all of them agree.
+"""The hub of a run in several processes: a small process beside rank 0 through which they coordinate.
 
-It knows who has come, hears a sign of life of each, compares what they are to have in common, and when one of them
-dies, is stuck or fails, says so once and ends all the others with one exit code. It also is the place where JAX's
-processes find one another: if that lay in a process that trains, all would end with that one, in the middle of a word.
+It tracks which processes have joined, receives their signs of life, and compares what they must have in common. When
+one of them dies, hangs or fails, it reports this once and ends all others with one exit code. It also runs JAX's
+coordination service: inside a training process, the service would die with that process and end all others abruptly.
 
     python -m retrograd.distributed.hub HOST PORT PROCESSES TIMEOUT FD     HOST: - for all interfaces
 """
@@ -24,16 +24,16 @@ from jaxlib import _jax
 from retrograd.distributed.words import BEATS, END, EVERYWHERE, NEVER, RESOURCE, Ear, Word, silence, spoken
 
 MOST_DIFFERENCES = 3
-CLEAR = "\r\x1b[K\x1b[?25h"  # of a terminal: the line of a bar, whose process can no longer show the cursor
+CLEAR = "\r\x1b[K\x1b[?25h"  # clears a progress bar and shows the cursor, which the dead process can no longer do
 
 
 class Disagreement(Exception):
-    """Processes have come to different results."""
+    """Processes have reached different results."""
 
 
 @dataclass
 class Member:
-    """A process that has come."""
+    """A process that has connected."""
 
     connection: socket.socket
     ear: Ear
@@ -44,13 +44,13 @@ class Member:
 
 
 class Hub:
-    """Serves `size` processes until all are done; `verdict` is the exit code of those that were ended."""
+    """Serves `size` processes until all are done; `verdict` is the exit code of a forced end."""
 
     def __init__(self, listener: socket.socket, size: int, timeout: float) -> None:
         self.listener, self.size, self.timeout = listener, size, timeout
         self.begun = time.monotonic()
         self.members: dict[int, Member] = {}
-        self.asked: dict[str, dict[int, Any]] = {}  # tag -> what each rank has said
+        self.asked: dict[str, dict[int, Any]] = {}  # tag -> value of each rank
         self.verdict: int | None = None
         self.selector = selectors.DefaultSelector()
         self.selector.register(listener, selectors.EVENT_READ)
@@ -59,7 +59,7 @@ class Hub:
     def run(self) -> int:
         """Serve; return the exit code."""
         beat = silence(self.timeout) / BEATS
-        said = 0.0
+        last_beat = 0.0
         while self.verdict is None and not self.is_over:
             for key, _ in self.selector.select(beat):
                 if key.fileobj is self.listener:
@@ -67,21 +67,21 @@ class Hub:
                 else:
                     self._hear(key.data)
             now = time.monotonic()
-            if now - said >= beat:
-                said = now
-                self._tell_all({"alive": True})
+            if now - last_beat >= beat:
+                last_beat = now
+                self._send_all({"alive": True})
             self._look(now)
         if self.verdict is None:
-            self._tell_all({"bye": True})
+            self._send_all({"bye": True})
         return self.verdict or 0
 
     @property
     def is_over(self) -> bool:
-        """Whether all have come and are done."""
+        """Whether all have joined and are done."""
         return len(self.members) == self.size and all(member.is_done for member in self.members.values())
 
     def _admit(self) -> None:
-        """Take a connection; one that ends at once, or has no descriptor left, is no matter of the others."""
+        """Accept a connection; one that closes at once, or finds no free descriptor, must not affect the others."""
         with contextlib.suppress(OSError):
             connection, _ = self.listener.accept()
             self.selector.register(connection, selectors.EVENT_READ, Member(connection, Ear(connection)))
@@ -98,13 +98,13 @@ class Hub:
         except (EOFError, OSError, ValueError, KeyError, TypeError, OverflowError):
             self._drop(member)
             if member.rank >= 0 and not member.is_done:
-                self._end(f"{member.name} has died without a word: killed, crashed, or its machine is gone")
+                self._end(f"lost {member.name} without notice: it was killed, it crashed, or its machine is gone")
 
     def _obey(self, member: Member, word: Word) -> None:
         if "hello" in word:
             self._welcome(member, word)
         elif member.rank < 0:
-            raise ValueError("no word before a name")
+            raise ValueError("a message before hello")
         elif "ask" in word:
             self._asked(member, word)
         elif "failed" in word:
@@ -116,24 +116,24 @@ class Hub:
         rank = int(word["hello"])
         name = f"rank {rank} of {self.size} (host {word['host']}, process {word['process']})"
         if word["size"] != self.size:
-            self._end(f"{name} expects {word['size']} processes, {self.size} were started", other=member)
+            self._end(f"{name} expects {word['size']} processes, but {self.size} were started", other=member)
             return
         if not 0 <= rank < self.size:
-            raise ValueError("no rank of this run")
+            raise ValueError("not a rank of this run")
         if rank in self.members:
-            there = self.members[rank].name
-            self._end(f"{name} has come, and {there} is there already; every process needs its rank", other=member)
+            first = self.members[rank].name
+            self._end(f"{name} has the same rank as {first}; every process needs its own rank", other=member)
             return
         member.rank, member.name = rank, name
         self.members[rank] = member
         if len(self.members) == self.size:
-            first = self.members[0].connection.getsockname()[0]
-            port = self._serve_jax(loopback=first == "127.0.0.1")
-            self._tell_all({"welcome": port})
+            address = self.members[0].connection.getsockname()[0]
+            port = self._serve_jax(loopback=address == "127.0.0.1")
+            self._send_all({"welcome": port})
 
     def _serve_jax(self, loopback: bool) -> int:
-        """Open the place where JAX's processes find one another; return its port."""
-        for _ in range(5):  # the port that was free may be taken meanwhile
+        """Start JAX's coordination service; return its port."""
+        for _ in range(5):  # a free port may be taken in the meantime
             with socket.socket() as probe:
                 probe.bind(("", 0))
                 port = int(probe.getsockname()[1])
@@ -160,56 +160,56 @@ class Hub:
         except Disagreement as error:
             self._end(str(error))
         else:
-            self._tell_all({"answer": tag, "value": answer})
+            self._send_all({"answer": tag, "value": answer})
 
     def _refuse_desertion(self) -> None:
-        """End all where a process is at its end, and others wait for it."""
+        """End all if a process has ended while others wait for it."""
         gone = self.asked.get(END, {})
         for tag, answers in self.asked.items():
             for rank in gone:
                 if tag != END and rank not in answers:
-                    self._end(f"{self.members[rank].name} has ended, and others wait for it ({tag})")
+                    self._end(f"{self.members[rank].name} has ended while others wait for it ({tag})")
 
     def _agreed(self, tag: str, rule: str, values: list[Any]) -> Any:
-        """Return what all come to who said these values.
+        """Return the common answer to these values, by a rule.
 
-        Raises:  Disagreement naming the first rank whose value is another one than that of rank 0
+        Raises:  Disagreement naming the first rank whose value differs from that of rank 0
         """
         compared = {"same": values, "meet": [value["state"] for value in values] if rule == "meet" else []}
         for rank, value in enumerate(compared.get(rule, [])):
             if value != compared[rule][0]:
                 words = difference(compared[rule][0], value)
-                raise Disagreement(f"{self.members[rank].name} has another {tag} than rank 0: {words}")
+                raise Disagreement(f"{self.members[rank].name} disagrees with rank 0 on the {tag}: {words}")
         if rule == "meet":
             return {"wish": next((v["wish"] for v in values if v["wish"]), None), "now": values[0]["now"]}
         return values if rule == "every" else values[0]
 
     def _look(self, now: float) -> None:
-        """End all where somebody has not come in time, or gives no sign of life; drop who never says a name."""
+        """End all if a process has not joined in time or gives no sign of life; drop connections without a hello."""
         connected = [key.data for key in self.selector.get_map().values() if key.data is not None]
         for member in connected:
             if member.rank < 0 and now - member.heard > self.timeout:
                 self._drop(member)
         if len(self.members) < self.size and now - self.begun > self.timeout:
             missing = [str(rank) for rank in range(self.size) if rank not in self.members]
-            there = ", ".join(self.members[rank].name for rank in sorted(self.members)) or "none"
-            few = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
-            self._end(f"rank {few} of {self.size} did not come within {self.timeout:g} s; here: {there}")
+            joined = ", ".join(self.members[rank].name for rank in sorted(self.members)) or "none"
+            ranks = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
+            self._end(f"rank {ranks} of {self.size} did not join within {self.timeout:g} s; joined: {joined}")
         for member in self.members.values():
             silent = now - member.heard
             if not member.is_done and silent > silence(self.timeout):
-                self._end(f"{member.name} has given no sign of life for {silent:.0f} s: stopped, or its machine hangs")
+                self._end(f"{member.name} has not responded for {silent:.0f} s: it is stopped, or its machine hangs")
                 return
 
     def _end(self, message: str, code: int = RESOURCE, other: Member | None = None) -> None:
-        """Say once what has happened, and end all: the members, and one that cannot be a member."""
+        """Report once what has happened, and end all members, and `other`, which could not become a member."""
         if self.verdict is None:
             self.verdict = code
             clear = CLEAR if sys.stderr.isatty() else ""
             print(f"{clear}error: {message}; all processes end", file=sys.stderr, flush=True)
-            self._tell_all({"end": message, "code": code}, other)
+            self._send_all({"end": message, "code": code}, other)
 
-    def _tell_all(self, word: Word, other: Member | None = None) -> None:
+    def _send_all(self, word: Word, other: Member | None = None) -> None:
         line = spoken(word)
         for member in (*self.members.values(), *([] if other is None else [other])):
             with contextlib.suppress(OSError):
@@ -218,7 +218,7 @@ class Hub:
 
 
 def difference(first: Any, other: Any) -> str:
-    """Return in words how two values differ: of mappings, the entries."""
+    """Describe how two values differ; for mappings, entry by entry."""
     if not isinstance(first, dict) or not isinstance(other, dict):
         return f"{short(other)}, not {short(first)}"
     names = [name for name in sorted({*first, *other}) if first.get(name) != other.get(name)]
@@ -227,7 +227,7 @@ def difference(first: Any, other: Any) -> str:
 
 
 def short(value: Any) -> str:
-    """Return a value in a few words."""
+    """Return a value as short text."""
     text = "not set" if value is None else str(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
 
@@ -242,9 +242,9 @@ def listen(host: str, port: int, backlog: int) -> socket.socket:
 
 
 def serve(host: str, port: int, size: int, timeout: float, ready: int) -> int:
-    """Listen where the processes meet, and say so to the process that started this one."""
+    """Listen where the processes meet, and report this to the process that started the hub."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # it ends with the processes that it serves
+        signal.signal(number, signal.SIG_IGN)  # the hub ends with the processes that it serves
     with os.fdopen(ready, "w") as parent:
         try:
             listener = listen(host, port, backlog=min(size, 4096))
@@ -254,7 +254,7 @@ def serve(host: str, port: int, size: int, timeout: float, ready: int) -> int:
         parent.write("ready")
     code = Hub(listener, size, timeout).run()
     sys.stderr.flush()
-    os._exit(code)  # JAX's service would wait for those that are gone
+    os._exit(code)  # JAX's service would wait for processes that are gone
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How a process joins the others of its run, and how it leaves: with all of them, by one exit code."""
+"""How a process joins the others of its run, and how they all leave together with one exit code."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from retrograd.distributed.settings import AXES, Distributed
 from retrograd.distributed.team import ALONE, Crew, Team
 from retrograd.distributed.words import END, NEVER, RESOURCE
 
-MOMENT = 2.0  # seconds that who fails early looks for the hub
+MOMENT = 2.0  # seconds for which a process that fails early tries to reach the hub
 
 _line: Line | None = None
-_has_tried = False  # whether this process has looked for the others
-_is_over = False  # whether training has ended for all, so that nobody waits for this process
+_has_tried = False  # whether this process has tried to join the others
+_is_over = False  # whether training has ended for all, so that no process waits for this one
 
 
 def join(settings: Distributed | None) -> Team:
-    """Return the team of this process, once all have come; a process joins the others once.
+    """Return the team of this process once all have joined; later calls reuse the connection.
 
-    Without the section in a configuration, and unless it was launched as one of several, it is alone.
+    Without a `distributed` section, and unless launched as one of several, the process is alone.
 
     Raises:  ConfigError, ResourceError naming what is missing
     """
@@ -56,16 +56,16 @@ def join(settings: Distributed | None) -> Team:
 
 
 def refuse_late() -> None:
-    """Raise ConfigError where JAX has computed something already, and so knows of this process alone."""
+    """Raise ConfigError if JAX has already been used, and so was initialised for this process alone."""
     from jax._src.xla_bridge import backends_are_initialized
 
     if backends_are_initialized():
-        message = "JAX has computed something before the processes came together"
-        raise ConfigError(message, where="distributed", cure="train first, before anything else uses jax")
+        message = "JAX was used before the processes were connected"
+        raise ConfigError(message, where="distributed", cure="start training before anything else uses jax")
 
 
 def connect(line: Line, timeout: float) -> None:
-    """Let JAX's processes find one another where the hub has opened a place for it."""
+    """Connect JAX to the coordination service that the hub has started."""
     from jax._src.distributed import global_state
     from jaxlib import _jax
 
@@ -85,32 +85,32 @@ def connect(line: Line, timeout: float) -> None:
 
 
 def first_collective(layout: Layout) -> None:
-    """Add something up along each axis of the mesh: what is wrong with the network shows now, and not in a step."""
+    """Compute a sum along each axis of the mesh, so that network problems show now rather than in a step."""
     specs = [PartitionSpec(axis) for axis in AXES if layout.mesh.shape[axis] > 1] + [PartitionSpec(AXES)]
     ones = np.ones(layout.mesh.size, np.float32)
     arrays = [layout.placed(ones, NamedSharding(layout.mesh, spec)) for spec in specs]
     sums = jax.jit(lambda arrays: [array.sum() for array in arrays], out_shardings=layout.whole)(arrays)
     if any(float(total) != layout.mesh.size for total in sums):
-        raise ResourceError("the devices do not add up what each of them has", where="distributed")
+        raise ResourceError("a test sum over all devices gave a wrong result", where="distributed")
 
 
 @contextlib.contextmanager
 def quiet_stdout() -> Iterator[None]:
-    """Keep from standard output what libraries print there while they connect."""
+    """Suppress what libraries print to standard output while they connect."""
     sys.stdout.flush()
-    kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
+    stdout, devnull = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)
     try:
         yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nothing)
+        os.dup2(stdout, 1)
+        os.close(stdout)
+        os.close(devnull)
 
 
 @contextlib.contextmanager
 def taking_part() -> Iterator[None]:
-    """End all processes, with one message and one exit code, where this one fails in here."""
+    """End all processes, with one message and one exit code, if this one fails inside."""
     try:
         yield
     except BaseException as error:
@@ -122,13 +122,13 @@ def taking_part() -> Iterator[None]:
 
 
 def over() -> None:
-    """Say that training has ended for all: a process may leave now."""
+    """Record that training has ended for all, so that a process may leave."""
     global _is_over
     _is_over = True
 
 
 def _fail_early(error: RetrogradError) -> NoReturn:
-    """Tell the hub, if there is one, what keeps this process from coming; else rank 0 has met with the same."""
+    """Report to the hub, if there is one, why this process cannot join; otherwise rank 0 has met the same problem."""
     with contextlib.suppress(RetrogradError, OSError):
         if (seat := seat_of(Distributed())) is not None:
             tell(reach(seat, MOMENT), hello(seat), str(error), error.exit_code)
@@ -142,15 +142,17 @@ def _fail(line: Line, error: BaseException) -> None:
         line.fail("interrupted", INTERRUPTED)
     if isinstance(error, SystemExit):
         line.fail("ended", error.code if isinstance(error.code, int) else INTERNAL)
-    line.wait()  # a neighbour that is gone is an error of JAX here, and has a name at the hub
+    line.wait()  # the loss of another process appears here as a JAX error; the hub can name the process
     if os.environ.get("RETROGRAD_TRACEBACK"):
         traceback.print_exception(error)
     text = str(error).partition("\n")[0]
-    line.fail(f"internal error: {type(error).__name__}: {text}; RETROGRAD_TRACEBACK=1 shows where", INTERNAL)
+    line.fail(
+        f"internal error: {type(error).__name__}: {text}; set RETROGRAD_TRACEBACK=1 to see the traceback", INTERNAL
+    )
 
 
 def _leave() -> None:
-    """Leave together with all others, at the end of the process."""
+    """Leave together with all other processes, at the end of the program."""
     if _line is None:
         return
     if not _is_over:

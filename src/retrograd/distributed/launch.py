@@ -1,4 +1,4 @@
-"""Several processes of one command on this machine, started, watched and ended together."""
+"""Running one command as several processes on this machine, started, monitored and ended together."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from retrograd.distributed.line import hello, reach, tell
 from retrograd.distributed.seat import COORDINATOR, LOCAL_RANK, PROCESSES, RANK, Seat
 from retrograd.distributed.words import RESOURCE
 
-MOMENT = 3.0  # seconds in which the hub ends the others when one has failed
-GRACE = 10.0  # seconds in which they end when it was told; then they are killed
+MOMENT = 3.0  # seconds for the hub to end the others after one has failed
+GRACE = 10.0  # seconds for them to end after the hub was notified; then they are killed
 LOOK = 0.05
 WISHES = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FIRST_SIGNAL = 128
 DEATHS = (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)
-FAILURES = (1, RESOURCE, *(FIRST_SIGNAL + number for number in DEATHS))  # others are mistakes, or a wish to stop
+FAILURES = (1, RESOURCE, *(FIRST_SIGNAL + number for number in DEATHS))  # other codes: user errors, or asked to stop
 RESUME = ("--resume", "auto")
 
 
 def launch(command: Sequence[str], processes: int, restarts: int = 0) -> int:
-    """Run `processes` processes of a command of retrograd; return the exit code of them all.
+    """Run a retrograd command in `processes` processes; return their common exit code.
 
-    When they have failed, and not through a mistake, the command is run again, at most `restarts` times, and goes on
-    with its run.
+    If they fail other than through a user error, the command is restarted up to `restarts` times and resumes its run.
     """
     words = list(command)
     for left in range(restarts, -1, -1):
@@ -39,12 +38,12 @@ def launch(command: Sequence[str], processes: int, restarts: int = 0) -> int:
             return code
         if "--resume" not in words:
             words = [word for word in words if word != "--force"] + list(RESUME)
-        print(f"restarting {processes} processes, {left - 1} more times at most", file=sys.stderr, flush=True)
+        print(f"restarting {processes} processes; restarts left: {left - 1}", file=sys.stderr, flush=True)
     return code
 
 
 class Group:
-    """The processes of one start. A wish to stop is passed on to them; they agree on it among themselves."""
+    """The processes of one start. A request to stop is passed on to them; they agree on it among themselves."""
 
     def __init__(self, command: Sequence[str], processes: int) -> None:
         self.port = free_port()
@@ -58,18 +57,18 @@ class Group:
 
     def run(self) -> tuple[int, bool]:
         """Wait until all have ended; return their exit code, and whether they were asked to stop."""
-        failed = None  # when
+        failed_at = None
         with self._passing_on():
             while None in (codes := [process.poll() for process in self.processes]):
-                if failed is None and any(codes):
-                    failed = time.monotonic()
-                if failed is not None and time.monotonic() > failed + MOMENT:
+                if failed_at is None and any(codes):
+                    failed_at = time.monotonic()
+                if failed_at is not None and time.monotonic() > failed_at + MOMENT:
                     self._end(codes)
                 time.sleep(LOOK)
         return exit_code([process.returncode for process in self.processes]), self.was_asked
 
     def _end(self, codes: Sequence[int | None]) -> None:
-        """End those that are left, where the death of one had no witness: it had not come to the hub yet."""
+        """End the remaining processes if one died before it had joined the hub, which then could not notice."""
         rank = next((rank for rank, code in enumerate(codes) if code is not None and code < 0), None)
         if rank is not None:
             self._report(rank, signal.Signals(-int(codes[rank] or 0)).name)
@@ -80,7 +79,7 @@ class Group:
             process.kill()
 
     def _report(self, rank: int, name: str) -> None:
-        """Let the hub tell of a death, if there is one; else say it here."""
+        """Let the hub report the death of a process; without a hub, report it here."""
         process = self.processes[rank].pid
         seat = Seat("127.0.0.1", self.port, len(self.processes), rank)
         try:
@@ -93,7 +92,7 @@ class Group:
 
     @contextlib.contextmanager
     def _passing_on(self) -> Iterator[None]:
-        """A terminal sends its signals to all; what is sent to this process alone is passed on."""
+        """Pass on signals sent to this process alone; a terminal sends its signals to all."""
 
         def pass_on(number: int, frame: FrameType | None) -> None:
             self.was_asked = True
@@ -111,14 +110,14 @@ class Group:
 
 
 def exit_code(codes: Sequence[int]) -> int:
-    """Return the exit code of processes that have ended: that with which those ended that were not killed."""
-    said = [code for code in codes if code > 0]
+    """Return the common exit code of ended processes: that of those that were not killed, if any failed."""
+    failed = [code for code in codes if code > 0]
     killed = [FIRST_SIGNAL - code for code in codes if code < 0]
-    return max(said) if said else RESOURCE if killed and 0 in codes else killed[0] if killed else 0
+    return max(failed) if failed else RESOURCE if killed and 0 in codes else killed[0] if killed else 0
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens to."""
+    """Return a free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""A process's line to the hub: what it asks and hears there, and how it ends with the others."""
+"""A process's connection to the hub: its requests and answers, and how it ends together with the others."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from retrograd.distributed.seat import Seat, addresses, is_loopback
 from retrograd.distributed.words import BEATS, EVERYWHERE, RESOURCE, Ear, Word, silence, spoken
 
 Rule = Literal["same", "first", "every", "meet"]
-RETRY = 0.05  # seconds between two tries to reach the hub
-PATIENCE = 10.0  # seconds that a process whose neighbour is gone waits for the hub's word
+RETRY = 0.05  # seconds between two attempts to reach the hub
+PATIENCE = 10.0  # seconds for which a process that has lost another one waits for the hub to end it
 
 
 class Line:
-    """The connection of one process; a thread of its own hears the hub and gives signs of life.
+    """The connection of one process; separate threads listen to the hub and send signs of life.
 
-    When the hub ends all, the process ends at once, wherever it is: it may wait for a neighbour that is gone.
+    When the hub ends all, the process ends at once, wherever it is: it may be waiting for a process that is gone.
 
-    Raises:  ResourceError where the hub cannot be started or reached
+    Raises:  ResourceError if the hub cannot be started or reached
     """
 
     def __init__(self, seat: Seat, timeout: float) -> None:
@@ -47,7 +47,10 @@ class Line:
         self.service = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def ask(self, tag: str, rule: Rule, value: Any = None) -> Any:
-        """Return what all processes come to that ask this: the same, the first one's or every value, or a meeting's."""
+        """Return the common answer once all processes have asked for `tag`.
+
+        `rule`: the value of all (`same`), of rank 0 (`first`), all values (`every`), or the result of a meeting.
+        """
         answer = self._answer(tag)
         self._say({"ask": tag, "rule": rule, "value": value})
         result = answer.get()
@@ -56,13 +59,13 @@ class Line:
         return result
 
     def fail(self, message: str, code: int) -> NoReturn:
-        """Tell why this process cannot go on, and end with all others."""
+        """Report why this process cannot continue, and end together with all others."""
         self._say({"failed": message, "code": code})
         time.sleep(PATIENCE)
         leave(code)
 
     def wait(self) -> None:
-        """Let the hub say what has happened, where a neighbour seems to be gone."""
+        """Give the hub time to report what has happened to another process."""
         time.sleep(PATIENCE)
 
     def close(self) -> None:
@@ -78,7 +81,7 @@ class Line:
             return self._answers.setdefault(tag, queue.Queue())
 
     def _say(self, word: Word) -> None:
-        with self._sending, contextlib.suppress(OSError):  # gone, or it has ended all: the thread that hears it knows
+        with self._sending, contextlib.suppress(OSError):  # the hub is gone or has ended all: the listener handles it
             self.connection.sendall(spoken(word))
 
     def _listen(self) -> None:
@@ -103,28 +106,28 @@ class Line:
         while not self._is_over:
             self._say({"alive": True})
             if time.monotonic() - self.heard > self.timeout:
-                lost(f"rank {self.seat.rank} has heard nothing of the hub on {self.seat.address} for "
+                lost(f"rank {self.seat.rank} has heard nothing from the hub on {self.seat.address} for "
                      f"{self.timeout:g} s")  # fmt: skip
             time.sleep(silence(self.timeout) / BEATS)
 
 
 def hello(seat: Seat, process: int | None = None) -> Word:
-    """Return the first word of a process, this one or another."""
+    """Return the first message of a process, this one or another."""
     number = os.getpid() if process is None else process
     return {"hello": seat.rank, "size": seat.size, "host": socket.gethostname(), "process": number}
 
 
 def tell(connection: socket.socket, first: Word, message: str, code: int) -> None:
-    """Tell the hub why a process does not come, or is gone."""
+    """Report to the hub why a process does not join, or is gone."""
     connection.sendall(spoken(first) + spoken({"failed": message, "code": code}))
     connection.close()
 
 
 def start_hub(seat: Seat, timeout: float) -> None:
-    """Start the hub beside this process, with a session of its own: it outlives rank 0, to tell of its end."""
-    heard, ready = os.pipe()
-    there = addresses(seat)
-    address = next((each for each in there if all(map(is_loopback, there)) and ":" not in each), EVERYWHERE)
+    """Start the hub beside this process in a separate session, so that it outlives rank 0 and can report its end."""
+    answer, ready = os.pipe()
+    known = addresses(seat)
+    address = next((name for name in known if all(map(is_loopback, known)) and ":" not in name), EVERYWHERE)
     numbers = map(str, (seat.port, seat.size, timeout))
     command = [sys.executable, "-m", "retrograd.distributed.hub", address, *numbers]
     subprocess.Popen(
@@ -132,11 +135,11 @@ def start_hub(seat: Seat, timeout: float) -> None:
         start_new_session=True,
     )  # fmt: skip
     os.close(ready)
-    with os.fdopen(heard) as stream:
-        word = stream.read()
-    if word != "ready":
-        message = f"port {seat.port} cannot be listened to: {word or 'the hub did not start'}"
-        raise ResourceError(message, where="distributed.coordinator", cure="choose a port that is free")
+    with os.fdopen(answer) as stream:
+        status = stream.read()
+    if status != "ready":
+        message = f"cannot listen on port {seat.port}: {status or 'the hub did not start'}"
+        raise ResourceError(message, where="distributed.coordinator", cure="choose a free port")
 
 
 def reach(seat: Seat, timeout: float) -> socket.socket:
@@ -152,19 +155,19 @@ def reach(seat: Seat, timeout: float) -> socket.socket:
             if time.monotonic() - begun > timeout:
                 reason = error.strerror or error  # a timeout has no strerror
                 message = f"rank {seat.rank} cannot reach {seat.address} from {socket.gethostname()}: {reason}"
-                cure = "is rank 0 running there, and the port open in the firewall?"
+                cure = "check that rank 0 is running there and that the firewall allows the port"
                 raise ResourceError(message, where="distributed.coordinator", cure=cure) from None
         time.sleep(RETRY)
 
 
 def lost(message: str) -> NoReturn:
-    """Say that nobody is left who could say it, and end."""
+    """Report the loss of the hub, which can no longer report anything, and end."""
     print(f"error: {message}", file=sys.stderr, flush=True)
     leave(RESOURCE)
 
 
 def leave(code: int) -> NoReturn:
-    """End the process at once, without the destructors that would wait for those that are gone."""
+    """End the process at once, without destructors, which would wait for processes that are gone."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

@@ -14,8 +14,8 @@ from retrograd.base.quantities import PositiveFloat, PositiveInt
 from retrograd.base.schema import Settings
 
 DATA, MODEL = AXES = ("data", "model")  # of the mesh
-Rule = tuple[str, tuple[str | None, ...]]  # a pattern of paths, and the axis of the mesh for each axis of the tensor
-EXPECTED = "[pattern, [axis, ...]] with data, model or null for each axis of the tensor, as [*/weight, [null, model]]"
+Rule = tuple[str, tuple[str | None, ...]]  # a path pattern, and the mesh axis for each axis of the tensor
+EXPECTED = "[pattern, [axis, ...]] with data, model or null for each tensor axis, such as [*/weight, [null, model]]"
 
 
 def _parse_rules(value: Any, path: str) -> tuple[Rule, ...]:
@@ -30,7 +30,7 @@ def _rule(item: Any, path: str) -> Rule:
             named = [axis for axis in axes if axis]
             if len(named) == len(set(named)):
                 return pattern, tuple(axes)
-            raise ConfigError(f"{show(item)} cuts two axes along one of the mesh", where=path, cure="cut one of them")
+            raise ConfigError(f"{show(item)} cuts two axes along the same mesh axis", where=path, cure="cut only one")
     raise ConfigError(f"expected {EXPECTED}; found {show(item)}", where=path)
 
 
@@ -52,69 +52,69 @@ Rules = Annotated[
     ),
 ]
 Count = Annotated[PositiveInt | Literal["auto"], Expect("a positive integer, or auto")]
-Extent = Annotated[int, Field(ge=-1), Expect("a positive integer, or -1 for all that are left")]
+Extent = Annotated[int, Field(ge=-1), Expect("a positive integer, or -1 for all remaining devices")]
 
 
 @dataclass(frozen=True)
 class MeshSettings(Settings):
-    """How the devices of all processes are laid out: the rows of a batch are cut along `data`."""
+    """How the devices of all processes form a mesh; the rows of a batch are cut along `data`."""
 
     data: Annotated[
         Extent,
-        Words("how many parts the rows of a batch are cut into", why="-1: as many as there are devices for"),
+        Words("number of parts that the rows of a batch are cut into", why="-1: all remaining devices"),
     ] = -1
     model: Annotated[
-        Extent, Words("how many parts parameters can be cut into besides", why="1: devices serve the rows alone")
+        Extent, Words("number of parts that parameters can be cut into", why="1: all devices share the rows")
     ] = 1
 
     def rules(self) -> Iterator[Problem]:
-        """An extent is not 0, and one alone can follow from the other."""
+        """An extent is not 0, and at most one is -1."""
         for name in AXES:
             if getattr(self, name) == 0:
-                yield Problem(name, "0 devices", "a positive integer, or -1 for all that are left")
+                yield Problem(name, "0 devices", "use a positive integer, or -1 for all remaining devices")
         if self.data == self.model == -1:
-            yield Problem("model", "-1 as well as `data`", "give one of them")
+            yield Problem("model", "-1, as is `data`", "set one of them")
 
 
 @dataclass(frozen=True)
 class Distributed(Settings):
-    """Training in several processes, and on several devices: each computes its rows of every batch.
+    """Training in several processes and on several devices, each computing its rows of every batch.
 
-    The batch, and so the result, does not depend on how many there are.
+    The batch, and so the result, does not depend on their number.
     """
 
     processes: Annotated[
         Count,
         Words(
-            "how many processes take part",
-            why="auto: as many as `retrograd launch`, srun, mpirun or Kubernetes started",
+            "number of processes",
+            why="auto: the number started by `retrograd launch`, srun, mpirun or Kubernetes",
         ),
     ] = "auto"
-    mesh: Annotated[MeshSettings, Words("how all devices are laid out")] = MeshSettings()
+    mesh: Annotated[MeshSettings, Words("layout of all devices")] = MeshSettings()
     shard: Annotated[
         Rules,
         Words(
-            "parameters that are cut among the devices, by pattern: the first that matches and divides counts",
+            "parameters to cut among the devices, by pattern: the first rule that matches and divides evenly applies",
             why="none: every device has all parameters",
         ),
     ] = ()
     coordinator: Annotated[
         str | None,
-        Words("HOST:PORT where the processes meet, on the machine of rank 0", why="none: what the launcher says"),
+        Words("HOST:PORT where the processes meet, on the machine of rank 0", why="none: given by the launcher"),
     ] = None
     timeout: Annotated[
         PositiveFloat,
         Words(
-            "seconds within which all processes must have come; one that gives no sign of life for half of it is stuck",
-            more="bears slower starts and longer pauses",
+            "seconds within which all processes must join; one silent for half as long counts as stuck",
+            more="tolerates slower starts and longer pauses",
             less="notices a stuck process sooner",
             why="a start on a busy cluster takes less than a minute",
         ),
     ] = 60.0
 
     def rules(self) -> Iterator[Problem]:
-        """The coordinator is a host and a port."""
+        """The coordinator consists of a host and a port."""
         if self.coordinator is not None:
             host, _, port = self.coordinator.rpartition(":")
             if not host or not port.isdigit() or not 0 < int(port) < 65536:
-                yield Problem("coordinator", f"expected HOST:PORT, found '{self.coordinator}'", "as node1:4321")
+                yield Problem("coordinator", f"expected HOST:PORT, found '{self.coordinator}'", "write e.g. node1:4321")

@@ -1,4 +1,4 @@
-"""The processes and devices of a run as training sees them: one process with one device is a team of one."""
+"""The processes and devices of a run as seen by training: one process with one device is a team of one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Wish = Callable[[], str | None]
 
 
 class Team:
-    """One process with one device: everything is here, and nobody has to agree."""
+    """One process with one device: everything is local, and no agreement is needed."""
 
     rank, size = 0, 1
     layout: Layout | None = None
@@ -30,48 +30,48 @@ class Team:
     # ------------------------------------------------------------------------------------------------------- arrays
 
     def spread(self, tree: Any) -> Any:
-        """Return a state that every process has as it lies on the devices while it trains."""
+        """Place a state that every process has on the devices, as needed for training."""
         return tree
 
     def whole(self, tree: Any) -> Any:
-        """Return a state as this process computes with it alone; where it is cut, all processes must ask."""
+        """Return a state that this process can use alone; if it is cut, all processes must call this together."""
         return tree
 
     def on_device(self, columns: Mapping[str, Any]) -> dict[str, Any]:
-        """Return whole columns on each device."""
+        """Return the columns, whole on each device."""
         return {name: jnp.asarray(column) for name, column in columns.items()}
 
     def batch(self, columns: Mapping[str, Any], chosen: np.ndarray) -> dict[str, Any]:
-        """Return the minibatch of some row numbers; a process reads the rows of its devices alone."""
+        """Return the minibatch with the given row numbers; a process reads only the rows of its devices."""
         return {name: column[chosen] for name, column in columns.items()}
 
     def window(self, columns: dict[str, Any]) -> dict[str, Any]:
-        """Return the rows of some steps as they are given to a dispatch."""
+        """Return the rows of several steps in the form that a dispatch takes."""
         return columns
 
     def measured(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return rows that every process has as they are measured: cut among the devices."""
+        """Return rows that every process has in the form for evaluation: cut among the devices."""
         return batch
 
     def fetched(self, tree: Any) -> Any:
-        """Return what was measured as arrays of NumPy, all rows of it."""
+        """Return evaluation results for all rows as NumPy arrays."""
         return jax.device_get(tree)
 
     # ----------------------------------------------------------------------------------------------------- agreement
 
     def clock(self) -> float:
-        """Return the seconds of a clock that all processes share."""
+        """Return the time in seconds of a clock shared by all processes."""
         return time.perf_counter()
 
     def wishes(self, asked: Wish) -> Wish:
-        """Return what tells the reason to stop, if one of the processes has one."""
+        """Return a function giving the reason to stop, if any process has one."""
         return asked
 
     def meet(self, where: str) -> None:
-        """Wait for the others once a stretch; what each has come to must be the same."""
+        """Wait for the others once per stretch; all must have reached the same result, `where`."""
 
     def same(self, name: str, value: Any) -> None:
-        """Wait for the others, and end all where one of them has another value."""
+        """Wait for the others, and end all if one of them has a different value."""
 
     def first(self, name: str, value: Any) -> Any:
         """Return the value of rank 0."""
@@ -86,7 +86,7 @@ ALONE = Team()
 
 
 class Crew(Team):
-    """Several devices, of one process or of several, which then agree through `line`."""
+    """Several devices, of one process or of several that agree through `line`."""
 
     def __init__(self, layout: Layout, line: Line | None = None) -> None:
         self.layout: Layout = layout
@@ -98,18 +98,18 @@ class Crew(Team):
         self.gathered = jax.jit(lambda tree: tree, out_shardings=layout.whole)
 
     def spread(self, tree: Any) -> Any:
-        """Return a state on the mesh, the parameters and moments cut by the rules."""
+        """Place a state on the mesh, with parameters and moments cut by the rules."""
         return jax.tree.map(self.layout.placed, tree, self.layout.shardings(tree))
 
     def whole(self, tree: Any) -> Any:
-        """Return a state of arrays that are here whole; those that are cut are gathered one by one, in memory."""
+        """Return a state of whole local arrays; those that are cut are gathered one by one in memory."""
 
-        def here(leaf: Any) -> Any:
+        def local(leaf: Any) -> Any:
             if leaf.is_fully_replicated:
                 return leaf.addressable_data(0)
             return np.asarray(self.gathered(leaf))
 
-        return jax.tree.map(here, tree)
+        return jax.tree.map(local, tree)
 
     def _replicated(self, tree: Any) -> Any:
         leaves, form = jax.tree.flatten(tree)
@@ -119,11 +119,11 @@ class Crew(Team):
         return jax.tree.unflatten(form, [cut.get(place, leaf) for place, leaf in enumerate(leaves)])
 
     def on_device(self, columns: Mapping[str, Any]) -> dict[str, Any]:
-        """Return whole columns on each device of the mesh."""
+        """Return the columns, whole on each device of the mesh."""
         return {name: self.layout.placed(column, self.layout.whole) for name, column in columns.items()}
 
     def batch(self, columns: Mapping[str, Any], chosen: np.ndarray) -> dict[str, Any]:
-        """Return the minibatch, cut among the devices; each process reads its own rows."""
+        """Return the minibatch cut among the devices; each process reads only its rows."""
         sharding = self.layout.of_rows(len(chosen))
 
         def rows(column: Any) -> jax.Array:
@@ -133,28 +133,28 @@ class Crew(Team):
         return {name: rows(column) for name, column in columns.items()}
 
     def window(self, columns: dict[str, Any]) -> dict[str, Any]:
-        """Return the rows of some steps on each device of the mesh."""
+        """Return the rows of several steps, whole on each device of the mesh."""
         return self.on_device(columns)
 
     def measured(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """Return rows on the mesh."""
+        """Return the rows cut among the devices of the mesh."""
         return {name: self.layout.placed(column, self.layout.of_rows(len(column))) for name, column in batch.items()}
 
     def fetched(self, tree: Any) -> Any:
-        """Return all rows of what was measured."""
+        """Return evaluation results for all rows as NumPy arrays."""
         return jax.tree.map(np.asarray, self._replicated(tree))
 
     def clock(self) -> float:
-        """Return the seconds at the last meeting, by the clock of rank 0."""
+        """Return the time of the last meeting in seconds, by the clock of rank 0."""
         return self.now if self.line else super().clock()
 
     def wishes(self, asked: Wish) -> Wish:
-        """Return what tells the wish on which all have agreed at their last meeting."""
+        """Return a function giving the reason to stop agreed at the last meeting."""
         self.asked = asked
         return (lambda: self.wish) if self.line else asked
 
     def meet(self, where: str) -> None:
-        """Agree on the time and on a wish to stop; who has come to something else than rank 0 is named."""
+        """Agree on the time and on a request to stop; a process with another result than rank 0 is named."""
         if self.line is None:
             return
         self.meetings += 1

@@ -1,7 +1,7 @@
 """Compile the native kernels into one shared library beside this file: `python -m retrograd.native.build`.
 
-Nothing depends on its success: without a compiler the XLA formulas run, and one line says so. It uses the standard
-library alone (and the headers inside jaxlib), so that installers can run it before anything is installed.
+Nothing depends on its success: without a compiler the XLA formulas are used, and one line says so. It needs only the
+standard library (and the headers inside jaxlib), so that installers can run it before anything is installed.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ FAMILIES = ("convolution", "winograd", "matrix", "recurrence", "attention")
 COMPILERS = ("c++", "g++", "clang++")
 TIMEOUT = 300  # seconds, for one file
 
-# No -ffast-math: NaN and infinity must go through. `-ffp-contract=fast` makes a product and a sum one operation with
-# one rounding; without errno and traps nothing changes but what nobody reads.
+# No -ffast-math: NaN and infinity must propagate. `-ffp-contract=fast` fuses a product and a sum into one operation
+# with one rounding; dropping errno and traps changes no result.
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
          "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi")  # fmt: skip
 AVX512 = ("f", "vl", "bw", "dq", "cd")
-VARIANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {  # exactly what the library asks the processor for
+VARIANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {  # exactly the features that the library tests for
     "x86_64": {
         "x86_64_v2": ("-msse4.2",),
         "x86_64_v3": ("-mavx2", "-mfma"),
@@ -43,11 +43,11 @@ SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=unde
 
 
 class Unavailable(Exception):
-    """Why there can be no kernels here: one line."""
+    """Why no kernels can be built here, in one line."""
 
 
 def digest() -> str:
-    """Return what tells one build from another: the sources, and how they are compiled."""
+    """Return a digest that identifies a build: its sources, and how they are compiled."""
     sums = hashlib.sha256(repr((FLAGS, VARIANTS)).encode())
     for path in sorted(SOURCES.glob("*")):
         sums.update(path.read_bytes())
@@ -58,7 +58,7 @@ def headers() -> Path:
     """Return the folder of XLA's headers inside jaxlib, found without importing it."""
     spec = importlib.util.find_spec("jaxlib")
     if spec is None or not spec.submodule_search_locations:
-        raise Unavailable("jaxlib, whose headers they need, is not installed")
+        raise Unavailable("jaxlib, whose headers are needed, is not installed")
     folder = Path(next(iter(spec.submodule_search_locations))) / "include"
     if not (folder / "xla" / "ffi" / "api" / "ffi.h").is_file():
         raise Unavailable(f"jaxlib has no headers in {folder}")
@@ -78,9 +78,9 @@ def compiler() -> list[str]:
 
 
 def commands(cxx: Sequence[str], machine: str, folder: Path, extra: Sequence[str] = ()) -> list[list[str]]:
-    """Return one command for each object file; all are independent."""
+    """Return one independent command for each object file."""
     if machine not in VARIANTS:
-        raise Unavailable(f"there are none for {machine}")
+        raise Unavailable(f"{machine} is not supported")
     include = str(headers())
     baseline = next(iter(VARIANTS[machine]))
     handlers = [f'-DRETROGRAD_DIGEST="{digest()}"', f"-DKERNELS_BASELINE={baseline}", "-isystem", include]
@@ -92,13 +92,13 @@ def commands(cxx: Sequence[str], machine: str, folder: Path, extra: Sequence[str
 
 
 def build(target: Path = LIBRARY, machine: str | None = None, sanitize: bool = False) -> None:
-    """Compile and link; the library appears at once or not at all.
+    """Compile and link; the library is replaced atomically or not at all.
 
-    Raises:  Unavailable when something is missing or a compiler fails.
+    Raises:  Unavailable if something is missing or the compiler fails.
     """
     machine = {"AMD64": "x86_64", "arm64": "aarch64"}.get(machine or platform.machine(), machine or platform.machine())
     if sys.platform == "win32":
-        raise Unavailable("there are none for Windows")
+        raise Unavailable("Windows is not supported")
     cxx, extra = compiler(), SANITIZERS if sanitize else ()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -109,9 +109,9 @@ def build(target: Path = LIBRARY, machine: str | None = None, sanitize: bool = F
         linked = folder / "linked.so"
         _run([*cxx, "-shared", *extra, *objects, "-o", str(linked)])
         try:
-            beside = target.with_name(f".{target.name}.{os.getpid()}")
-            shutil.copyfile(linked, beside)
-            beside.replace(target)
+            temporary = target.with_name(f".{target.name}.{os.getpid()}")
+            shutil.copyfile(linked, temporary)
+            temporary.replace(target)
         except OSError as error:
             raise Unavailable(f"{target.parent} cannot be written: {error.strerror}") from None
 
@@ -127,9 +127,9 @@ def _run(command: Sequence[str]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build, and say in one line what came of it; fail only if `--strict` asks for it."""
+    """Build, and report the result in one line; a failure changes the exit code only with `--strict`."""
     parser = argparse.ArgumentParser(prog="python -m retrograd.native.build", description=__doc__)
-    parser.add_argument("--strict", action="store_true", help="exit code 1 when they cannot be built")
+    parser.add_argument("--strict", action="store_true", help="exit with code 1 if the kernels cannot be built")
     parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer and UndefinedBehaviorSanitizer")
     parser.add_argument("--output", type=Path, default=LIBRARY, help="the library to write")
     options = parser.parse_args(arguments)

@@ -15,38 +15,40 @@ from jax.sharding import NamedSharding, PartitionSpec
 from retrograd.native.library import active
 
 Spec = jax.ShapeDtypeStruct
-MOST_ELEMENTS = 2**31  # of one array; beyond, and for empty ones, XLA's formula
+MOST_ELEMENTS = 2**31  # per array; larger and empty arrays use XLA's formula
 
 
 class Kernel(NamedTuple):
     """A kernel, and how a batch can be cut for it.
 
-    `arguments` and `results` hold for each array the axis of the batch, None where it has none. A result without it
-    is a sum over the batch wherever an argument has one, so that devices with parts of the batch add up theirs.
+    `arguments` and `results` give the batch axis of each array, or None. If an argument has a batch axis, a result
+    without one is a sum over the batch, so devices with parts of the batch add up their results.
     """
 
     target: str
     arguments: tuple[int | None, ...]
     results: tuple[int | None, ...]
-    reuses: tuple[tuple[int, int], ...] = ()  # (argument, result) in the same memory where the argument is read no more
+    reuses: tuple[
+        tuple[int, int], ...
+    ] = ()  # (argument, result) pairs that share memory if the argument is no longer used
 
     def suits(self, *arrays: Array) -> bool:
-        """Tell whether kernels are on and these arrays are such that they can be given to one."""
+        """Return whether kernels are on and can take these arrays."""
         return active() and all(a.dtype == jnp.float32 and 0 < a.size < MOST_ELEMENTS for a in arrays)
 
     def __call__(
         self, formula: Callable[..., Any], specs: Callable[..., Sequence[Spec]], *arrays: Array, **attributes: Any
     ) -> Any:
-        """Return the kernel's results for `arrays`; `specs` tells their shapes by the arrays'.
+        """Return the kernel's results for `arrays`; `specs(*arrays)` gives their specs.
 
-        `formula` computes the same with XLA, for what a kernel cannot: a batch of calls (vmap), and derivatives. A
-        single result is returned as such.
+        `formula` computes the same in XLA, for what a kernel cannot do: a batch of calls (vmap), and derivatives. A
+        single result is not wrapped in a tuple.
         """
 
         def bare(*arrays: Array) -> Any:
             results = [(tuple(s.shape), s.dtype) for s in specs(*arrays)]
             operands, flat = list(arrays), [Spec(*result) for result in results]
-            for argument, result in self.reuses:  # as matrices: XLA copies what it has reshaped before
+            for argument, result in self.reuses:  # as matrices: XLA would copy a reshaped array
                 operands[argument] = operands[argument].reshape(-1, arrays[argument].shape[-1])
                 flat[result] = Spec(operands[argument].shape, operands[argument].dtype)
             call = jax.ffi.ffi_call(f"retrograd_{self.target}", flat, input_output_aliases=dict(self.reuses))
@@ -58,7 +60,7 @@ class Kernel(NamedTuple):
     def _partitioned(
         self, bare: Callable[..., Any], arrays: Sequence[Array], specs: Callable[..., Sequence[Spec]]
     ) -> Callable[..., Any]:
-        """Cut the batch among devices where it is cut already; every other axis is whole on each device."""
+        """Keep the batch cut among devices as it is; every other axis is whole on each device."""
 
         def shardings(mesh: Any, operands: Any) -> tuple[Any, tuple[NamedSharding, ...], Any]:
             names = _batch_names(operands, self.arguments)
@@ -71,29 +73,29 @@ class Kernel(NamedTuple):
 
             def local(*arrays: Array) -> Any:
                 computed = bare(*arrays)
-                each = computed if len(self.results) > 1 else (computed,)
-                added = tuple(lax.psum(r, names) if names and axis is None else r
-                              for r, axis in zip(each, self.results, strict=True))  # fmt: skip
-                return added if len(self.results) > 1 else added[0]
+                parts = computed if len(self.results) > 1 else (computed,)
+                sums = tuple(lax.psum(r, names) if names and axis is None else r
+                             for r, axis in zip(parts, self.results, strict=True))  # fmt: skip
+                return sums if len(self.results) > 1 else sums[0]
 
             return mesh, local, results, sharded
 
         whole = custom_partitioning(bare)
         whole.def_partition(
             partition=partition,
-            infer_sharding_from_operands=lambda mesh, given, result: shardings(mesh, given)[2],
+            infer_sharding_from_operands=lambda mesh, operands, result: shardings(mesh, operands)[2],
             **self._rule([a.ndim for a in arrays], [len(s.shape) for s in specs(*arrays)]),
         )
         return whole
 
     def _rule(self, arguments: Sequence[int], results: Sequence[int]) -> dict[str, Any]:
-        """Return which axes are the batch, in the notation of XLA's partitioner: all others must be whole."""
+        """Return the batch axes in the notation of XLA's partitioner; all other axes must be whole."""
         factors: list[str] = []
 
         def names(axes: int, batch: int | None) -> str:
-            own = ["n" if i == batch else f"f{len(factors) + i}" for i in range(axes)]
-            factors.extend(own)
-            return " ".join(own)
+            letters = ["n" if i == batch else f"f{len(factors) + i}" for i in range(axes)]
+            factors.extend(letters)
+            return " ".join(letters)
 
         left = ", ".join(names(n, batch) for n, batch in zip(arguments, self.arguments, strict=True))
         right = ", ".join(names(n, batch) for n, batch in zip(results, self.results, strict=True))
@@ -106,7 +108,7 @@ class Kernel(NamedTuple):
 
 
 def _batch_names(specs: Any, axes: Sequence[int | None]) -> Any:
-    """Return the names of the mesh's axes over which the batch is cut, as an argument has it; None if it is not."""
+    """Return the names of the mesh axes along which an argument's batch is cut; None if it is not."""
     for spec, axis in zip(specs, axes, strict=True):
         parts = tuple(getattr(spec.sharding, "spec", ()))
         if axis is not None and axis < len(parts) and parts[axis]:
@@ -119,7 +121,7 @@ def _sharding(mesh: Any, names: Any, axis: int | None) -> NamedSharding:
 
 
 def _batchable(call: Callable[..., Any], formula: Callable[..., Any]) -> Callable[..., Any]:
-    """Under vmap the formula runs: the kernels know one batch alone."""
+    """Run the formula under vmap: kernels handle a single batch only."""
     batchable = custom_vmap(call)
 
     @batchable.def_vmap
@@ -132,7 +134,7 @@ def _batchable(call: Callable[..., Any], formula: Callable[..., Any]) -> Callabl
 
 
 def _differentiable(call: Callable[..., Any], formula: Callable[..., Any]) -> Callable[..., Any]:
-    """Derivatives are those of the formula; the layers write their own and never ask for these."""
+    """Differentiate through the formula; the layers have their own backward and never need this."""
     differentiable = jax.custom_jvp(call)
 
     @differentiable.defjvp

@@ -1,6 +1,6 @@
-"""Convolution by native kernels: forward, by the data, by the weights; for sequences as images of height 1.
+"""Convolution by native kernels: forward, and the gradients by data and weights; sequences are images of height 1.
 
-Forward adds a bias and a residual and applies relu where it stores its sums, which saves a pass over memory each.
+Forward adds a bias and a residual and applies relu as it stores its sums, which saves a pass over memory for each.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PLAIN = 16  # channels and filters that fill a vector
 
 
 class Window(Protocol):
-    """Where a kernel stands on its input; every field has an entry for each axis."""
+    """The geometry of a kernel on its input; every field has one entry per axis."""
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
@@ -34,7 +34,7 @@ class Window(Protocol):
 
 
 class Behind(NamedTuple):
-    """What follows the sums of a convolution: + bias [filters], + residual (an array like the result), then relu."""
+    """What follows a convolution's sums: + bias [filters], + residual (shaped like the result), then relu."""
 
     bias: Array | None = None
     residual: Array | None = None
@@ -48,7 +48,7 @@ class Behind(NamedTuple):
 
     @property
     def attribute(self) -> np.ndarray:
-        """Which of these there are, as the kernel is told."""
+        """Which of these are present, in the form passed to the kernel."""
         return np.array([self.bias is not None, self.residual is not None, self.relu], np.int64)
 
 
@@ -56,7 +56,7 @@ NOTHING = Behind()
 
 
 def convolve_natively(formula: Callable[..., Array]) -> Callable[..., Array]:
-    """Let a kernel compute convolve(x, weight, window, groups, behind) where it is faster than this formula."""
+    """Let a kernel compute convolve(x, weight, window, groups, behind) where it is faster than the formula."""
 
     @functools.wraps(formula)
     def convolve(x: Array, weight: Array, window: Window, groups: int = 1, behind: Behind = NOTHING) -> Array:
@@ -68,20 +68,20 @@ def convolve_natively(formula: Callable[..., Array]) -> Callable[..., Array]:
         if not (FORWARD.suits(*arrays) and faster(FORWARD, window, groups, x.shape[-1], weight.shape[-1])):
             return formula(x, weight, window, groups, behind)
 
-        def own(x: Array, weight: Array, *rest: Array) -> Array:
+        def bound_formula(x: Array, weight: Array, *rest: Array) -> Array:
             return formula(x, weight, window, groups, behind.of(rest))
 
         def specs(x: Array, weight: Array, *_: Array) -> list[Spec]:
             return [Spec((x.shape[0], *window.outputs, weight.shape[-1]), x.dtype)]
 
         kernel = FORWARD._replace(arguments=tuple(axes))
-        return _call(kernel, own, specs, window, groups, *arrays, behind=behind.attribute)
+        return _call(kernel, bound_formula, specs, window, groups, *arrays, behind=behind.attribute)
 
     return convolve
 
 
 def data_gradient_natively(formula: Callable[..., Array]) -> Callable[..., Array]:
-    """Let a kernel compute data_gradient(dy, weight, window, groups) where it is faster than this formula."""
+    """Let a kernel compute data_gradient(dy, weight, window, groups) where it is faster than the formula."""
 
     @functools.wraps(formula)
     def data_gradient(dy: Array, weight: Array, window: Window, groups: int = 1) -> Array:
@@ -98,7 +98,7 @@ def data_gradient_natively(formula: Callable[..., Array]) -> Callable[..., Array
 
 
 def weight_gradient_natively(formula: Callable[..., Array]) -> Callable[..., Array]:
-    """Let a kernel compute weight_gradient(x, dy, window, groups, dtype) where it is faster than this formula."""
+    """Let a kernel compute weight_gradient(x, dy, window, groups, dtype) where it is faster than the formula."""
 
     @functools.wraps(formula)
     def weight_gradient(x: Array, dy: Array, window: Window, groups: int, dtype: Any) -> Array:
@@ -110,23 +110,23 @@ def weight_gradient_natively(formula: Callable[..., Array]) -> Callable[..., Arr
         def specs(*_: Array) -> list[Spec]:
             return [Spec((*window.kernel, channels // groups, filters), dtype)]
 
-        def own(x: Array, dy: Array) -> Array:
+        def bound_formula(x: Array, dy: Array) -> Array:
             return formula(x, dy, window, groups, dtype)
 
-        return _call(BY_WEIGHTS, own, specs, window, groups, x, dy)
+        return _call(BY_WEIGHTS, bound_formula, specs, window, groups, x, dy)
 
     return weight_gradient
 
 
 def faster(kernel: Kernel, window: Window, groups: int, channels: int, filters: int) -> bool:
-    """Tell for which shapes the kernels are faster than XLA (benchmarks/bench_conv.py measures it)."""
+    """Return whether the kernels are faster than XLA for these shapes (measured by benchmarks/bench_conv.py)."""
     if len(window.kernel) > 2:
-        return False  # they know images
+        return False  # the kernels handle images only
     if groups > 1 and channels == groups:
-        return filters == channels  # depthwise with one filter a channel
+        return filters == channels  # depthwise with one filter per channel
     if kernel == BY_DATA and channels // groups < FEW_CHANNELS:
-        return False  # they are the columns of the product, and leave most of a vector idle
-    if max(window.kernel) == 1 and kernel != BY_WEIGHTS:  # a plain product, which XLA does as well on one thread
+        return False  # channels are the columns of the product; few leave most of a vector idle
+    if max(window.kernel) == 1 and kernel != BY_WEIGHTS:  # a plain product, at which XLA is as fast on one thread
         return min(channels, filters) >= PLAIN and (kernel == FORWARD or max(window.stride) == 1)
     return True
 
@@ -135,14 +135,14 @@ def _call(
     kernel: Kernel, formula: Callable[..., Array], specs: Callable[..., list[Spec]], window: Window, groups: int,
     *arrays: Array, **attributes: np.ndarray,
 ) -> Array:  # fmt: skip
-    """Call a kernel that knows images only; a sequence is an image of height 1."""
+    """Call a kernel that handles images only; a sequence is passed as an image of height 1."""
     missing = 2 - len(window.kernel)
     pairs = ((window.stride, 1), (window.dilation, 1), (tuple(before for before, _ in window.padding), 0))
-    numbers = [n for given, fill in pairs for n in (*[fill] * missing, *given)]
+    numbers = [n for values, fill in pairs for n in (*[fill] * missing, *values)]
     attributes["window"] = np.array([*numbers, groups], np.int64)
     if not missing:
-        made: Array = kernel(formula, specs, *arrays, **attributes)
-        return made
+        y: Array = kernel(formula, specs, *arrays, **attributes)
+        return y
 
     def tall(spec: Any, kernel_like: bool) -> tuple[int, ...]:
         return (1, *spec.shape) if kernel_like else (spec.shape[0], 1, *spec.shape[1:])

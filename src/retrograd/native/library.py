@@ -1,4 +1,4 @@
-"""The shared library of native kernels: whether it is there, which variant this processor runs, and the switch."""
+"""The shared library of native kernels: whether it is available, its variant for this processor, and the switch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _wanted: ContextVar[bool] = ContextVar("native_kernels", default=True)
 
 
 class Loaded(NamedTuple):
-    """The variant that runs here, or why none does."""
+    """The variant in use, or the reason why there is none."""
 
     variant: str = ""
     reason: str = ""
@@ -38,9 +38,9 @@ class Loaded(NamedTuple):
 
 @contextmanager
 def kernels(wanted: bool) -> Iterator[None]:
-    """Let what is traced inside use native kernels where there are some, or XLA's formulas alone.
+    """Let functions traced inside use native kernels if available, or only XLA's formulas.
 
-    The choice becomes part of a compiled program: a function that was traced before keeps its own.
+    The choice becomes part of a compiled program: a function traced before is not affected.
     """
     token = _wanted.set(wanted and _wanted.get())
     try:
@@ -50,7 +50,7 @@ def kernels(wanted: bool) -> Iterator[None]:
 
 
 def active() -> bool:
-    """Tell whether a program that is traced now may call kernels: wanted, loaded, and for the CPU."""
+    """Return whether a program traced now may call kernels: switched on, loaded, and for the CPU."""
     return _wanted.get() and jax.default_backend() == "cpu" and bool(loaded().variant)
 
 
@@ -58,7 +58,7 @@ depends_on(active)
 
 
 def loaded() -> Loaded:
-    """Return which variant was loaded, or why none was; the library is looked for once in a process."""
+    """Return the loaded variant, or why there is none; the library is searched once per process."""
     with _LOCK:
         return _load()
 
@@ -69,14 +69,14 @@ def _load() -> Loaded:
     if setting in OFF:
         return Loaded(reason=f"{VARIABLE}={setting}")
     if not build.LIBRARY.is_file():
-        return Loaded(reason=f"not built; {REBUILD} builds them where there is a C++ compiler")
+        return Loaded(reason=f"not built; build them with {REBUILD} (needs a C++ compiler)")
     try:
         library = _open()
         if library.retrograd_digest().decode() != build.digest():
-            return Loaded(reason=f"built from other sources; {REBUILD} builds them anew")
+            return Loaded(reason=f"built from other sources; rebuild them with {REBUILD}")
         return _choose(library, setting)
     except (OSError, AttributeError, jax.errors.JaxRuntimeError) as error:
-        return Loaded(reason=f"{build.LIBRARY.name} does not load: {str(error).partition(chr(10))[0]}")
+        return Loaded(reason=f"{build.LIBRARY.name} cannot be loaded: {str(error).partition(chr(10))[0]}")
 
 
 def _open() -> ctypes.CDLL:
@@ -86,25 +86,25 @@ def _open() -> ctypes.CDLL:
 
 
 def variants(library: ctypes.CDLL) -> dict[str, int]:
-    """Return the numbers of the variants in a library that this processor runs, the plainest first."""
+    """Return the numbers of a library's variants that run on this processor, the most basic first."""
     names = {library.retrograd_variant(i).decode(): i for i in range(library.retrograd_variants())}
     return {name: i for name, i in names.items() if library.retrograd_runs_here(i)}
 
 
 def able() -> tuple[str, ...]:
-    """Return the names of the variants that this processor runs, the plainest first; none without a library."""
+    """Return the names of the variants that run on this processor, the most basic first; empty without a library."""
     return tuple(variants(_open())) if build.LIBRARY.is_file() else ()
 
 
 def _choose(library: ctypes.CDLL, setting: str) -> Loaded:
-    """Register the kernels of the best variant that this processor runs, or of the one that is asked for."""
-    here = variants(library)
-    if setting not in ("", "on", *here):
-        raise UsageError(f"{VARIABLE}={setting}: expected off, or one of {', '.join(here)}")
-    if not here:
-        return Loaded(reason="this processor runs none of the variants")
-    name = [*here][-1] if setting in ("", "on") else setting
-    library.retrograd_choose(here[name])
+    """Register the kernels of the best variant for this processor, or of the requested one."""
+    numbers = variants(library)
+    if setting not in ("", "on", *numbers):
+        raise UsageError(f"{VARIABLE}={setting}: expected off, or one of {', '.join(numbers)}")
+    if not numbers:
+        return Loaded(reason="no variant runs on this processor")
+    name = [*numbers][-1] if setting in ("", "on") else setting
+    library.retrograd_choose(numbers[name])
     for target in TARGETS:
         capsule = jax.ffi.pycapsule(getattr(library, f"retrograd_{target}"))
         jax.ffi.register_ffi_target(f"retrograd_{target}", capsule, platform="cpu")

@@ -1,4 +1,4 @@
-"""xᵀ dy over many rows, the gradient of a dense layer's weights: by a native kernel or by XLA, whichever is faster."""
+"""xᵀ dy over many rows, the gradient of a dense layer's weights, by a native kernel or XLA, whichever is faster."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from retrograd.native.call import Kernel, Spec
 
 PRODUCT = Kernel("transposed_product", (0, 0), (None,))
 FEW_ROWS = 512
-FEW_COLUMNS = 16  # of either matrix; fewer leave vectors idle
-LARGE_PRODUCT = 2**18  # numbers; each thread holds sums for all of them, and XLA cuts so large a product well
-MANY_ROWS = 512  # from here on a product of a materialised transpose is up to 1.9 times faster
+FEW_COLUMNS = 16  # of either matrix; with fewer, vector lanes are idle
+LARGE_PRODUCT = 2**18  # numbers; each thread holds sums for all of them, and XLA splits larger products well
+MANY_ROWS = 512  # from here on, a product with a materialised transpose is up to 1.9 times faster
 
 
 def transposed_product(x: Array, dy: Array, dtype: Any) -> Array:
@@ -31,7 +31,7 @@ def transposed_product(x: Array, dy: Array, dtype: Any) -> Array:
 def transposed_product_by_xla(x: Array, dy: Array, dtype: Any) -> Array:
     """Return xᵀ dy over all rows of [..., columns], in this precision.
 
-    Of many rows the narrower factor is transposed in memory: XLA's product of transposed arrays is the slower one.
+    With many rows the narrower factor is transposed in memory: XLA's product of a transposed array is slower.
     """
     x, dy = _rows(x), _rows(dy)
     if len(x) < MANY_ROWS:
@@ -48,5 +48,5 @@ def _rows(x: Array) -> Array:
 
 
 def faster(rows: int, left: int, right: int) -> bool:
-    """Tell for which shapes the kernel is faster than XLA."""
+    """Return whether the kernel is faster than XLA for these shapes."""
     return rows >= FEW_ROWS and min(left, right) >= FEW_COLUMNS and left * right <= LARGE_PRODUCT

@@ -1,4 +1,4 @@
-"""LSTM and GRU over whole sequences by native kernels: the loops, and after them the gradients of the weights."""
+"""LSTM and GRU over whole sequences by native kernels: the loops, and then the gradients of the weights."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from retrograd.native.call import Kernel, Spec
 from retrograd.native.matrix import FEW_ROWS
 
 States = tuple[Array, ...]
-Gradients = tuple[
-    Array | None, Array, Array
-]  # by the weights of the input (if it is given) and of the state, by the bias
-FEW_UNITS = 16  # fewer leave vectors idle, and XLA's loop is as fast
+Gradients = tuple[Array | None, Array, Array]  # by the weights of the input (if given), of the state, and by the bias
+FEW_UNITS = 16  # with fewer, vector lanes are idle and XLA's loop is as fast
 LARGE_GRADIENTS = 2**20  # numbers; each thread holds sums for all of them
 
 
@@ -28,7 +26,7 @@ class Loop(NamedTuple):
     gates: int  # of z
 
     def suits(self, z: Array, weight: Array, start: States) -> bool:
-        """Tell whether the kernels can take these and are faster."""
+        """Return whether the kernels can take these arrays and are faster."""
         return self.kernel.suits(z, weight, *start) and weight.shape[0] >= FEW_UNITS
 
     def run(
@@ -37,7 +35,7 @@ class Loop(NamedTuple):
     ) -> tuple[States, Array]:  # fmt: skip
         """Return the states after each step, and the gates; z has no bias yet.
 
-        `formula(z, own, start, mask)` walks the same way by XLA; mask [time, batch, 1] is false where no step is.
+        `formula(z, own, start, mask)` runs the same loop in XLA; mask [time, batch, 1] is false at padding.
         """
         weight = own["recurrent_weight"]
         units = weight.shape[0]
@@ -62,9 +60,9 @@ class Loop(NamedTuple):
         self, formula: Callable[..., Any], taken: Any, weight: Array, dfinal: States, dsequence: Array | None,
         reverse: bool,
     ) -> tuple[States, Array]:  # fmt: skip
-        """Return the deltas of the initial states and of z. `taken` is what the way there left (a Walk).
+        """Return the deltas of the initial states and of z. `taken` is the record of the forward loop (a Walk).
 
-        `formula(taken, weight, dfinal, dsequence)` walks back by XLA. Of the states only the last one is read: the
+        `formula(taken, weight, dfinal, dsequence)` runs backward in XLA. Only the last of the states is read: the
         cell of an LSTM, h of a GRU.
         """
         units, gates = weight.shape[0], taken.saved
@@ -89,8 +87,8 @@ class Loop(NamedTuple):
 
 
 LSTM = Loop(
-    Kernel("lstm", (1, None, None, 0, 0, 1), (1, 1, 1), ((0, 2),)),  # the gates in the place of z
-    Kernel("lstm_back", (1, 1, 0, None, 1, 1, 0, 0), (1, 0, 0), ((0, 0),)),  # and z's deltas in theirs
+    Kernel("lstm", (1, None, None, 0, 0, 1), (1, 1, 1), ((0, 2),)),  # the gates overwrite z
+    Kernel("lstm_back", (1, 1, 0, None, 1, 1, 0, 0), (1, 0, 0), ((0, 0),)),  # the deltas of z overwrite the gates
     4,
 )
 GRU = Loop(Kernel("gru", (1, None, None, None, 0, 1), (1, 1)), Kernel("gru_back", (1, 1, 0, None, 1, 1, 0), (1, 0)), 3)
@@ -99,30 +97,30 @@ GRADIENTS = Kernel("recurrent_gradients", (1, 0, 1, 1), (None, None, None))
 
 
 def gradients_natively(formula: Callable[..., Gradients]) -> Callable[..., Gradients]:
-    """Let a kernel compute gradients(x, first, states, dz, reverse, dtype) where it is faster than this formula."""
+    """Let a kernel compute gradients(x, first, states, dz, reverse, dtype) where it is faster than the formula."""
 
     @functools.wraps(formula)
     def gradients(x: Array | None, first: Array, states: Array, dz: Array, reverse: bool, dtype: Any) -> Gradients:
         nothing = jnp.zeros((*states.shape[:2], 0), states.dtype)
-        features, units, width = (each.shape[-1] for each in (nothing if x is None else x, states, dz))
+        features, units, width = (array.shape[-1] for array in (nothing if x is None else x, states, dz))
         few = units < FEW_UNITS or states.size < FEW_ROWS * units
         fits = dtype == jnp.float32 and GRADIENTS.suits(first, states, dz, *() if x is None else (x,))
         if few or not fits or (features + units) * width > LARGE_GRADIENTS:
             return formula(x, first, states, dz, reverse, dtype)
 
-        def own(given: Array, *rest: Array) -> tuple[Array, ...]:
-            dinput, *others = formula(given if features else None, *rest, reverse, dtype)
+        def bound_formula(x: Array, *rest: Array) -> tuple[Array, ...]:
+            dinput, *others = formula(x if features else None, *rest, reverse, dtype)
             return (jnp.zeros((0, width), dtype) if dinput is None else dinput, *others)
 
         def specs(*_: Array) -> list[Spec]:
             return [Spec(shape, dtype) for shape in ((features, width), (units, width), (width,))]
 
-        sums = GRADIENTS(own, specs, nothing if x is None else x, first, states, dz, reverse=int(reverse))
+        sums = GRADIENTS(bound_formula, specs, nothing if x is None else x, first, states, dz, reverse=int(reverse))
         return (sums[0] if features else None, *sums[1:])
 
     return gradients
 
 
 def _present(mask: Array | None, sequence: Array) -> Array:
-    """Return the mask [time, batch] as numbers: 1 where a step is."""
+    """Return the mask [time, batch] as numbers: 1 where there is a step."""
     return jnp.ones(sequence.shape[:2], sequence.dtype) if mask is None else mask[..., 0].astype(sequence.dtype)

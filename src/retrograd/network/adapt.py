@@ -1,4 +1,4 @@
-"""Low-rank adaptation: a layer's weights stay as they are, and a product of two narrow matrices is added to each."""
+"""Low-rank adaptation: a layer's weights are kept, and a product of two narrow matrices is added to each."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ FIRST = GlorotUniform()
 
 @dataclass(frozen=True)
 class Adapted(Parametrised):
-    """Compute what a layer computes, with W = W_0 + scale · A B in place of each of its weights W_0.
+    """Compute a layer with W = W_0 + scale · A B in place of each of its weights W_0.
 
         dA = scale · dW Bᵀ,  dB = scale · Aᵀ dW
 
     Shapes:  those of the layer
-    Params:  the layer's, and beside each weight [in, out] its `_down` A [in, rank] and `_up` B [rank, out]; B begins at
-             0, so that at first nothing is changed
+    Params:  the layer's, and for each weight [in, out] its `_down` A [in, rank] and `_up` B [rank, out]; B starts at
+             0, so that at first nothing changes
     Tape:    the layer's, and W
     Raises:  ConfigError for a layer without weights, or without a backward pass of its own
     See:     Hu et al. 2021 (LoRA), arXiv:2106.09685; scale is its alpha / rank. W is formed in each step, so that any
-             layer can be adapted from outside; that costs rank / batch tokens of the product with W.
+             layer can be adapted from outside; relative to the product with W this costs rank / batch tokens.
     """
 
-    rank: Annotated[PositiveInt, Words("columns of A, rows of B", more="can change more", less="fewer parameters")] = 8
+    rank: Annotated[PositiveInt, Words("columns of A, rows of B", more="more expressive", less="fewer parameters")] = 8
     scale: Annotated[PositiveFloat, Words("multiplies A B", more="learns faster", less="slower")] = 1.0
 
     equations = Equations(
@@ -54,8 +54,8 @@ class Adapted(Parametrised):
         weights = [name for name, value in params.items()
                    if "weight" in name and value.ndim == 2 and not is_adapter(name, params)]  # fmt: skip
         if not weights or self.layer.derivation != "written":
-            lacks = "weights" if not weights else "backward pass of its own"
-            raise ConfigError(f"{self.layer.kind} has no {lacks}: it cannot be adapted", where="adapt.layers")
+            missing = "weights" if not weights else "backward pass of its own"
+            raise ConfigError(f"{self.layer.kind} has no {missing}: it cannot be adapted", where="adapt.layers")
         return weights
 
     @override
@@ -75,22 +75,22 @@ class Adapted(Parametrised):
         return {name: dw, f"{name}{DOWN}": self.scale * dw @ up.T, f"{name}{UP}": down.T @ (self.scale * dw)}
 
     def merged(self, params: Params) -> Params:
-        """Return the layer's own parameters, with A B added to its weights."""
-        own = {name: value for name, value in params.items() if not is_adapter(name, params)}
-        return {**own, **self.made(params, {})[0]}
+        """Return the layer's own parameters with A B merged into its weights."""
+        layer_params = {name: value for name, value in params.items() if not is_adapter(name, params)}
+        return {**layer_params, **self.made(params, {})[0]}
 
 
 def is_adapter(name: str, params: Mapping[str, Any]) -> bool:
-    """Return whether a parameter is one of the two matrices beside a weight."""
+    """Return whether a parameter is one of the two adapter matrices of a weight."""
     return any(name.endswith(end) and name.removesuffix(end) in params for end in (DOWN, UP))
 
 
 def adapt(
     network: Network, layers: str | Sequence[str] = "*/attention", *, rank: int = 8, alpha: float | None = None
 ) -> Network:
-    """Return a network whose layers of these paths are adapted: W = W_0 + (alpha / rank) A B for each of their weights.
+    """Return a network whose layers at these paths are adapted: W = W_0 + (alpha / rank) A B for each of their weights.
 
-    `alpha` is twice the rank unless given. What is to stay as it is, freeze; a configuration's `adapt:` does.
+    `alpha` defaults to twice the rank. Freeze what is not to be trained; a configuration's `adapt:` does.
 
     Raises:  ConfigError for a pattern that no layer's path matches, and for a layer that shares weights with another
     """
@@ -113,24 +113,24 @@ def adapt(
 
 
 def _refuse_shared(network: Network, chosen: set[str]) -> None:
-    """Refuse weights that two layers read: A B would be added for one of them alone."""
+    """Refuse weights that two layers share: A B would be added for only one of them."""
     for node in network.nodes:
         for name, path in node.share:
             owner = path.rpartition("/")[0]
             if "weight" in name and chosen & {owner, node.name}:
                 message = f"{node.name} shares the weights of {owner}: neither can be adapted"
-                raise ConfigError(message, where="adapt.layers", cure="leave both out")
+                raise ConfigError(message, where="adapt.layers", cure="remove both from the layers to adapt")
 
 
 def adapters(network: Network) -> dict[str, Adapted]:
-    """Return the adapted layers by the names of their nodes."""
+    """Return the adapted layers by node name."""
     return {node.name: node.layer for node in network.nodes if isinstance(node.layer, Adapted)}
 
 
 def merged(network: Network, params: Mapping[str, Params], members: int = 1) -> dict[str, Params]:
-    """Return parameters for the network without adaptation, with A B added to the weights: it computes the same.
+    """Return equivalent parameters for the network without adaptation, with A B merged into the weights.
 
-    Those of several members have the members first.
+    With several members, the members are the first axis.
     """
     adapted = adapters(network)
     ways = {name: layer.merged if members == 1 else jax.vmap(layer.merged) for name, layer in adapted.items()}

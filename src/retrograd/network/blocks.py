@@ -24,15 +24,15 @@ MERGES = {"add": Add, "multiply": Multiply, "concat": Concat}
 @blocks.register("residual")
 @dataclass(frozen=True)
 class Residual(Block):
-    """Add what the layers compute to what they were given: y = layers(x) + shortcut(x).
+    """Add the layers' output to their input: y = layers(x) + shortcut(x).
 
-    The shortcut is x itself unless layers are given for it (a projection, where the shapes differ). In backward the
-    delta of y reaches x by both ways and adds up. See: He et al. 2015, arXiv:1512.03385.
+    The shortcut is x itself unless it has layers (a projection, if the shapes differ). In backward the delta of y
+    reaches x along both paths and adds up. See: He et al. 2015, arXiv:1512.03385.
     """
 
-    layers: Annotated[Entries, Words("what is added to the input")]
+    layers: Annotated[Entries, Words("layers whose output is added to the input")]
     shortcut: Annotated[
-        Entries, Words("layers for the input, where the shapes differ", why="none: the input itself")
+        Entries, Words("layers applied to the input, if the shapes differ", why="none: the input itself")
     ] = ()
 
     @override
@@ -61,17 +61,17 @@ class Branches(Block):
 @blocks.register("repeat")
 @dataclass(frozen=True)
 class Repeat(Block):
-    """Stack the same layers several times, each time with parameters of its own."""
+    """Stack the same layers several times, each time with separate parameters."""
 
     times: Annotated[
         PositiveInt,
         Words(
-            "how many times the layers are stacked",
+            "number of times the layers are stacked",
             more="deeper: can represent more; slower, harder to train",
             less="shallower, faster",
         ),
     ]
-    layers: Annotated[Entries, Words("what is stacked, each time with parameters of its own")]
+    layers: Annotated[Entries, Words("the layers to stack, each time with separate parameters")]
 
     stacked = True
 

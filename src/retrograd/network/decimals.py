@@ -1,4 +1,4 @@
-"""Numbers as they were written: float32 values as the decimals that they stand for."""
+"""Numbers as they were written: float32 values as the decimals that they represent."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from retrograd.network.initializers import Constant, Initializer, Values
 from retrograd.network.network import Network
 
-MOST_READ = 100_000  # numbers that are read as decimals one by one
+MOST_READ = 100_000  # maximum number of values converted to decimals one by one
 
 
 def as_written(column: Any) -> np.ndarray:
-    """Return float32 numbers as the shortest decimals that they stand for: 0.1, not 0.10000000149."""
+    """Return float32 numbers as the shortest decimals that they represent: 0.1, not 0.10000000149."""
     values = np.asarray(column)
     if values.dtype != np.float32:
         return values.astype(np.float64) if values.dtype.kind == "f" else values
@@ -23,7 +23,7 @@ def as_written(column: Any) -> np.ndarray:
 
 
 def given_params(network: Network, params: Any) -> dict[str, dict[str, Any]]:
-    """Return first parameters in float64: those that were given as numbers as written, drawn ones as they are."""
+    """Return initial parameters in float64: given numbers exactly as written, drawn ones widened."""
 
     def read(node: str, name: str, value: Any) -> np.ndarray:
         rule = getattr(network.by_name[node].layer, name, None)

@@ -14,20 +14,20 @@ from retrograd.base.synonyms import same_thing
 from retrograd.network.layer import Layer, layers
 from retrograd.network.scope import Block, Entry, blocks
 
-COMMON = {  # keys that every entry may carry beside its kind
-    "name": Words("name of the entry: its path in messages, traces and files", why="its kind, counted from 1"),
-    "inputs": Words("the nodes or columns that it reads, in order or by name", why="the entry before it"),
-    "share": Words("parameters that it takes from other nodes, as in {weight: embed/weight}", why="none: its own"),
-    "frozen": Words("whether its parameters stay as they are", why="false: they are trained"),
-    "recompute": Words("whether backward computes it again instead of keeping its tape", why="false: saves time"),
+COMMON = {  # keys that every entry may have besides its kind
+    "name": Words("name of the entry: its path in messages, traces and files", why="its kind, numbered from 1"),
+    "inputs": Words("the nodes or columns that it reads, in order or by name", why="the previous entry"),
+    "share": Words("parameters taken from other nodes, e.g. {weight: embed/weight}", why="none: its own"),
+    "frozen": Words("whether its parameters are excluded from training", why="false: they are trained"),
+    "recompute": Words("whether backward recomputes it instead of keeping its tape", why="false: saves time"),
 }
-FLAGS = ("frozen", "recompute")  # those that are true or false
+FLAGS = ("frozen", "recompute")  # boolean keys
 
 
 def parse_entry(value: Any, path: str) -> Entry:
-    """Return the entry that a name or a mapping stands for.
+    """Parse an entry from a name or a mapping.
 
-    Raises:  ConfigError with every mistake in it.
+    Raises:  ConfigError listing every mistake in it.
     """
     if isinstance(value, (Entry, Layer, Block)):
         return value if isinstance(value, Entry) else Entry(value)
@@ -54,7 +54,7 @@ def parse_entry(value: Any, path: str) -> Entry:
 
 
 def _common_settings(value: Mapping[str, Any], path: str, problems: list[Problem]) -> dict[str, Any]:
-    """Return the settings that every entry may have; mistakes in them join the problems."""
+    """Return the settings common to all entries; mistakes in them are added to the problems."""
     common: dict[str, Any] = {}
     for key in (key for key in COMMON if value.get(key) is not None):
         try:
@@ -65,7 +65,7 @@ def _common_settings(value: Mapping[str, Any], path: str, problems: list[Problem
 
 
 def parse_entries(value: Any, path: str = "network") -> tuple[Entry, ...]:
-    """Return the entries of a list, with the mistakes of all of them at once."""
+    """Parse a list of entries, reporting the mistakes of all of them at once."""
     if isinstance(value, (str, Mapping, Entry, Layer, Block)):
         value = [value]
     if not isinstance(value, (list, tuple)):
@@ -83,7 +83,7 @@ def parse_entries(value: Any, path: str = "network") -> tuple[Entry, ...]:
 
 
 def parse_paths(value: Any, path: str) -> tuple[tuple[Entry, ...], ...]:
-    """Return several lists of entries."""
+    """Parse several lists of entries."""
     if not isinstance(value, (list, tuple)) or not value:
         raise ConfigError(f"expected a list of lists of layers, found {show(value)}", where=path)
     return tuple(parse_entries(item, f"{path}.{i}") for i, item in enumerate(value))
@@ -110,7 +110,7 @@ def dump_entries(entries: tuple[Any, ...], filled: bool = True) -> list[Any]:
 
 
 def entries_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a list of entries, or of one alone."""
+    """Return the JSON Schema of a list of entries, or of a single one."""
     entry = {"$ref": "#/$defs/entry"}
     return {"anyOf": [{"type": "array", "items": entry}, entry]}
 
@@ -135,19 +135,19 @@ def entry_definition() -> dict[str, Any]:
 def _kind_problems(kinds: list[str], unknown: list[str], path: str) -> list[Problem]:
     known = [*layers, *blocks]
     if kinds:
-        return [Problem(path, f"names two layers, {kinds[0]} and {kinds[1]}", "write each as a list entry of its own")]
+        return [Problem(path, f"names two layers, {kinds[0]} and {kinds[1]}", "write each as a separate list entry")]
     if not unknown:
         return [Problem(path, "names no layer", f"known: {', '.join(known)}")]
     return [Problem(path, f"unknown layer kind '{key}'", _near(key, known)) for key in unknown]
 
 
 def _beside(key: str, kind: str, path: str) -> str:
-    """Return what to say of an unknown key beside a kind: it may be meant for the settings under the kind."""
+    """Return the hint for an unknown key beside a kind, which may be a setting of that kind."""
     near = near_key(key, COMMON)
     setting = same_thing(key, [field.name for field in fields((layers if kind in layers else blocks)[kind])])
     if near.startswith("did") or setting is None:
         return near
-    return f"did you mean '{path}.{kind}.{setting}'? the settings of a layer belong under its name"
+    return f"did you mean '{path}.{kind}.{setting}'? a layer's settings go under its name"
 
 
 def _near(key: str, known: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""A layer's equations, and what its settings change in them: no bias, a sum in place of a mean, and the like."""
+"""A layer's equations, and how its settings change them: no bias, a sum instead of a mean, and so on."""
 
 from __future__ import annotations
 
@@ -22,32 +22,34 @@ class Equations(NamedTuple):
     latex_backward: tuple[str, ...]
 
 
-UNWRITTEN = Equations("", ("",), "", ("",))  # of a user's own loss that states none
+UNWRITTEN = Equations("", ("",), "", ("",))  # of a user's loss that declares none
 
 
 def without_bias(equations: Equations) -> Equations:
-    """Return the equations of a layer that adds no bias."""
-    kept = _without_lines(equations, ("db = ", "dbias = "), (r"\nabla_b ", r"\nabla_\beta "))
-    return _each(kept, lambda text: BIAS_GRADIENT.sub("", BIAS.sub("", text)), lambda text: BIAS_LATEX.sub("", text))
+    """Return the equations of a layer without a bias."""
+    remaining = _without_lines(equations, ("db = ", "dbias = "), (r"\nabla_b ", r"\nabla_\beta "))
+    return _each(
+        remaining, lambda text: BIAS_GRADIENT.sub("", BIAS.sub("", text)), lambda text: BIAS_LATEX.sub("", text)
+    )
 
 
 def without_scale(equations: Equations) -> Equations:
-    """Return the equations of a normalisation that multiplies by no scale."""
-    kept = _without_lines(equations, ("dscale = ",), (r"\nabla_\gamma ",))
+    """Return the equations of a normalisation without a scale."""
+    remaining = _without_lines(equations, ("dscale = ",), (r"\nabla_\gamma ",))
     return _each(
-        kept,
+        remaining,
         lambda text: text.replace("scale · ", ""),
         lambda text: text.replace(r"\gamma \hat x", r"\hat x").replace(r"\gamma\delta_y", r"\delta_y"),
     )
 
 
 def summed(equations: Equations) -> Equations:
-    """Return the equations of a loss that sums its terms where the mean divides by n."""
+    """Return the equations of a loss that sums its terms instead of averaging."""
     return _each(equations, _plain_sum, _latex_sum)
 
 
 def one_by_one(equations: Equations) -> Equations:
-    """Return the summed equations of a loss that leaves its terms as they are: without the sum in front."""
+    """Return the summed equations of a loss without reduction: the sum in front removed."""
     return equations._replace(
         forward=re.sub(r"Σ(_rows)? ", "", equations.forward, count=1),
         latex_forward=re.sub(r"\\sum(_\{rows\})? ", "", equations.latex_forward, count=1),

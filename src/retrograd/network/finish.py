@@ -1,4 +1,4 @@
-"""What a graph needs before it can run: initialisers for open weights, numbers for symbolic widths."""
+"""Completing a graph before it can run: initialisers for open weights, numbers for symbolic widths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from retrograd.network.scope import Entry, Node
 
 
 def choose_initializers(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Give every weight that was left open the initialiser that the activation after it asks for."""
+    """Give every weight without an initialiser the one that suits the activation after it."""
     readers: dict[str, list[Node]] = {}
     for node in nodes:
         for reference in node.inputs:
@@ -40,7 +40,7 @@ def choose_initializers(nodes: Sequence[Node]) -> tuple[Node, ...]:
 
 
 def mapped(thing: Any, change: Callable[[Any], Any]) -> Any:
-    """Apply `change` to what an entry, a tuple or a Settings object holds; the same object if nothing changed."""
+    """Apply `change` to the contents of an entry, a tuple or a Settings object; the same object if nothing changed."""
     if isinstance(thing, Entry):
         return dataclasses.replace(thing, layer=change(thing.layer))
     if isinstance(thing, tuple):
@@ -54,7 +54,7 @@ def mapped(thing: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def fill(thing: Any, sizes: Mapping[str, int]) -> Any:
-    """Replace symbolic widths in a layer, block or entry, however deep."""
+    """Replace symbolic widths in a layer, block or entry at any depth."""
     if not isinstance(thing, (Settings, Entry)):
         return thing
     if isinstance(thing, Layer):
@@ -67,9 +67,9 @@ def fill(thing: Any, sizes: Mapping[str, int]) -> Any:
 
 
 def check_filled(node: Node) -> None:
-    """Raise ShapeError when a width is still a word."""
+    """Raise ShapeError if a width is still symbolic."""
     layer = node.layer.wrapped or node.layer
     for field in fields(type(layer)):
         if field.annotation in FROM_DATA and isinstance(getattr(layer, field.name), str):
-            cure = "write a number; `classes` needs labels as target, `targets` quantities"
-            raise ShapeError(f"the data have no '{getattr(layer, field.name)}'", where=field.name, cure=cure)
+            cure = "write a number; `classes` needs labels as the target, `targets` needs quantities"
+            raise ShapeError(f"the data do not define '{getattr(layer, field.name)}'", where=field.name, cure=cure)

@@ -1,4 +1,4 @@
-"""The graph rewritten for speed: a convolution becomes one node with the sum and the relu that alone read it."""
+"""Rewriting the graph for speed: a convolution is fused with the sum and the relu that are its only readers."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from retrograd.network.scope import Node
 
 
 def fuse(network: Network, keep: Collection[str] = ()) -> Network:
-    """Return the network with each convolution and the add and relu after it as one node, where nobody else reads.
+    """Return the network with each convolution fused with the add and relu after it, if these are its only readers.
 
-    It computes the same, with native kernels bit for bit: they add and apply relu where they store their sums. The
-    nodes that become part of another one have no outputs and deltas any more; those in `keep` (references as in
-    `inputs`) do not. Parameters, state and gradients keep their names.
+    The result is the same, with native kernels bit for bit: they add and apply relu as they store their sums. Fused
+    nodes no longer have outputs and deltas; nodes in `keep` (references as in `inputs`) are not fused. Parameters,
+    state and gradients keep their names.
     """
     kept = {reference.partition(".")[0] for reference in (*keep, network.output)}
     alone = _only_readers(network)
-    taken: set[str] = set()  # nodes that become part of another one
-    fused: dict[str, Node] = {}  # the last node of each run -> what stands in its place
-    for node in reversed(network.nodes):  # of two convolutions that are added, the later one
+    taken: set[str] = set()  # nodes fused into another one
+    fused: dict[str, Node] = {}  # the last node of each run -> its replacement
+    for node in reversed(network.nodes):  # of two convolutions that are added, the later one is fused
         run = list(_run(node, alone, kept, taken | fused.keys()))
         if len(run) > 1:
-            taken |= {each.name for each in run[:-1]}
+            taken |= {member.name for member in run[:-1]}
             fused[run[-1].name] = _as_one(run)
     return Fused(network, tuple(fused.get(node.name, node) for node in network.nodes if node.name not in taken))
 
 
 def _only_readers(network: Network) -> dict[str, Node]:
-    """Return, for each name that is read exactly once, who reads it."""
+    """Return the only reader of each name that is read exactly once."""
     readers: dict[str, list[Node]] = {}
     for node in network.nodes:
         for reference in node.inputs:
@@ -49,7 +49,7 @@ def _only_readers(network: Network) -> dict[str, Node]:
 
 
 def _run(node: Node, alone: Mapping[str, Node], kept: Collection[str], taken: Collection[str]) -> Iterator[Node]:
-    """Yield a convolution, the sum with one other value, and the relu after it, as far as they can become one."""
+    """Yield a convolution, the sum with one other value, and the relu after it, as far as they can be fused."""
     if type(node.layer) not in (Conv1D, Conv2D):  # a subclass may compute something else
         return
     yield (last := node)
@@ -62,16 +62,16 @@ def _run(node: Node, alone: Mapping[str, Node], kept: Collection[str], taken: Co
 
 
 def _takes_over(node: Node, add: Node, taken: Collection[str]) -> bool:
-    """Tell whether a convolution can add the other value. In groups its kernel would read that in small pieces."""
+    """Return whether a convolution can add the other value; a grouped kernel would read it in small pieces."""
     assert isinstance(node.layer, Convolution)
     return len(add.inputs) == 2 and add.name not in taken and node.layer.groups in (1, "depthwise")
 
 
 def _as_one(run: list[Node]) -> Node:
-    """Return the node of the last one's name whose parameters are the convolution's, by their old names."""
+    """Return the fused node, named like the last one, which shares the convolution's parameters."""
     node, *behind = run
     assert isinstance(node.layer, Convolution)
-    others = [each for reader in behind for each in reader.inputs if each not in (node.name, behind[0].name)]
+    others = [name for reader in behind for name in reader.inputs if name not in (node.name, behind[0].name)]
     layer = FusedConvolution(node.layer, bool(others), isinstance(behind[-1].layer, ReLU))
     names = ("weight", "bias") if node.layer.bias else ("weight",)
     share = {name: f"{node.name}/{name}" for name in names} | dict(node.share)
@@ -79,7 +79,7 @@ def _as_one(run: list[Node]) -> Node:
 
 
 class Fused(Network):
-    """A network some of whose nodes became one. First values and shapes are those of the whole network."""
+    """A network with fused nodes. Initial values and shapes are those of the original network."""
 
     def __init__(self, whole: Network, nodes: tuple[Node, ...]) -> None:
         self.__dict__.update(whole.__dict__)
@@ -97,13 +97,13 @@ class Fused(Network):
 
 @dataclass(frozen=True)
 class FusedConvolution(Layer):
-    """A convolution, a value that is added to it, and relu.
+    """A convolution, a value added to it, and relu.
 
-        y = max(x ⋆ W + b + residual, 0), each part after the sums if it is wanted
+        y = max(x ⋆ W + b + residual, 0), each part after the sums being optional
 
     Shapes:  x as for the convolution, residual like y
     Params:  the convolution's
-    Tape:    the convolution's, and y where there is relu
+    Tape:    the convolution's, and y if there is a relu
     """
 
     convolution: Annotated[Convolution, Registered(layers)]
@@ -112,7 +112,7 @@ class FusedConvolution(Layer):
 
     @property
     def kind(self) -> str:
-        """The kinds of the layers that became one."""
+        """The kinds of the fused layers."""
         return " + ".join([self.convolution.kind, *["add"] * self.residual, *["relu"] * self.relu])
 
     @override

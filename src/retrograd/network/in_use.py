@@ -1,4 +1,4 @@
-"""The part of a network that is needed once it is trained."""
+"""The part of a network that is needed after training."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from retrograd.network.network import Network
 
 
 def in_use(network: Network, outputs: Sequence[str]) -> Network:
-    """Return the network without what only its training needs: inputs that a layer does without elsewhere, and the
-    nodes that then lead to none of these outputs, such as targets that nodes compute. One without such inputs stays.
+    """Return the network without what only training needs: inputs that a layer does not need otherwise, and the nodes
+    that then lead to none of these outputs, such as those that compute targets. Other networks are returned unchanged.
     """
     nodes = [replace(node, inputs=node.inputs[: node.layer.inputs_in_use]) for node in network.nodes]
     if all(node.inputs == before.inputs for node, before in zip(nodes, network.nodes, strict=True)):

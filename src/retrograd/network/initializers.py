@@ -25,35 +25,35 @@ _jax = jax.nn.initializers
 
 
 FIRST_WEIGHT = Words(
-    "first values of the weights: an initialiser, or the numbers themselves",
-    why="the one that keeps the scale of signals through the activation that follows",
+    "initial values of the weights: an initialiser, or the numbers themselves",
+    why="the one that preserves the scale of signals through the next activation",
 )
 FIRST_BIAS = Words(
-    "first values of the bias: an initialiser, numbers, or false for none",
-    why="0: random weights make the units differ already",
+    "initial values of the bias: an initialiser, numbers, or false for no bias",
+    why="0: random weights already make the units differ",
 )
 
 
 @dataclass(frozen=True)
 class Initializer(Settings):
-    """A rule for first values. `fan_in` and `fan_out` are read off the last two axes of the shape."""
+    """A rule for initial values. `fan_in` and `fan_out` come from the last two axes of the shape."""
 
     make: ClassVar[Callable[..., Any]]
 
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:
-        """Return float32 values of this shape; they are the same whatever precision the run computes in."""
+        """Return float32 values of this shape, the same in any precision of the run."""
         values: Array = type(self).make()(key, shape, jnp.float32)
         return values
 
     def std(self, shape: tuple[int, ...]) -> float:
-        """Return the standard deviation that the drawn values have (measured on one draw)."""
+        """Return the standard deviation of the drawn values (measured on one draw)."""
         return float(np.std(np.asarray(self(jax.random.key(0), shape))))
 
 
 @initializers.register("zeros")
 @dataclass(frozen=True)
 class Zeros(Initializer):
-    """All values 0: for biases. As a weight it leaves every unit of a layer alike."""
+    """All values 0: for biases. As a weight it makes all units of a layer identical."""
 
     make = _jax.constant
 
@@ -75,9 +75,9 @@ class Ones(Initializer):
 @initializers.register("constant")
 @dataclass(frozen=True)
 class Constant(Initializer):
-    """Every value the same number."""
+    """All values equal to one number."""
 
-    value: Annotated[Number, Words("the first value of every entry")]
+    value: Annotated[Number, Words("the initial value of every entry")]
 
     plain_form: ClassVar[bool] = True
 
@@ -97,7 +97,7 @@ Numbers = Annotated[
     Any,
     AfterValidator(_numbers),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "array", "minItems": 1}]}),
-    Expect("a number or nested lists of numbers, all rows equally long"),
+    Expect("a number or nested lists of numbers, with rows of equal length"),
 ]
 
 
@@ -114,12 +114,12 @@ class Values(Initializer):
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:
         array = np.asarray(self.values, np.float32)
         if array.shape != tuple(shape):
-            raise ShapeError(f"the values given have shape {array.shape}, the parameter has {tuple(shape)}")
+            raise ShapeError(f"the given values have shape {array.shape}, but the parameter has {tuple(shape)}")
         return jnp.asarray(array)
 
 
 DEVIATION = Words(
-    "standard deviation of the first values",
+    "standard deviation of the initial values",
     more="larger signals at the start; may saturate or explode",
     less="smaller signals at the start; may vanish",
 )
@@ -140,7 +140,7 @@ class Normal(Initializer):
 @initializers.register("truncated_normal")
 @dataclass(frozen=True)
 class TruncatedNormal(Initializer):
-    """Gaussian cut at two standard deviations; `std_deviation` is that of the uncut one."""
+    """Gaussian truncated at two standard deviations; `std_deviation` is that before truncation."""
 
     std_deviation: Annotated[PositiveFloat, DEVIATION] = 0.05
 
@@ -157,7 +157,7 @@ class Uniform(Initializer):
     limit: Annotated[
         PositiveFloat,
         Words(
-            "largest absolute first value",
+            "largest absolute initial value",
             more="larger signals at the start",
             less="smaller signals at the start",
             why="0.05, Keras's",
@@ -170,7 +170,7 @@ class Uniform(Initializer):
 
 
 def _scaled(name: str, formula: str, make: Callable[..., Any], source: str) -> type[Initializer]:
-    """File an initialiser of the variance-scaling family under its name."""
+    """Register an initialiser of the variance-scaling family under its name."""
 
     @initializers.register(name)
     @dataclass(frozen=True)
@@ -185,8 +185,8 @@ def _scaled(name: str, formula: str, make: Callable[..., Any], source: str) -> t
 _GLOROT, _HE = "Glorot & Bengio 2010", "He et al. 2015, arXiv:1502.01852"
 GlorotUniform = _scaled("glorot_uniform", "U(-a, a), a = sqrt(6 / (fan_in + fan_out))", _jax.glorot_uniform, _GLOROT)
 GlorotNormal = _scaled("glorot_normal", "Gaussian, variance 2 / (fan_in + fan_out)", _jax.glorot_normal, _GLOROT)
-XavierUniform = _scaled("xavier_uniform", "Another name of glorot_uniform", _jax.glorot_uniform, _GLOROT)
-XavierNormal = _scaled("xavier_normal", "Another name of glorot_normal", _jax.glorot_normal, _GLOROT)
+XavierUniform = _scaled("xavier_uniform", "Another name for glorot_uniform", _jax.glorot_uniform, _GLOROT)
+XavierNormal = _scaled("xavier_normal", "Another name for glorot_normal", _jax.glorot_normal, _GLOROT)
 HeUniform = _scaled("he_uniform", "U(-a, a), a = sqrt(6 / fan_in)", _jax.he_uniform, _HE)
 HeNormal = _scaled("he_normal", "Gaussian, variance 2 / fan_in", _jax.he_normal, _HE)
 LecunUniform = _scaled("lecun_uniform", "U(-a, a), a = sqrt(3 / fan_in)", _jax.lecun_uniform, "LeCun et al. 1998")
@@ -196,15 +196,15 @@ LecunNormal = _scaled("lecun_normal", "Gaussian, variance 1 / fan_in", _jax.lecu
 @initializers.register("orthogonal")
 @dataclass(frozen=True)
 class Orthogonal(Initializer):
-    """A random orthogonal matrix times `scale`: lengths pass through unchanged. See: Saxe et al. 2013."""
+    """A random orthogonal matrix times `scale`: with scale 1 it preserves lengths. See: Saxe et al. 2013."""
 
     scale: Annotated[
         PositiveFloat,
         Words(
-            "length of the image of a vector of length 1",
+            "factor by which vectors are stretched",
             more="signals grow",
             less="signals shrink",
-            why="1: lengths pass through unchanged",
+            why="1: lengths are preserved",
         ),
     ] = 1.0
 
@@ -214,7 +214,7 @@ class Orthogonal(Initializer):
 
 
 def _from_plain(value: Any) -> Any:
-    """`0.1` is a constant, lists are the values themselves, `true` zeros, `false` no such parameter."""
+    """`0.1` is a constant, lists are the values themselves, `true` means zeros, `false` no such parameter."""
     if value is False:
         return False
     if value is True:
@@ -230,12 +230,12 @@ InitialOrNone = Annotated[
 
 
 def draw(initial: Initializer, key: Array, name: str, shape: tuple[int, ...]) -> Array:
-    """Return the first values of the parameter `name` of a layer whose key this is."""
+    """Return the initial values of the parameter `name` of a layer with this key."""
     try:
         return initial(fold_path(key, name), shape)
     except ShapeError as error:
         raise ShapeError([problem._replace(where=name) for problem in error.problems]) from None
-    except (ValueError, ZeroDivisionError) as error:  # orthogonal and the fan rules need two axes, and inputs
+    except (ValueError, ZeroDivisionError) as error:  # orthogonal and fan rules need two axes, and at least one input
         raise ShapeError(
             f"{initializers.name_of(type(initial))} cannot fill shape {shape}: {error}", where=name
         ) from None

@@ -1,4 +1,4 @@
-"""What a layer is: a frozen description with a forward and a backward; and what those two hand to each other."""
+"""The layer contract: a frozen description with forward and backward, and what these pass to each other."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ Units = Annotated[
 ]
 Vocabulary = Annotated[
     PositiveInt | str,
-    Expect("a positive integer (or the name of an embedded column, whose size the data know)"),
+    Expect("a positive integer (or the name of an embedded column, whose size the data define)"),
 ]
-FROM_DATA = (Units, Vocabulary)  # annotations of fields that may name a size of the data
+FROM_DATA = (Units, Vocabulary)  # annotations of fields that may name a size defined by the data
 
 
-ACTIVATION_BEHIND = Words("the activation after it, as a node of its own", why="none: the sum itself")
+ACTIVATION_BEHIND = Words("the activation after it, as a separate node", why="none: the sum itself")
 
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Static:
-    """A pytree without leaves: what forward decided while tracing (mode, shape, formula) crosses jit inside a tape."""
+    """A pytree without leaves: carries decisions made while tracing (mode, shape, formula) across jit in a tape."""
 
     value: Any
 
 
 class Init(NamedTuple):
-    """A layer's first parameters and state, by name."""
+    """A layer's initial parameters and state, by name."""
 
     params: Params = {}
     state: State = {}
 
 
 class Forward(NamedTuple):
-    """The output, what backward will need, and the layer's new state."""
+    """The output, the tape for backward, and the layer's new state."""
 
     y: Output
     tape: Any = ()
@@ -64,7 +64,7 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
-    """One delta per input of the layer (None where there is none), and the gradient of each parameter."""
+    """One delta per input of the layer (None if it has none), and the gradient of each parameter."""
 
     inputs: tuple[Any, ...]
     grads: Params = {}
@@ -74,7 +74,7 @@ Result = TypeVar("Result", Forward, Backward)
 
 
 def expect(kind: type[Result], returned: Any) -> Result:
-    """Return what a layer returned, if it is of this kind."""
+    """Return a layer's result after checking its type."""
     if not isinstance(returned, kind):
         raise DataTypeError(f"returned {type(returned).__name__}, expected {kind.__name__}(...)")
     return returned
@@ -83,9 +83,9 @@ def expect(kind: type[Result], returned: Any) -> Result:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Context:
-    """How a pass runs: training or not (static), the random key of this step at this path, and the step's number.
+    """How a pass runs: training or not (static), the random key of this step at this path, and the step number.
 
-    The number is an integer that the compiler cannot know; a group of nodes that is computed again needs one.
+    The step number is an integer unknown to the compiler; recomputed groups of nodes need one.
     """
 
     train: bool = field(default=False, metadata={"static": True})
@@ -98,9 +98,9 @@ class Context:
         return replace(self, path=path)
 
     def random_key(self) -> Array:
-        """Return this step's key for this node. It is folded only when a layer draws."""
+        """Return this step's key for this node, folded only on demand."""
         if self.key is None:
-            raise UsageError(f"{self.path or 'the layer'} draws random numbers", cure="give Context(key=...) a key")
+            raise UsageError(f"{self.path or 'the layer'} draws random numbers", cure="pass a key: Context(key=...)")
         return fold_path(self.key, self.path) if self.path else self.key
 
 
@@ -108,32 +108,32 @@ class Context:
 class Layer(Settings):
     """A frozen, hashable description of one operation; it holds no arrays.
 
-    A subclass writes `forward` and, under it, `backward`: the adjoint of that forward, which sees only params, tape
-    and dy. Without a `backward` of its own a layer is recorded with `jax.vjp`.
+    A subclass defines `forward` and, below it, `backward`: its adjoint, which sees only params, tape and dy. Without
+    a `backward`, a layer is differentiated with `jax.vjp`.
     """
 
     equations: ClassVar[Equations]
-    mixes_batch: ClassVar[bool] = False  # an example's output depends on the batch around it, or on its position
-    keeps_scale: ClassVar[bool] = False  # initialisers look through it to the activation after it
-    inputs_in_use: ClassVar[int | None] = None  # the first ones, which it needs out of training too; None: all of them
-    multiplies: ClassVar[bool] = False  # its work is products of matrices, which bfloat16 makes cheaper
+    mixes_batch: ClassVar[bool] = False  # an example's output depends on the rest of the batch, or on its position
+    keeps_scale: ClassVar[bool] = False  # initialisers look through it to the next activation
+    inputs_in_use: ClassVar[int | None] = None  # number of leading inputs also needed outside training; None: all
+    multiplies: ClassVar[bool] = False  # its work is matrix products, which bfloat16 makes cheaper
 
     def __init_subclass__(cls) -> None:
-        """Give a backward without words of its own the equations as its docstring."""
+        """Use the equations as the docstring of a backward without one."""
         super().__init_subclass__()
         backward, equations = vars(cls).get("backward"), getattr(cls, "equations", None)
         if backward is not None and not backward.__doc__ and equations is not None:
             backward.__doc__ = f"{'; '.join(equations.backward)}."
 
     def formulas(self) -> Equations | None:
-        """Return the equations as these settings make them, or None where the layer states none."""
+        """Return the equations under these settings, or None if the layer declares none."""
         equations = getattr(self, "equations", None)
         if equations is not None and not getattr(self, "scale", True):
             equations = without_scale(equations)
         return without_bias(equations) if equations is not None and not getattr(self, "bias", True) else equations
 
     def init(self, key: Array, *inputs: Any) -> Init:
-        """Return first parameters and state for inputs of these shapes (Specs)."""
+        """Return initial parameters and state for inputs of these shapes (Specs)."""
         return Init()
 
     def forward(self, params: Params, state: State, ctx: Context, *inputs: Any) -> Forward:
@@ -142,35 +142,35 @@ class Layer(Settings):
 
     def backward(self, params: Params, tape: Any, dy: Any) -> Backward:
         """Return the deltas of the inputs and the gradients of the parameters."""
-        raise unwritten(self, "backward(self, params, tape, dy)", "or let `adjoint` find it by jax.vjp")
+        raise unwritten(self, "backward(self, params, tape, dy)", "or let `adjoint` derive it by jax.vjp")
 
     @property
     def wrapped(self) -> Layer | None:
-        """The layer inside this one, if this one only makes its weights."""
+        """The inner layer, if this one only produces its weights."""
         return None
 
     def having(self, **settings: Any) -> Layer:
-        """Return the layer, or what makes the weights of one, with other settings of the layer."""
+        """Return the layer, or the parametrisation of one, with other settings of the layer."""
         if self.wrapped is None:
             return replace(self, **settings)
         return replace(self, layer=self.wrapped.having(**settings))  # type: ignore[call-arg]
 
     def reading(self, names: Sequence[str]) -> Layer:
-        """Return the layer for inputs of these names, in this order."""
-        raise ConfigError(f"{self.kind} takes its inputs by their order", where="inputs", cure="give a list of them")
+        """Return the layer for inputs with these names, in this order."""
+        raise ConfigError(f"{self.kind} takes its inputs by order", where="inputs", cure="give them as a list")
 
     @property
     def is_stack(self) -> bool:
-        """Whether `parts` are several layers."""
+        """Whether there are several `parts`."""
         return type(self).parts is not Layer.parts and len(self.parts()) > 1
 
     def parts(self) -> tuple[Layer, ...]:
-        """Return the layers, one after the other, that it stands for in a network: itself, unless it is a stack."""
+        """Return the sequence of layers that it expands to in a network: itself, unless it is a stack."""
         return (self,)
 
     @property
     def surrogate(self) -> str:
-        """Why backward deliberately is not the adjoint of forward, if so: forward then says where by stop_gradient."""
+        """Why backward is deliberately not the adjoint of forward, if so; forward then marks where by stop_gradient."""
         return ""
 
     @property
@@ -180,28 +180,28 @@ class Layer(Settings):
 
     @property
     def derivation(self) -> str:
-        """`written` when the layer states its own backward, else `jax.vjp`."""
+        """`written` if the layer defines its own backward, else `jax.vjp`."""
         return "jax.vjp" if type(self).backward is Layer.backward else "written"
 
 
 @dataclass(frozen=True)
 class Activation(Layer):
-    """A function applied to each element, or along an axis, as softmax.
+    """A function applied to each element, or along an axis like softmax.
 
-    `initializer` names the initial weights that keep the scale of signals through this activation; `steepest` is the
-    largest magnitude of its derivative, the same for all settings, where that is known.
+    `initializer` names the initial weights that preserve the scale of signals through this activation; `steepest` is
+    the largest magnitude of its derivative for all settings, if known.
     """
 
     initializer: ClassVar[str] = "glorot_uniform"
     steepest: ClassVar[float | None] = None
-    by_element: ClassVar[bool] = True  # each element of y depends on that of x alone
+    by_element: ClassVar[bool] = True  # each element of y depends only on that of x
 
 
 # ------------------------------------------------------------------------------------------------ examples of inputs
 
 
 class Input(NamedTuple):
-    """One input of an example: its shape (batch first) and what kind of values belong there.
+    """One input of an example: its shape (batch first) and the kind of its values.
 
     kind: `real`, `positive`, `probabilities` (rows sum to 1), `labels` (integers below `classes`), `binary` (0 or 1 as
     numbers), `signs` (-1 or 1), `mask` (true or false, at least one true in a row).
@@ -213,19 +213,19 @@ class Input(NamedTuple):
 
     @property
     def differentiable(self) -> bool:
-        """Whether the contract asks for a delta here."""
+        """Whether the contract requires a delta for this input."""
         return self.kind in ("real", "positive", "probabilities")
 
 
 class Example(NamedTuple):
-    """Settings of a layer, and the inputs that it may be given: drives contract test, round trip and manual."""
+    """Settings of a layer, and valid inputs for it: drives contract test, round trip and manual."""
 
     settings: dict[str, Any]
     inputs: tuple[Input, ...]
 
 
 def examples(*cases: tuple[dict[str, Any], list[Any]]) -> tuple[Example, ...]:
-    """Return examples from (settings, inputs) pairs; an input given as a bare shape holds real numbers."""
+    """Return examples from (settings, inputs) pairs; a bare shape is an input of real numbers."""
     return tuple(
         Example(settings, tuple(i if isinstance(i, Input) else Input(tuple(i)) for i in inputs))
         for settings, inputs in cases
@@ -245,12 +245,12 @@ def expect_features(x: Array, features: int, what: str = "input") -> None:
     if not jnp.issubdtype(x.dtype, jnp.inexact):
         raise DataTypeError(f"{what}: expected real numbers, got {x.dtype.name}", cure="put an embedding before it")
     if x.ndim < 2 or x.shape[-1] != features:
-        raise ShapeError(f"{what}: expected (batch, ..., {features}), got {tuple(x.shape)}; it expects {features} "
+        raise ShapeError(f"{what}: expected (batch, ..., {features}), got {tuple(x.shape)}: it expects {features} "
                          f"features and gets {x.shape[-1] if x.ndim else 'a scalar'}")  # fmt: skip
 
 
 def product(x: Array, weight: Array) -> Array:
-    """Return x W in the precision of x; of bfloat16 the sums are taken in float32."""
+    """Return x W in the precision of x; for bfloat16 the sums are computed in float32."""
     if x.dtype != jnp.bfloat16:
         return x @ weight
     return jnp.matmul(x, weight, preferred_element_type=jnp.float32).astype(x.dtype)

@@ -1,4 +1,4 @@
-"""The place of an error: whatever a layer raises is told with the node that it stands in."""
+"""The place of an error: every error raised by a layer names its node."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from retrograd.base.errors import ConfigError, RetrogradError, ShapeError
 from retrograd.base.memory import memory_error
 from retrograd.network.own_layers import own_line
 
-ABOUT_SHAPES = (TypeError, ValueError)  # in which JAX says itself what does not fit
+ABOUT_SHAPES = (TypeError, ValueError)  # errors in which JAX itself explains what does not fit
 
 
 class located:  # reads as a sentence: `with located(node):`
-    """Put the place (a node's path, an objective's name) in front of every error that a layer raises inside.
+    """Put the place (a node's path, an objective's name) before every error that a layer raises inside.
 
-    What JAX says of arrays that do not fit (a TypeError or ValueError of its own) becomes a ShapeError, and so does
-    every other failure, with what the layer reads (`inputs`: arrays or specs by name). What fails in a file of the
-    user's own layers is told with its line. Only running out of memory stays what it is.
+    JAX's errors about arrays that do not fit (TypeError, ValueError) become a ShapeError, and so does every other
+    failure, with the layer's inputs (`inputs`: arrays or specs by name). Errors in a file of user-defined layers name
+    its line. Only an out-of-memory error is left as it is.
     """
 
     def __init__(self, place: object, inputs: Mapping[str, Any] | None = None) -> None:
@@ -35,9 +35,9 @@ class located:  # reads as a sentence: `with located(node):`
 
 
 def _placed(error: Exception, place: str, inputs: Mapping[str, Any]) -> RetrogradError | None:
-    """Return what to raise instead of an error that came up at a place; None for what keeps its own form."""
-    own = own_line(error)
-    if not own and (several := _several(place, inputs)):
+    """Return the error to raise instead of one raised at a place; None to leave it unchanged."""
+    user_line = own_line(error)
+    if not user_line and (several := _several(place, inputs)):
         return several
     if isinstance(error, RetrogradError):
         if error.located:
@@ -46,20 +46,20 @@ def _placed(error: Exception, place: str, inputs: Mapping[str, Any]) -> Retrogra
     if memory_error(error) is not None:
         return None
     text = str(error).partition("\n")[0].rstrip(".")
-    if own:
-        return ConfigError(f"{type(error).__name__}: {text}", where=f"{place}: {own}")
-    if isinstance(error, NotImplementedError):  # of a layer that leaves out what it must have
+    if user_line:
+        return ConfigError(f"{type(error).__name__}: {text}", where=f"{place}: {user_line}")
+    if isinstance(error, NotImplementedError):  # of a layer that lacks a required method
         return ConfigError(text, where=place)
     if isinstance(error, ABOUT_SHAPES):
         return ShapeError(text, where=place)
     reads = ", ".join(f"{name} {_form(value)}" for name, value in inputs.items())
     failure = f"{type(error).__name__}: {text}".rstrip(": ")
-    message = f"cannot work with what it reads, {reads} ({failure})" if reads else f"cannot be computed ({failure})"
-    return ShapeError(message, where=place, cure="compare its settings and `inputs` with the manual page of the layer")
+    message = f"cannot process its inputs: {reads} ({failure})" if reads else f"cannot be computed ({failure})"
+    return ShapeError(message, where=place, cure="compare its settings and `inputs` with the layer's manual page")
 
 
 def _several(place: str, inputs: Mapping[str, Any]) -> ConfigError | None:
-    """Return the error for a layer that failed on an output of several parts, of which it wanted one."""
+    """Return the error for a layer that failed because one of its inputs has several parts."""
     for name, value in inputs.items():
         if isinstance(value, Mapping) and value:
             parts = ", ".join(value)

@@ -1,4 +1,4 @@
-"""The graph: a flat, named, ordered list of nodes, its first values and its shapes."""
+"""The graph: a flat, named, ordered list of nodes, its initial values and its shapes."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Variables(NamedTuple):
 class Network:
     """A graph of layers, each reading earlier nodes or columns of the batch.
 
-    `Network(Dense(8), Tanh(), Dense(1))` is a chain that begins at the column `x`; entries made by `named` have
-    names and inputs of their own. Nodes are in an order in which each follows what it reads.
+    `Network(Dense(8), Tanh(), Dense(1))` is a chain that starts at the column `x`; entries made by `named` have their
+    own names and inputs. Nodes are ordered so that each follows its inputs.
     """
 
     def __init__(self, *entries: Entry | Layer | Block, inputs: Sequence[str] = (DEFAULT_INPUT,)) -> None:
@@ -64,41 +64,41 @@ class Network:
         return self._scope.resolve(name)
 
     def entry_index(self, path: str) -> int | None:
-        """Return which of the entries, counted from 0, a node of this path came from."""
+        """Return the index, from 0, of the entry that a node came from."""
         names = list(self._scope._outputs)
         name = path.partition("/")[0]
         return names.index(name) if name in names else None
 
     def made(self, thing: object) -> Sequence[str]:
-        """Return the paths of the nodes, stacks and blocks that a layer or block, as it was written, became."""
+        """Return the paths of the nodes, stacks and blocks that a layer or block expanded to."""
         return self._scope.made.get(id(thing), ())
 
     def line(self, path: str) -> str:
-        """Return a node's path after the place of its entry in the configuration: `network.2 (dense_1)`."""
+        """Return a node's path with the location of its entry in the configuration: `network.2 (dense_1)`."""
         index = self.entry_index(path)
         return path if index is None else f"network.{index} ({path})"
 
     def fill(self, sizes: Mapping[str, int]) -> Network:
-        """Return the network with `classes`, `targets` and the like replaced by sizes known from the data."""
+        """Return the network with `classes`, `targets` etc. replaced by sizes known from the data."""
         return Network(*(fill(entry, sizes) for entry in self.entries), inputs=self.inputs)
 
     def filled_entries(self) -> tuple[Entry, ...]:
-        """Return the entries with the initialisers that were chosen for them written out."""
+        """Return the entries with their chosen initialisers written out."""
 
         def write_out(thing: Any) -> Any:
-            made = [self.by_name[path].layer for path in self.made(thing) if path in self.by_name]
-            inside = [layer.wrapped or layer for layer in made]
+            expanded_layers = [self.by_name[path].layer for path in self.made(thing) if path in self.by_name]
+            inside = [layer.wrapped or layer for layer in expanded_layers]
             chosen = {layer.weight for layer in inside if hasattr(layer, "weight")}
-            if len(chosen) == 1:  # a repeated layer can stand before different activations: then it stays open
+            if len(chosen) == 1:  # a repeated layer may precede different activations: then it is left open
                 return thing.having(weight=chosen.pop())
             return mapped(thing, write_out)
 
         return tuple(mapped(entry, write_out) for entry in self.entries)
 
     def init(self, key: Array, columns: Mapping[str, Any], only: Container[str] | None = None) -> Variables:
-        """Return first parameters (float32) and state. `columns` are arrays or specs, the batch axis included.
+        """Return initial parameters (float32) and state. `columns` are arrays or specs, including the batch axis.
 
-        `only`: of these nodes. The numbers depend on the key and on each node's name, not on the layers around it.
+        `only`: for these nodes. The numbers depend on the key and on each node's name, not on the layers around it.
         """
         specs = self._all_specs(_frozen(columns), train=False)
         part = self if only is None else self.with_nodes(tuple(node for node in self.nodes if node.name in only))
@@ -118,7 +118,7 @@ class Network:
     def _all_specs(self, columns: tuple[tuple[str, Any], ...], train: bool) -> dict[str, Any]:
         try:
             return _specs(_Alike(self), columns, train)
-        except TypeError:  # a layer of the user's own that has no hash
+        except TypeError:  # a user-defined layer without a hash
             return _specs.__wrapped__(_Alike(self), columns, train)
 
     def _init(self, key: Array, specs: dict[str, Any], train: bool = False) -> Variables:
@@ -139,7 +139,7 @@ class Network:
     def _check_columns(self, specs: Mapping[str, Any]) -> None:
         both = [name for name in specs if name in self.by_name]
         if both:
-            raise ConfigError("names a node and a column of the data", where=both[0], cure="rename the node")
+            raise ConfigError("is both a node and a column of the data", where=both[0], cure="rename the node")
         known = set(specs)
         for node in self.nodes:
             for reference in node.inputs:
@@ -151,10 +151,10 @@ class Network:
             known.add(node.name)
 
     def opened(self, values: list[float], layers: dict[tuple[str, int], Layer] | None = None) -> Network:
-        """Return the network with scalars for the open numbers of its layers, whose values are appended.
+        """Return the network with scalars for the open numbers of its layers, whose values are appended to `values`.
 
-        Networks that share `layers` have the same scalars in the nodes that they have in common: those of one name and
-        one layer, by identity.
+        Networks that share `layers` have the same scalars in common nodes: those with the same name and layer, by
+        identity.
         """
         layers = {} if layers is None else layers
         for node in self.nodes:
@@ -163,7 +163,7 @@ class Network:
         return self.with_nodes(tuple(replace(node, layer=layers[node.name, id(node.layer)]) for node in self.nodes))
 
     def closed(self) -> tuple[Any, ...]:
-        """Return what computes alike: the nodes without their open numbers."""
+        """Return a key of the computation: the nodes without their open numbers."""
         return tuple(replace(node, layer=closed(node.layer)) for node in self.nodes)
 
     def with_nodes(self, nodes: tuple[Node, ...]) -> Network:
@@ -184,7 +184,7 @@ class Network:
 
 
 class _Alike:
-    """A network, equal to all whose nodes have the same shapes: for another seed or rate nothing is traced again."""
+    """A network that equals all with the same node shapes: for another seed or rate nothing is traced again."""
 
     def __init__(self, network: Network) -> None:
         self.network, self.key = network, (network.closed(), network.inputs)
@@ -201,7 +201,7 @@ def _specs(alike: _Alike, columns: tuple[tuple[str, Any], ...], train: bool) -> 
     def trace() -> dict[str, Any]:
         specs = dict(columns)
         key = jax.eval_shape(lambda: jax.random.key(0))
-        jax.eval_shape(lambda key: alike.network._init(key, specs, train), key)  # fills specs on its way
+        jax.eval_shape(lambda key: alike.network._init(key, specs, train), key)  # fills specs as a side effect
         return specs
 
     specs: dict[str, Any] = known_shapes(trace, alike.key, columns, train)
@@ -209,7 +209,7 @@ def _specs(alike: _Alike, columns: tuple[tuple[str, Any], ...], train: bool) -> 
 
 
 def expanded(scope: Scope, entries: Sequence[Entry], inputs: tuple[str, ...]) -> str:
-    """Add the entries to a scope, one after the other, and return the last output; an error names its entry."""
+    """Add the entries to a scope in order, and return the last output; an error names its entry."""
     for i, entry in enumerate(entries):
         try:
             inputs = (scope.add(entry, *inputs),)
@@ -223,7 +223,7 @@ def _frozen(columns: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 
 def _keep(node: Node, first: Init, params: dict[str, Params], state: dict[str, State]) -> None:
-    """Add a node's first values to those of the network; what it shares is another node's."""
+    """Add a node's initial values to those of the network, except for shared parameters, which another node owns."""
     node_params = {name: value for name, value in first.params.items() if name not in dict(node.share)}
     if node_params:
         params[node.name] = node_params
@@ -232,9 +232,9 @@ def _keep(node: Node, first: Init, params: dict[str, Params], state: dict[str, S
 
 
 def _first_values(network: Network, specs: tuple[tuple[Spec, ...], Any], keys: Array) -> Variables:
-    """Draw the first values of all nodes; `specs` are those of their inputs, flat, and their form.
+    """Draw the initial values of all nodes; `specs` are those of their inputs, flattened, and their structure.
 
-    Equal layers of equal inputs are drawn by one loop: XLA's time goes by the number of draws that it is shown.
+    Equal layers with equal inputs are drawn in one loop: XLA's compile time grows with the number of draws it sees.
     """
     leaves, form = specs
     inputs = jax.tree.unflatten(form, leaves)
@@ -257,7 +257,7 @@ def _first_values(network: Network, specs: tuple[tuple[Spec, ...], Any], keys: A
 
 
 def _hashed(layer: Layer, inputs: Any) -> Any:
-    """Return what layers have in common that draw alike; one of the user's own that has no hash is alone."""
+    """Return a key for layers with identical draws; a user-defined layer without a hash gets its own."""
     key = (type(layer), layer, *jax.tree.leaves(inputs), jax.tree.structure(inputs))
     try:
         hash(key)
@@ -267,7 +267,7 @@ def _hashed(layer: Layer, inputs: Any) -> Any:
 
 
 def _few_rows(spec: Spec) -> Spec:
-    """Return a spec with at most two rows: first values do not depend on how many there are."""
+    """Return a spec with at most two rows: initial values do not depend on their number."""
     return Spec((min(spec.shape[0], 2), *spec.shape[1:]), spec.dtype) if spec.shape else spec
 
 
@@ -293,20 +293,20 @@ def take(values: Mapping[str, Any], reference: str) -> Any:
 
 
 def own_params(params: Mapping[str, Params], node: Node) -> Params:
-    """Return what a node's layer sees: its own parameters and those that it shares."""
-    seen = dict(params.get(node.name, {}))
+    """Return the parameters that a node's layer sees: its own and shared ones."""
+    visible = dict(params.get(node.name, {}))
     for name, path in node.share:
         owner, _, shared = path.removesuffix(TRANSPOSED).rpartition("/")
         value = params[owner].get(shared) if owner in params else None
-        assert value is not None, path  # `check_shares` has seen to it
-        seen[name] = value.T if path.endswith(TRANSPOSED) else value
-    return seen
+        assert value is not None, path  # ensured by `check_shares`
+        visible[name] = value.T if path.endswith(TRANSPOSED) else value
+    return visible
 
 
 def check_shares(node: Node, tensors: Params, params: Mapping[str, Params]) -> None:
-    """Raise unless what a node shares exists by both names: in its own layer, and earlier in the network.
+    """Raise unless a node's shared parameters exist under both names: in its own layer, and earlier in the network.
 
-    `own` is what its layer would have alone, `params` what the nodes before it own.
+    `tensors` are the parameters of its layer on its own, `params` those owned by earlier nodes.
     """
     for name, path in node.share:
         if name not in tensors:
@@ -316,10 +316,10 @@ def check_shares(node: Node, tensors: Params, params: Mapping[str, Params]) -> N
         owner, _, shared = path.removesuffix(TRANSPOSED).rpartition("/")
         value = params.get(owner, {}).get(shared)
         if value is None:
-            have = [f"{each}/{key}" for each, keys in params.items() for key in keys]
-            near = did_you_mean(path.removesuffix(TRANSPOSED), have) or "no node before it has any"
+            have = [f"{owner}/{key}" for owner, keys in params.items() for key in keys]
+            near = did_you_mean(path.removesuffix(TRANSPOSED), have) or "no earlier node has any"
             cure = f"{near} (have: {', '.join(have)})" if near.startswith("did") else near
-            raise ConfigError(f"there is no parameter '{path}' before it", where=f"share.{name}", cure=cure)
+            raise ConfigError(f"there is no earlier parameter '{path}'", where=f"share.{name}", cure=cure)
         shape = value.shape[::-1] if path.endswith(TRANSPOSED) else value.shape
         if shape != tensors[name].shape:
             raise ShapeError(f"'{path}' has the shape {shape}, expected {tensors[name].shape}", where=f"share.{name}")

@@ -1,6 +1,6 @@
-"""Layers, losses, optimizers and the like of the user's own, from a Python file.
+"""User-defined layers, losses, optimizers etc. from a Python file.
 
-It runs only when the user names it; a run keeps its digest.
+The file runs only if the user names it; a run stores its digest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from retrograd.base.registry import forget_class
 
 
 class OwnLayers(NamedTuple):
-    """A file that was run: its SHA-256, and the classes that it registered."""
+    """A file that has been run: its SHA-256, and the classes that it registered."""
 
     path: Path
     digest: str
@@ -28,20 +28,20 @@ class OwnLayers(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names under which a configuration finds them."""
+        """The names by which a configuration refers to them."""
         return tuple(vars(cls)["registered_name"] for cls in self.classes)
 
 
-_files: dict[str, OwnLayers] = {}  # by the name that tracebacks show
-depends_on(lambda: tuple(sorted(file.digest for file in _files.values())))  # a file may change what others read
+_files: dict[str, OwnLayers] = {}  # by the file name shown in tracebacks
+depends_on(lambda: tuple(sorted(file.digest for file in _files.values())))  # one file may affect others
 
 
 def load_layers(path: str | Path) -> OwnLayers:
     """Run a Python file that registers layers, losses, optimizers, schedules..., so that configurations can name them.
 
-    What the same file registered before is replaced.
+    Whatever the same file registered before is replaced.
 
-    Raises:  UsageError when there is no such file or it registers nothing; ConfigError, with the line, when it fails.
+    Raises:  UsageError if there is no such file or it registers nothing; ConfigError, with the line, if it fails.
     """
     path = Path(path)
     if not path.is_file():
@@ -51,14 +51,14 @@ def load_layers(path: str | Path) -> OwnLayers:
     module.__file__ = str(path)
     for cls in _files[str(path)].classes if str(path) in _files else ():
         forget_class(cls)
-    sys.modules[module.__name__] = module  # where the annotations of dataclasses are looked up
+    sys.modules[module.__name__] = module  # dataclasses resolve annotations there
     _files[str(path)] = OwnLayers(path, hashlib.sha256(content).hexdigest(), ())
     try:
         exec(_compiled(content, path), module.__dict__)
     except (Exception, SystemExit) as error:
-        raise ConfigError(_told(error), where=own_line(error) or str(path)) from error
-    made = [each for each in vars(module).values() if isinstance(each, type) and each.__module__ == module.__name__]
-    classes = tuple(each for each in made if "registered_name" in vars(each))
+        raise ConfigError(_explained(error), where=own_line(error) or str(path)) from error
+    defined = [cls for cls in vars(module).values() if isinstance(cls, type) and cls.__module__ == module.__name__]
+    classes = tuple(cls for cls in defined if "registered_name" in vars(cls))
     if not classes:
         cure = 'write @rg.layers.register("name", ...) above the class (or rg.losses, rg.optimizers, rg.schedules)'
         raise UsageError("registers no layer", where=str(path), cure=cure)
@@ -67,26 +67,26 @@ def load_layers(path: str | Path) -> OwnLayers:
 
 
 def files_of(words: Collection[str]) -> dict[str, str]:
-    """Return name and digest of each file that was loaded and registered one of these words."""
+    """Return the name and digest of each loaded file that registered one of these names."""
     return {file.path.name: file.digest for file in _files.values() if set(file.names) & set(words)}
 
 
 def check_loaded(needed: Any, where: str) -> None:
-    """Raise UsageError unless each of these files (name and digest) has been loaded as it was when training ran."""
+    """Raise UsageError unless each of these files (name and digest) is loaded in the version used for training."""
     for name, digest in needed.items() if isinstance(needed, dict) else ():
         if digest in {file.digest for file in _files.values()}:
             continue
         other = next((file for file in _files.values() if file.path.name == name), None)
         if other is None:
-            raise UsageError(f"it uses layers of {name}, and opening a model never runs code by itself", where=where,
+            raise UsageError(f"it uses layers from {name}, but opening a model never runs code by itself", where=where,
                              cure=f"name the file: --layers {name}, or rg.load_layers in Python")  # fmt: skip
         digests = f"sha256 {str(digest)[:12]}..., now {other.digest[:12]}..."
-        raise UsageError(f"it was trained with another {name} ({digests})", where=where,
-                         cure="give the file as it was then, or train again")  # fmt: skip
+        raise UsageError(f"it was trained with another version of {name} ({digests})", where=where,
+                         cure="use the original file, or train again")  # fmt: skip
 
 
 def own_line(error: BaseException) -> str:
-    """Return `file:line` of the innermost place in a file of the user's where an error came up, or nothing."""
+    """Return `file:line` of the innermost frame of an error in a user's file, or an empty string."""
     if isinstance(error, SyntaxError) and error.filename in _files:
         return f"{error.filename}:{error.lineno}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in _files]
@@ -95,18 +95,18 @@ def own_line(error: BaseException) -> str:
 
 @contextmanager
 def own_errors(where: str) -> Iterator[None]:
-    """Turn what goes wrong in code of the user's own into a ConfigError with its line; other errors pass."""
+    """Turn errors in user-defined code into a ConfigError with the line; other errors pass through."""
     try:
         yield
     except RetrogradError:
         raise
-    except NotImplementedError as error:  # `unwritten` has named the class and the method
+    except NotImplementedError as error:  # `unwritten` already names the class and the method
         raise ConfigError(str(error), where=where) from error
     except Exception as error:
         line = own_line(error)
         if not line:
             raise
-        raise ConfigError(_told(error), where=f"{where}: {line}") from error
+        raise ConfigError(_explained(error), where=f"{where}: {line}") from error
 
 
 def _compiled(content: bytes, path: Path) -> types.CodeType:
@@ -116,7 +116,7 @@ def _compiled(content: bytes, path: Path) -> types.CodeType:
         raise ConfigError(f"not a Python file: {error}") from None
 
 
-def _told(error: BaseException) -> str:
+def _explained(error: BaseException) -> str:
     if isinstance(error, RetrogradError):
         return "; ".join(map(str, error.problems))
     if isinstance(error, SyntaxError):

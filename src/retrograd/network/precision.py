@@ -1,4 +1,4 @@
-"""In which numbers a network computes: float32, float64 throughout, or products of matrices in bfloat16."""
+"""The precision of a network: float32, float64 throughout, or matrix products in bfloat16."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ Tree = TypeVar("Tree")
 
 
 def computing_in(precision: Precision) -> AbstractContextManager[Any]:
-    """Return the context in which arrays of this precision can be made and read."""
+    """Return the context in which arrays of this precision can be created and read."""
     return jax.enable_x64(True) if precision == "float64" else nullcontext()
 
 
 def in_precision(tree: Tree, precision: Precision) -> Tree:
-    """Return float32 arrays (or specs) as this precision stores them, which for bfloat16 is float32 too.
+    """Return float32 arrays (or specs) as this precision stores them; bfloat16 stores float32 too.
 
-    What the data stored in float32 is only widened: the arithmetic gains digits, the data do not.
+    Data stored in float32 are only widened: the arithmetic gains digits, the data do not.
     """
     return _cast(tree, jnp.float32, jnp.float64) if precision == "float64" else tree
 
 
 def taken_out(tree: Tree, precision: Precision) -> Tree:
-    """Return arrays that outlive the context: NumPy's for float64, which JAX would round outside of it."""
+    """Return arrays that outlive the context: NumPy arrays for float64, which JAX would round outside it."""
     return jax.device_get(tree) if precision == "float64" else tree
 
 
 def in_bfloat16(network: Network) -> Network:
-    """Return the network with the layers whose work is products of matrices computing those in bfloat16.
+    """Return the network with its matrix products computed in bfloat16.
 
     Convolutions only on accelerators: on a CPU they are twice as fast in float32.
     """
@@ -59,10 +59,10 @@ def in_bfloat16(network: Network) -> Network:
 
 @dataclass(frozen=True)
 class InBfloat16(Layer):
-    """Another layer whose inputs and arriving delta are rounded to bfloat16; everything around it stays float32.
+    """Another layer whose inputs and output delta are rounded to bfloat16; everything around it stays float32.
 
-    The layer casts its parameters to what it is given; sums of products and gradients stay float32. What it keeps for
-    backward takes half the room. Activations, norms and losses are cheaper, and safer, in float32.
+    The layer casts its parameters to the input's dtype; sums of products and gradients stay float32. The tape takes
+    half the memory. Activations, norms and losses are cheaper, and safer, in float32.
 
     Shapes:  those of the layer
     """
@@ -71,17 +71,17 @@ class InBfloat16(Layer):
 
     @property
     def kind(self) -> str:
-        """The kind of the layer inside."""
+        """The kind of the inner layer."""
         return self.layer.kind
 
     @property
-    def mixes_batch(self) -> bool:  # type: ignore[override]  # as the layer inside
-        """Whether the layer inside does."""
+    def mixes_batch(self) -> bool:  # type: ignore[override]  # as the inner layer
+        """Whether the inner layer does."""
         return self.layer.mixes_batch
 
     @property
     def surrogate(self) -> str:
-        """That of the layer inside."""
+        """That of the inner layer."""
         return self.layer.surrogate
 
     @override
@@ -94,7 +94,7 @@ class InBfloat16(Layer):
         return Forward(_cast(step.y, jnp.bfloat16, jnp.float32), step.tape, step.state)
 
     def backward(self, params: Params, tape: Any, dy: Any) -> Backward:
-        """That of the layer inside, its deltas back in float32."""
+        """That of the inner layer, with the deltas cast back to float32."""
         back = self.layer.backward(params, tape, _cast(dy, jnp.float32, jnp.bfloat16))
         return Backward(_cast(back.inputs, jnp.bfloat16, jnp.float32), back.grads)
 

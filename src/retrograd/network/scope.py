@@ -1,4 +1,4 @@
-"""The graph under construction: nodes, entries as the user wrote them, and the scopes in which entries expand."""
+"""The graph under construction: nodes, entries as written by the user, and the scopes in which entries expand."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Node:
     """One operation of the graph: its path, its layer, and the names of the nodes or batch columns it reads.
 
     `share` takes parameters from other nodes: `(("weight", "embed/weight"),)`, or `"embed/weight.T"` for the
-    transpose; their gradients add up on the owner. A `frozen` node keeps its parameters. Nodes of one `recompute`
-    group, the path of a block, keep nothing for backward but the group's inputs, and are run again there.
+    transpose; their gradients add up on the owner. A `frozen` node is not trained. Nodes of one `recompute` group, the
+    path of a block, keep only the group's inputs for backward, and are run again there.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Entry:
-    """A layer or block as the user wrote it, with what every entry may carry."""
+    """A layer or block as written by the user, with the settings common to all entries."""
 
     layer: Layer | Block
     name: str | None = None
@@ -45,14 +45,14 @@ class Entry:
     share: tuple[tuple[str, str], ...] = ()
     frozen: bool = False
     recompute: bool = False
-    input_names: tuple[str, ...] = ()  # what the layer calls each of its inputs, where it names them
+    input_names: tuple[str, ...] = ()  # the layer's names for its inputs, if it names them
 
 
 @dataclass(frozen=True)
 class Block(Settings):
     """A function that expands into nodes with paths below its name."""
 
-    stacked: ClassVar[bool] = False  # a stack of numbered parts: each of them is a group of its own to `recompute`
+    stacked: ClassVar[bool] = False  # a stack of numbered parts, each a separate `recompute` group
 
     def expand(self, scope: Scope, *inputs: str) -> str:
         """Add nodes to the scope and return the reference of the block's output."""
@@ -61,10 +61,10 @@ class Block(Settings):
 
 def named(layer: Layer | Block, name: str, *, inputs: Mapping[str, str] | Sequence[str] | str | None = None,
           share: Mapping[str, str] | None = None, frozen: bool = False, recompute: bool = False) -> Entry:  # fmt: skip
-    """Return the entry of a layer or block that has a name, inputs of its own, shared parameters, or the like.
+    """Return an entry with a name, and optionally its own inputs, shared parameters and so on.
 
     inputs: in the layer's order, or by the layer's names for them: `{"query": "x", "mask": "seen"}`.
-    recompute: backward runs its nodes again instead of keeping what they left; of a stack, layer by layer.
+    recompute: backward runs its nodes again instead of keeping their tapes; a stack is recomputed layer by layer.
     """
     names = tuple(inputs) if isinstance(inputs, Mapping) else ()
     inputs = (inputs,) if isinstance(inputs, str) else tuple(inputs.values()) if isinstance(inputs, Mapping) else inputs
@@ -72,12 +72,12 @@ def named(layer: Layer | Block, name: str, *, inputs: Mapping[str, str] | Sequen
     return Entry(layer, name, chosen, tuple((share or {}).items()), frozen, recompute, names)
 
 
-NUMBERED = re.compile(r"_\d+$")  # a name for an input of one layer of a stack
-MAX_ENTRIES = 10_000  # of an expanded network: far above any that is known, and built in a second or two
+NUMBERED = re.compile(r"_\d+$")  # the name of an input for one layer of a stack
+MAX_ENTRIES = 10_000  # in an expanded network: far more than any known network has, and built in a second or two
 
 
 class Size:
-    """How many entries a network has been expanded to: `repeat` in `repeat` would fill the memory first."""
+    """The number of entries a network has expanded to; without a limit, nested `repeat` could fill the memory."""
 
     def __init__(self) -> None:
         self.entries = 0
@@ -90,13 +90,13 @@ class Size:
         self.entries += more
         if self.entries > MAX_ENTRIES:
             message = f"the network would have more than {MAX_ENTRIES:,} layers"
-            raise ConfigError(message, where=where, cure="repeat fewer layers, or fewer times")
+            raise ConfigError(message, where=where, cure="repeat fewer layers, or repeat less often")
 
 
 class Scope:
-    """A place in the graph under construction: the paths of its nodes begin with its prefix.
+    """A scope of the graph under construction: the paths of its nodes start with its prefix.
 
-    Names are looked up from the innermost scope outwards; a name that no scope knows is a batch column.
+    Names are looked up from the innermost scope outwards; a name unknown to all scopes is a batch column.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Scope:
         recompute: str | None = "",
     ) -> None:
         self.nodes, self.prefix, self.parent, self.frozen = nodes, prefix, parent, frozen
-        self.recompute = recompute  # the group that its nodes belong to; None: each scope right below is one
+        self.recompute = recompute  # the group of its nodes; None: each scope directly below is a group
         self.size: Size = parent.size if parent else Size()
         self.made: dict[int, list[str]] = (
             parent.made if parent else {}
@@ -117,7 +117,7 @@ class Scope:
         self._counts: dict[str, int] = {}
 
     def chain(self, entries: Iterable[Entry | Layer | Block], *inputs: str) -> str:
-        """Add entries one after the other, each reading the one before; return the last output."""
+        """Add entries in order, each reading the previous one; return the last output."""
         for entry in entries:
             inputs = (self.add(entry, *inputs),)
         return inputs[0]
@@ -133,8 +133,8 @@ class Scope:
             inputs = tuple(self.resolve(each) for each in entry.inputs)
         if isinstance(entry.layer, Block):
             if entry.input_names:
-                raise ConfigError("a block takes its inputs by their order", where=f"{self.prefix}{name}: inputs",
-                                  cure="give a list of them")  # fmt: skip
+                raise ConfigError("a block takes its inputs by order", where=f"{self.prefix}{name}: inputs",
+                                  cure="give them as a list")  # fmt: skip
             group = self._group(name)
             if entry.recompute and not group:
                 group = None if entry.layer.stacked else self.prefix + name
@@ -147,14 +147,14 @@ class Scope:
         return self._outputs[name]
 
     def chain_below(self, name: str, entries: Iterable[Entry | Layer | Block], *inputs: str) -> str:
-        """Add a chain of entries in a scope of its own below this one."""
+        """Add a chain of entries in a new scope below this one."""
         self.size.add(1, self.prefix.removesuffix("/"))
         below = Scope(self.nodes, f"{self.prefix}{name}/", self, self.frozen, self._group(name))
         self._outputs[name] = below.chain(entries, *inputs)
         return self._outputs[name]
 
     def resolve(self, name: str) -> str:
-        """Return the reference that a name in `inputs` stands for: an entry's output, a node, or a column."""
+        """Return the reference for a name in `inputs`: an entry's output, a node, or a column."""
         name, dot, part = name.partition(".")
         scope: Scope | None = self
         while scope is not None:
@@ -167,7 +167,7 @@ class Scope:
         layer = entry.layer
         assert isinstance(layer, Layer)
         activation = getattr(layer.wrapped or layer, "activation", None)
-        if activation is not None:  # a node of its own, so that its delta can be seen
+        if activation is not None:  # a separate node, so that its delta can be seen
             layer = layer.having(activation=None)
         if entry.input_names:
             layer = layer.reading(entry.input_names)
@@ -180,12 +180,12 @@ class Scope:
         return self.nodes[-1].name
 
     def _add_stack(self, entry: Entry, name: str, inputs: tuple[str, ...]) -> str:
-        """Add the parts of a layer that stands for several; those of its own kind read its further inputs too."""
+        """Add the parts of a stack; those of its own kind also read its further inputs."""
         layer = entry.layer
         assert isinstance(layer, Layer)
         if entry.share:
             raise ConfigError("a stack has no parameters to share", where=f"{self.prefix}{name}: share",
-                              cure="write its layers as entries of their own")  # fmt: skip
+                              cure="write its layers as separate entries")  # fmt: skip
         self.size.add(getattr(layer, "layers", 0), self.prefix + name)
         below = Scope(self.nodes, f"{self.prefix}{name}/", self, self.frozen or entry.frozen, self._group(name))
         x, *others = inputs
@@ -213,7 +213,7 @@ class Scope:
         return x
 
     def _group(self, name: str) -> str | None:
-        """Return the group of what is added below a name of this scope."""
+        """Return the group of nodes added below a name of this scope."""
         return self.prefix + name if self.recompute is None else self.recompute
 
     def _free_name(self, layer: Layer | Block, name: str | None) -> str:
@@ -222,7 +222,7 @@ class Scope:
             self._counts[kind] = self._counts.get(kind, 0) + 1
             name = f"{kind}_{self._counts[kind]}"
         elif not name or set(name) & set("./ "):
-            raise ConfigError(f"the name '{name}' has a dot, slash or blank in it", where="name")
+            raise ConfigError(f"the name '{name}' contains a dot, slash or space", where="name")
         if name in self._outputs:
             raise ConfigError(f"two entries are called '{name}'", where=self.prefix + name, cure="rename one")
         return name

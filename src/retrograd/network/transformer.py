@@ -1,4 +1,4 @@
-"""Transformer blocks: attention and feed-forward layers, each with a norm, and a sum with what went in."""
+"""Transformer blocks: attention and feed-forward layers, each with a norm and a residual connection."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from retrograd.network.layers.normalisation.layer_norm import LayerNorm
 from retrograd.network.layers.normalisation.rms_norm import RMSNorm
 from retrograd.network.scope import Block, Scope, blocks
 
-WIDER = 4  # times the width of the block, as in the first Transformer
+WIDER = 4  # times the width of the block, as in the original Transformer
 EXACT_GELU, ZEROS = GELU(), Zeros()
 AnyActivation = Annotated[Layer, Registered(layers, only=Activation)]
 
@@ -43,7 +43,7 @@ BETWEEN = Words(
     "units between the two dense layers",
     more="can represent more; slower",
     less="faster",
-    why="4 times the width, as in the first Transformer",
+    why="4 times the width, as in the original Transformer",
 )
 
 
@@ -52,8 +52,9 @@ BETWEEN = Words(
 class FeedForward(Block):
     """Two dense layers with an activation between them: y = f(x W + b) W_2 + b_2.
 
-    `hidden` is 4 units unless given. `gated` multiplies the activation by a second product, y = (f(x W) * (x V)) W_2:
-    with silu it is SwiGLU. See: Vaswani et al. 2017, section 3.3; Shazeer 2020, arXiv:2002.05202.
+    `hidden` defaults to 4 times `units`. `gated` multiplies the activation by a second product,
+    y = (f(x W) * (x V)) W_2: with silu it is SwiGLU. See: Vaswani et al. 2017, section 3.3; Shazeer 2020,
+    arXiv:2002.05202.
     """
 
     units: Annotated[PositiveInt, Words("width of the output", more="can represent more; slower", less="faster")]
@@ -95,12 +96,12 @@ def _dense(units: int, bias: bool, activation: Layer | None = None) -> Dense:
 
 @dataclass(frozen=True)
 class Transformer(Block):
-    """What encoder and decoder have in common: a stack of layers, each a few parts in residual connections.
+    """Base of encoder and decoder: a stack of layers, each with a few parts in residual connections.
 
-    `norm` comes before each part (`pre`: deep stacks learn from the start) or after each sum (`post`: the first
-    Transformer, and PyTorch by default); with `pre` a last norm ends the stack, unless `final_norm` is
-    false. `hidden`, `activation` and `gated` are those of `feed_forward`; `dropout` acts on the attention weights, in
-    the feed-forward part, and on what each part adds.
+    `norm` comes before each part (`pre`: deep stacks learn from the start) or after each sum (`post`: the original
+    Transformer, and PyTorch by default); with `pre` a last norm ends the stack, unless `final_norm` is false.
+    `hidden`, `activation` and `gated` are those of `feed_forward`; `dropout` acts on the attention weights, in the
+    feed-forward part, and on the output of each part.
     """
 
     units: Annotated[
@@ -109,9 +110,9 @@ class Transformer(Block):
     heads: Annotated[
         PositiveInt,
         Words(
-            "attention patterns side by side",
-            more="more patterns, each of fewer numbers",
-            less="fewer patterns, each finer",
+            "number of attention patterns side by side",
+            more="more patterns, each of smaller width",
+            less="fewer patterns, each of larger width",
         ),
     ]
     layers: Annotated[
@@ -128,12 +129,12 @@ class Transformer(Block):
         Words("whether the norm comes before each part or after each sum", why="pre: deep stacks learn from the start"),
     ] = "pre"
     final_norm: Annotated[
-        bool, Words("whether a last norm ends a `pre` stack", why="its sums are not normalised otherwise")
+        bool, Words("whether a last norm ends a `pre` stack", why="true: its sums are not normalised otherwise")
     ] = True
     dropout: Annotated[
         Fraction,
         Words(
-            "share dropped of attention weights, hidden values and what each part adds",
+            "share dropped of attention weights, hidden values and the output of each part",
             more="less overfitting, slower learning",
             less="less noise",
             why="0: none",
@@ -155,14 +156,14 @@ class Transformer(Block):
     weights: Annotated[
         bool,
         Words(
-            "whether each head's weights are an output of the attention, which trace and report draw as heat maps",
-            why="false: a fused kernel that does not keep them is faster",
+            "whether attention outputs each head's weights, for heat maps in trace and report",
+            why="false: a fused kernel that does not store them is faster",
         ),
     ] = False
     attention_bias: Annotated[
         bool | Literal["inputs"] | None,
         Words(
-            "whether attention adds a bias, or to queries, keys and values alone (inputs)", why="none: as `bias` says"
+            "whether attention adds a bias; `inputs`: only to queries, keys and values", why="none: as set by `bias`"
         ),
     ] = None
     window: WindowOfKeys = None
@@ -181,7 +182,7 @@ class Transformer(Block):
             yield Problem("key_value_heads", f"expected a divisor of {self.heads} heads, found {self.key_value_heads}")
         for name in () if self.rotary else TURNS:
             if getattr(self, name) != getattr(type(self), name):
-                yield Problem(name, "concerns heads that are turned", "add `rotary: true`")
+                yield Problem(name, "applies only to rotary positions", "add `rotary: true`")
 
     def part(self, scope: Scope, name: str, part: Layer | Block, x: str, *others: str) -> str:
         """Add one part in its residual connection: x + part(norm(x)), or norm(x + part(x))."""
@@ -194,7 +195,7 @@ class Transformer(Block):
         return y if self.norm == "pre" else scope.add(self.normed(), y, name=f"{name}_norm")
 
     def attention(self, causal: bool, rotary: bool, reads: tuple[InputName, ...]) -> MultiHeadAttention:
-        """Return the attention layer of these settings, for inputs of these names."""
+        """Return the attention layer with these settings, for inputs with these names."""
         bias = self.bias if self.attention_bias is None else self.attention_bias
         turned = TURNS if rotary else ()
         return MultiHeadAttention(
@@ -215,18 +216,18 @@ class Transformer(Block):
         )
 
     def normed(self) -> Layer:
-        """Return the norm of these settings."""
+        """Return the norm with these settings."""
         settings: dict[str, Any] = {} if self.eps is None else {"eps": self.eps}
         if self.norm_kind == "rms_norm":
             return RMSNorm(**settings)
         return LayerNorm(**settings, bias=ZEROS if self.bias else False)
 
     def feed_forward(self) -> FeedForward:
-        """Return the feed-forward block of these settings."""
+        """Return the feed-forward block with these settings."""
         return FeedForward(self.units, self.hidden, self.activation, self.gated, self.dropout, self.bias)
 
     def ended(self, scope: Scope, x: str) -> str:
-        """Add the norm that ends a stack whose sums are not normalised."""
+        """Add the norm that ends a stack whose sums are not yet normalised."""
         return scope.add(self.normed(), x, name="final_norm") if self.norm == "pre" and self.final_norm else x
 
 
@@ -242,8 +243,8 @@ class TransformerEncoder(Transformer):
     causal: Annotated[
         bool,
         Words(
-            "whether a place sees only itself and those before",
-            why="false: every place sees all; true for a language model",
+            "whether a position sees only itself and earlier ones",
+            why="false: every position sees all; true for a language model",
         ),
     ] = False
 
@@ -261,7 +262,7 @@ class TransformerDecoder(Transformer):
     """Layers of causal self-attention, attention to a memory, and feed-forward.
 
     Inputs: x [batch, time, units], the memory [batch, keys, features] (an encoder's output), [the memory's mask]. x
-    itself needs no mask: what is padded at its end is seen by no step before. See: Vaswani et al. 2017.
+    itself needs no mask: no earlier step sees the padding at its end. See: Vaswani et al. 2017.
     """
 
     @override
@@ -274,7 +275,7 @@ class TransformerDecoder(Transformer):
 
 @dataclass(frozen=True)
 class _EncoderLayer(Block):
-    """One layer of an encoder, in a scope of its own."""
+    """One layer of an encoder, in its own scope."""
 
     of: TransformerEncoder
 
@@ -287,7 +288,7 @@ class _EncoderLayer(Block):
 
 @dataclass(frozen=True)
 class _DecoderLayer(Block):
-    """One layer of a decoder, in a scope of its own."""
+    """One layer of a decoder, in its own scope."""
 
     of: TransformerDecoder
 

@@ -1,4 +1,4 @@
-"""Adding up: what several readers of one output, and several users of one parameter, send back."""
+"""Adding up the deltas from several readers of one output, and the gradients from several users of one parameter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from retrograd.network.scope import Node
 
 
 def add_delta(deltas: dict[str, Any], reference: str, delta: Any) -> None:
-    """Add a delta to a node's, or to one part of a node with several outputs; None adds nothing."""
+    """Add a delta to a node's sum, or to one part of a node with several outputs; None adds nothing."""
     if delta is None:
         return
     name, _, part = reference.partition(".")
@@ -29,14 +29,14 @@ def add_delta(deltas: dict[str, Any], reference: str, delta: Any) -> None:
 
 
 def add_deltas(deltas: dict[str, Any], others: Mapping[str, Any]) -> None:
-    """Add the deltas of several nodes, part by part where a node has several outputs."""
+    """Add the deltas of several nodes, part by part if a node has several outputs."""
     for name, delta in others.items():
         for part, value in delta.items() if isinstance(delta, dict) else [("", delta)]:
             add_delta(deltas, f"{name}.{part}" if part else name, value)
 
 
 def add_node_grads(grads: dict[str, Params], node: Node, node_grads: Params) -> None:
-    """Add a node's gradients where its parameters live: on the node, or on the node that it shares them from."""
+    """Add a node's gradients to those of the owner of its parameters: the node, or the one that it shares them from."""
     shared = dict(node.share)
     for name, grad in node_grads.items():
         path = shared.get(name)

@@ -1,7 +1,7 @@
 """Backpropagation: forward through the nodes, the losses, and back again, adding up deltas.
 
 A delta is the derivative of the total loss by a node's output. Everything here is a pure function of its arguments;
-compile it with `jax.jit` and what nobody reads costs nothing.
+compiled with `jax.jit`, unused results cost nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from retrograd.propagation.recompute import Forgotten, forget, groups, run_again
 
 
 class Record(NamedTuple):
-    """What a forward pass leaves: every node's output (and the batch's columns), tapes, and new state."""
+    """The result of a forward pass: every node's output (and the batch's columns), tapes, and new state."""
 
     outputs: dict[str, Any]
     tapes: dict[str, Any]
@@ -72,7 +72,7 @@ def forward(
     ctx: Context,
     batch: Mapping[str, Any],
 ) -> Record:
-    """Run the nodes in order. The tapes of a group that is computed again are replaced by the group's inputs."""
+    """Run the nodes in order. The tapes of a recomputed group are replaced by the group's inputs."""
     computed, tapes, new_state = run_forward(network.nodes, params, state, ctx, batch)
     outputs = {**batch, **computed}
     return Record(outputs, forget(network.nodes, tapes, outputs, state, ctx), new_state)
@@ -102,7 +102,7 @@ def run_forward(
     ctx: Context,
     before: Mapping[str, Any],
 ) -> Record:
-    """Run nodes in order, given the columns and outputs `before` them; return only what these nodes leave."""
+    """Run nodes in order, given the columns and outputs `before` them; return only the results of these nodes."""
     outputs: dict[str, Any] = {}
     tapes: dict[str, Any] = {}
     new_state: dict[str, State] = {}
@@ -111,7 +111,9 @@ def run_forward(
         inputs = tuple(take(known, reference) for reference in node.inputs)
         with located(node, dict(zip(node.inputs, inputs, strict=True))), jax.named_scope(node.name):
             node_state = state.get(node.name, {})
-            train = ctx.train and not (node.frozen and node_state)  # frozen running statistics are used, not updated
+            train = ctx.train and not (
+                node.frozen and node_state
+            )  # frozen: uses running statistics, never updates them
             node_ctx = replace(ctx, train=train, path=node.name)
             step = run_layer(node.layer, own_params(params, node), node_state, node_ctx, inputs)
         outputs[node.name], tapes[node.name] = step.y, step.tape
@@ -137,14 +139,14 @@ def run_backward(
             if len(inputs) != len(node.inputs):
                 raise ShapeError(f"returned {len(inputs)} deltas, expected one for each of {len(node.inputs)} inputs")
         for reference, delta in zip(node.inputs, inputs, strict=True):
-            add_delta(deltas, reference, delta)  # an output that several nodes read sums their deltas
+            add_delta(deltas, reference, delta)  # the deltas from all readers of an output add up
         add_node_grads(grads, node, node_grads)
 
 
 def _run_both(
     nodes: Sequence[Node], forgotten: Forgotten, params: Mapping[str, Params], deltas: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Params]]:
-    """Run a group forward once more, and then backward from the deltas that have arrived."""
+    """Run a group forward again, and then backward from the deltas received so far."""
     tapes = run_forward(nodes, params, forgotten.state, forgotten.ctx, forgotten.inputs).tapes
     deltas, grads = dict(deltas), {name: Params() for name in params}
     run_backward(nodes, params, tapes, deltas, grads)

@@ -1,4 +1,4 @@
-"""Passes of arrays without elements: no rows give no rows, and an axis without elements is an error with its shape."""
+"""Passes over empty arrays: a batch without rows gives no rows; any other empty axis is an error naming the shapes."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from retrograd.base.errors import RetrogradError, ShapeError
 from retrograd.network.layer import Backward, Context, Forward, Layer, Params, Spec, State, Static
 from retrograd.network.losses.loss import Loss
 
-PROBE = 7  # rows that stand for none while the shapes are worked out
-TRIPPED = (ZeroDivisionError, ValueError, IndexError, TypeError)  # raised for shapes with a 0 in them
+PROBE = 7  # number of rows used in place of 0 to work out the shapes
+TRIPPED = (ZeroDivisionError, ValueError, IndexError, TypeError)  # may be raised for shapes that contain a 0
 
 
 class Unread(NamedTuple):
-    """The inputs that a batch without rows had: shape and dtype of each, None where there is no delta."""
+    """The inputs of a batch without rows: shape and dtype of each, None for an input without a delta."""
 
     inputs: tuple[tuple[tuple[int, ...], Any] | None, ...]
 
 
 def has_no_elements(tree: Any) -> bool:
-    """Return whether any array of a tree is empty."""
+    """Return whether any array in a tree is empty."""
     return any(0 in jnp.shape(leaf) for leaf in jax.tree.leaves(tree))
 
 
 def forward_of_no_rows(
     layer: Layer, params: Params, state: State, ctx: Context, inputs: tuple[Any, ...]
 ) -> Forward | None:
-    """Return what a layer gives for a batch without rows: empty outputs, its state as it was. None for other inputs."""
+    """Return a layer's result for a batch without rows: empty outputs, unchanged state. None for other inputs."""
     if isinstance(layer, Loss) or not inputs or any(jnp.shape(x)[:1] != (0,) for x in inputs):
         return None
     specs = [Spec((PROBE, *x.shape[1:]), x.dtype) for x in inputs]
@@ -47,7 +47,7 @@ def forward_of_no_rows(
 
 
 def backward_of_no_rows(params: Params, tape: Any) -> Backward | None:
-    """Return empty deltas, and gradients of 0, where the tape is that of a batch without rows."""
+    """Return empty deltas and zero gradients for the tape of a batch without rows; None for other tapes."""
     if not (isinstance(tape, Static) and isinstance(tape.value, Unread)):
         return None
     deltas = tuple(None if spec is None else jnp.zeros(*spec) for spec in tape.value.inputs)
@@ -56,7 +56,7 @@ def backward_of_no_rows(params: Params, tape: Any) -> Backward | None:
 
 @contextmanager
 def explaining_empty_axes(*trees: Any) -> Iterator[None]:
-    """Turn an error caused by an array without elements into a ShapeError with the shapes; other errors pass."""
+    """Turn an error caused by an empty array into a ShapeError with the shapes; other errors pass through."""
     try:
         yield
     except RetrogradError:
@@ -65,4 +65,4 @@ def explaining_empty_axes(*trees: Any) -> Iterator[None]:
         if not has_no_elements(trees):
             raise
         shapes = ", ".join(str(tuple(jnp.shape(leaf))) for leaf in jax.tree.leaves(trees[0]))
-        raise ShapeError(f"an axis has no elements: the shapes are {shapes}", cure="give it some") from error
+        raise ShapeError(f"an axis has no elements: the shapes are {shapes}", cure="use non-empty inputs") from error

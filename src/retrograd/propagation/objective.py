@@ -1,4 +1,4 @@
-"""Objectives: the losses of a network, and the deltas with which the backward pass begins."""
+"""Objectives: the losses of a network, and the deltas from which the backward pass starts."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from retrograd.propagation.one_layer import adjoint, run_layer
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss on some outputs and columns, with its weight in the total; targets are the inputs after the first.
+    """A loss on outputs and columns, with its weight in the total; targets are the inputs after the first.
 
-    `inputs` are nodes, as the pass names them: of `named(Dense(1, "sigmoid"), "out")` the node `out` is the sum and
-    `out/sigmoid` the activation. `Objective.on` takes the names that the user gave.
+    `inputs` are node names: in `named(Dense(1, "sigmoid"), "out")` the node `out` is the sum and `out/sigmoid` the
+    activation. `Objective.on` accepts the user's entry names.
     """
 
     open_numbers: ClassVar[tuple[str, ...]] = ("loss",)
@@ -34,10 +34,10 @@ class Objective:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse a loss of many numbers."""
+        """Refuse a loss without reduction."""
         if getattr(self.loss, "reduction", "mean") == "none":
-            raise ConfigError(f"{self.loss.kind} with reduction none is a number for each term, and training needs one",
-                              where=self.name, cure="mean or sum; `loss.forward` gives the terms")  # fmt: skip
+            raise ConfigError(f"{self.loss.kind} with reduction none gives many numbers; training needs a single one",
+                              where=self.name, cure="use mean or sum; `loss.forward` gives the terms")  # fmt: skip
 
     @classmethod
     def on(
@@ -51,9 +51,9 @@ class Objective:
         name: str = "loss",
         weight: float = 1.0,
     ) -> Objective:
-        """Return the objective on an entry's output (after its activation), or on the network's last one.
+        """Return the objective on an entry's output (after its activation), by default the network's output.
 
-        `target` names a column, or all that the loss takes besides that output: columns and other entries.
+        `target` names a column, or lists the loss's further inputs: columns and other entries.
         """
         prediction = network.output if output is None else network.resolve(output)
         targets = [network.resolve(column) for column in ([target] if isinstance(target, str) else target)]
@@ -70,7 +70,7 @@ def evaluate_losses(
     ctx: Context,
     shares: Mapping[str, Array] | None = None,
 ) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return each objective's loss, and the deltas with which the backward pass begins.
+    """Return each objective's loss, and the deltas from which the backward pass starts.
 
     `shares` multiplies the losses by name: a micro-batch counts for its share of the whole batch.
     """

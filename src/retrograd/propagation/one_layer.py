@@ -1,4 +1,4 @@
-"""One layer forward and backward, whether it states its own backward pass or leaves that to `jax.vjp`."""
+"""Running one layer forward and backward, with its own backward pass or one derived by `jax.vjp`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from retrograd.propagation.empty import backward_of_no_rows, explaining_empty_ax
 
 
 def run_layer(layer: Layer, params: Params, state: State, ctx: Context, inputs: tuple[Any, ...]) -> Forward:
-    """Run a layer forward; the tape of one that states no backward pass is that of `jax.vjp`."""
+    """Run a layer forward; without its own backward pass, the tape is that of `jax.vjp`."""
     with explaining_empty_axes(inputs):
         empty = forward_of_no_rows(layer, params, state, ctx, inputs)
         if empty is not None:
@@ -23,7 +23,7 @@ def run_layer(layer: Layer, params: Params, state: State, ctx: Context, inputs: 
 
 
 def adjoint(layer: Layer, params: Params, tape: Any, dy: Any) -> Backward:
-    """Run a layer backward on the tape that `run_layer` left."""
+    """Run a layer backward on the tape from `run_layer`."""
     empty = backward_of_no_rows(params, tape)
     if empty is not None:
         return empty
@@ -49,7 +49,7 @@ def _run_derived(layer: Layer, params: Params, state: State, ctx: Context, input
 def _adjoint_derived(tape: Any, dy: Any) -> Backward:
     pull_back, static = tape
     smooth, count, parts = static.value
-    if parts:  # a part that nobody read has no delta
+    if parts:  # a part without a reader has no delta
         dy = {part: jnp.zeros(shape, dtype) if dy.get(part) is None else dy[part] for part, shape, dtype in parts}
     grads, *deltas = pull_back(dy)
     delta_of = dict(zip(smooth, deltas, strict=True))

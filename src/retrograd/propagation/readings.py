@@ -1,4 +1,4 @@
-"""Readings: statistics of one pass, small enough to be kept for every layer."""
+"""Readings: statistics of one pass, small enough to keep for every layer."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from retrograd.network.network import Network, own_params, take
 from retrograd.propagation.backprop import Pass
 from retrograd.propagation.one_layer import adjoint, run_layer
 
-SATURATED = 0.05  # of the largest derivative that the activation has
-NO_SLOPE = 1e-7  # what float32 does not tell from 0 beside 1
-GRID = np.linspace(-8, 8, 3201, dtype=np.float32)  # where that derivative is looked for
+SATURATED = 0.05  # of the activation's largest derivative
+NO_SLOPE = 1e-7  # indistinguishable from 0 next to 1 in float32
+GRID = np.linspace(-8, 8, 3201, dtype=np.float32)  # points at which the largest derivative is searched
 
 
 class Reading(NamedTuple):
-    """One tensor: root mean square, largest magnitude, share of zeros, number of values that are not finite."""
+    """One tensor: root mean square, largest magnitude, share of zeros, number of non-finite values."""
 
     rms: Any
     largest: Any
@@ -33,7 +33,7 @@ class Reading(NamedTuple):
 class Units(NamedTuple):
     """One activation's units over the rows of a batch: the share that is dead, and the share that is saturated.
 
-    Dead: the derivative is 0 for every row. Saturated: its mean magnitude is under 5 % of the largest there is.
+    Dead: the derivative is 0 for every row. Saturated: its mean magnitude is under 5 % of the largest possible.
     """
 
     dead: Any
@@ -41,7 +41,7 @@ class Units(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What readings are taken of: the tensors of one pass, and the derivatives of the activations by element."""
+    """The input of readings: the tensors of one pass, and the derivatives of the elementwise activations."""
 
     outputs: dict[str, Any]
     deltas: dict[str, Any]
@@ -61,7 +61,7 @@ class Health(NamedTuple):
 
 
 def look(network: Network, result: Pass, params: Mapping[str, Params]) -> Look:
-    """Return the tensors that readings are taken of. Pure: compiled with the pass, only the derivatives are new."""
+    """Return the tensors to take readings of. Pure: compiled with the pass, only the derivatives add work."""
     outputs = {node.name: result.outputs[node.name] for node in network.nodes}
     deltas = {name: result.deltas[name] for name in outputs if result.deltas.get(name) is not None}
     slopes = {
@@ -73,9 +73,9 @@ def look(network: Network, result: Pass, params: Mapping[str, Params]) -> Look:
 
 
 def health(network: Network, seen: Look) -> Health:
-    """Return the readings of a pass: of NumPy's arrays at once, and of JAX's as a part of a program.
+    """Return the readings of a pass: computed at once on NumPy arrays, or traced into a program on JAX arrays.
 
-    A program takes seconds to compile for the hundreds of small sums that NumPy works out in a millisecond.
+    A program takes seconds to compile for the hundreds of small sums that NumPy computes in a millisecond.
     """
     with np.errstate(all="ignore"):
         return Health(
@@ -88,12 +88,12 @@ def health(network: Network, seen: Look) -> Health:
 
 
 def library_of(x: Any) -> Any:
-    """Return the library that x belongs to, `numpy` or `jax.numpy`: their functions have the same names."""
+    """Return the library of x, `numpy` or `jax.numpy`, whose functions have the same names."""
     return np if isinstance(x, (np.ndarray, np.generic)) else jnp
 
 
 def read(x: Any) -> Reading:
-    """Return the reading of one tensor; rms and largest magnitude are those of its finite values."""
+    """Return the reading of one tensor; rms and largest magnitude cover its finite values."""
     xp = library_of(x)
     finite = xp.isfinite(x)
     size = xp.where(finite, xp.abs(x.astype(np.float32)), np.float32(0))
@@ -107,7 +107,7 @@ def read(x: Any) -> Reading:
 
 
 def units(layer: Layer, slope: Any) -> Units:
-    """Return how many of an activation's units are dead or saturated by its derivative at rows [rows, ..., units]."""
+    """Return the shares of dead and saturated units of an activation, given its derivatives [rows, ..., units]."""
     xp = library_of(slope)
     size = xp.abs(slope).reshape(-1, slope.shape[-1])
     limit = SATURATED * steepest(layer)
@@ -118,21 +118,21 @@ def units(layer: Layer, slope: Any) -> Units:
 
 
 def acts_by_element(layer: Layer) -> bool:
-    """Return whether a layer is an activation whose output depends on one input element each."""
+    """Return whether a layer is an elementwise activation."""
     return isinstance(layer, Activation) and layer.by_element
 
 
 def derivative(layer: Layer, params: Params, x: Array) -> Array:
-    """Return the derivative of an element-by-element activation at x."""
+    """Return the derivative of an elementwise activation at x."""
     step = run_layer(layer, params, {}, Context(), (x,))
     slope: Array = adjoint(layer, params, step.tape, jnp.ones_like(step.y)).inputs[0]
     return slope
 
 
 def steepest(layer: Layer) -> float:
-    """Return the largest magnitude of an activation's derivative: as its own class states it, or what a grid shows.
+    """Return the largest magnitude of an activation's derivative: as declared by its class, or found on a grid.
 
-    What a class inherits does not count: a subclass may bend the function.
+    An inherited value does not count, since a subclass may change the function.
     """
     known: float | None = vars(type(layer)).get("steepest")
     return steepest_on_grid(layer) if known is None else known

@@ -1,4 +1,4 @@
-"""Groups of nodes that backward runs a second time: which they are, and what they keep instead of their tapes."""
+"""Groups of nodes that backward recomputes, and what they keep instead of their tapes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retrograd.propagation.accumulate import add_deltas, add_grads
 
 
 class Forgotten(NamedTuple):
-    """What a group of nodes keeps instead of its tapes: all that its forward depends on but the parameters."""
+    """What a group of nodes keeps instead of its tapes: everything its forward depends on except the parameters."""
 
     inputs: dict[str, Any]
     state: dict[str, State]
@@ -27,7 +27,7 @@ Again = Callable[[Forgotten, Mapping[str, Params], Mapping[str, Any]], tuple[dic
 
 
 def groups(nodes: Sequence[Node]) -> list[tuple[str, list[Node]]]:
-    """Return the nodes in order, group by group; those between two groups are together under an empty name."""
+    """Return the nodes in order, group by group; nodes between two groups come under an empty name."""
     return [(group, list(members)) for group, members in itertools.groupby(nodes, lambda node: node.recompute)]
 
 
@@ -49,7 +49,7 @@ def forget(
 
 
 def read_by(nodes: Sequence[Node]) -> list[str]:
-    """Return the columns and nodes outside a group that it reads."""
+    """Return the columns and outside nodes that a group reads."""
     inside = {node.name for node in nodes}
     read = (reference.partition(".")[0] for node in nodes for reference in node.inputs)
     return [name for name in dict.fromkeys(read) if name not in inside]
@@ -63,11 +63,11 @@ def run_again(
     deltas: dict[str, Any],
     grads: dict[str, Params],
 ) -> None:
-    """Run a group forward once more, and then backward (`again`), adding to `deltas` and `grads`.
+    """Run a group forward again, and then backward (`again`), adding to `deltas` and `grads`.
 
-    It happens inside a condition that is always true, which the compiler cannot know: otherwise it would see that
-    forward has computed the same before, and keep everything from there. Without a step's number in the context there
-    is no such condition, and the compiler may keep what it likes.
+    This happens under a condition that is always true, which the compiler cannot know: otherwise it would merge the
+    recomputation with the first forward and keep everything. Without a step number in the context there is no such
+    condition, and the compiler may keep what it likes.
     """
     owners = {node.name for node in nodes} | {path.rpartition("/")[0] for node in nodes for _, path in node.share}
     arguments = (

@@ -1,12 +1,12 @@
-"""One number of a step opened, of a layer of any size: what it is a sum of, the largest parts first.
+"""Opening one number of a step, in a layer of any size: the sum that it is made of, largest parts first.
 
-An output is the sum of inputs times weights where its layer is linear in them. A delta or a gradient always is a sum
-of products, by the chain rule:
+An output is the sum of inputs times weights if its layer is linear in them. A delta or a gradient is always a sum of
+products, by the chain rule:
 
     delta_i = sum over k of  dy_k/dx_i * delta_k          dL/dw = sum over k of  dy_k/dw * delta_k
 
-The factors dy_k/dx_i are asked of the layer's own forward formula, in one direction (`jax.jvp`); their products are
-compared with the number that the backward pass gave.
+The factors dy_k/dx_i come from the layer's own forward formula, in one direction (`jax.jvp`); the sum of their products
+is compared with the number from the backward pass.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from retrograd.tracing.lines import delta_key, entry
 from retrograd.tracing.numbers import Contribution, NodeNumbers, StepNumbers, parts
 from retrograd.update.step import TrainState
 
-MOST_PARTS = 24  # that are shown of a sum; the rest is added up
-TOLERANCE = 1e-4  # relative to the largest part: of sums that are formed twice, in float32 at worst
+MOST_PARTS = 24  # parts of a sum that are shown; the rest is added up
+TOLERANCE = 1e-4  # relative to the largest part, for sums computed in two ways, in float32 at worst
 
 Index = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Factor:
-    """A number that is multiplied, its name, and the key under which it can be opened, if it can."""
+    """A factor of a product: its name, its value, and the key for opening it, if it can be opened."""
 
     name: str
     value: float
@@ -57,9 +57,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Opened:
-    """A number and what it is made of: the largest parts, and how many further ones add up to `rest`.
+    """A number and its parts: the largest ones, and the number of `further` ones, which add up to `rest`.
 
-    `is_sum`: the parts add up to the value; else they are what it is computed from. `words` says how.
+    `is_sum`: the parts add up to the value; otherwise the value is computed from them. `words` says how.
     """
 
     key: str
@@ -75,7 +75,7 @@ class Opened:
 class Opener:
     """Opens numbers of a step by their keys: `output:dense_1[0,3]`, `delta:dense_1[0,3]`, `grad:dense_1/weight[2,3]`.
 
-    `state` is the one before the step: its random key is that of the pass.
+    `state` is the state before the step; the pass uses its random key.
     """
 
     def __init__(self, step: StepNumbers, state: TrainState) -> None:
@@ -85,7 +85,7 @@ class Opener:
     def open(self, key: str) -> Opened:
         """Return a number and its parts.
 
-        Raises:  UsageError for a number that is not there
+        Raises:  UsageError for a number that does not exist
         """
         kind, _, place = key.partition(":")
         matched = PLACE.fullmatch(place)
@@ -120,12 +120,12 @@ class Opener:
         if not adds_up([part.value for part in summands], value):
             inputs = [part for part in summands if len(part.factors) > 1]
             largest = sorted(inputs, key=lambda part: -abs(part.factors[1].value))[:MOST_PARTS]
-            words += "; no sum: the inputs on which it depends most, each with its derivative"
+            words += "; not a sum: the inputs that it depends on most, each with its derivative"
             return Opened("", name, value, words, tuple(largest), is_sum=False)
         return summed(name, value, words, summands)
 
     def _inputs_of(self, node: NodeNumbers, reference: str, index: Index) -> Iterator[Part]:
-        """Yield inputs times the derivatives of an output by them, and a bias."""
+        """Yield the inputs times the derivatives of an output by them, and a bias."""
         y, pull_back = jax.vjp(lambda params, *xs: self._run(node, params, xs, reference), node.params, *node.inputs)
         grads, *slopes = pull_back(jnp.zeros_like(y).at[index].set(1))
         is_dense = isinstance(node.layer, Dense)
@@ -151,14 +151,14 @@ class Opener:
     # ------------------------------------------------------------------------------------------------------- backward
 
     def delta(self, reference: str, index: Index) -> Opened:
-        """Return a number of a node's delta: what its readers hand back."""
+        """Return a number of a node's delta, the sum of what its readers pass back."""
         node = self._node(reference.partition(".")[0])
         name = f"δ {entry(reference, index)}"
         value = number_at(dict(parts(node.path, node.delta)).get(reference), index, reference)
         contributions = [part for part in node.contributions if part.reference == reference]
         words = ", ".join(part.source for part in contributions)
         summands = [part for contribution in contributions for part in self._handed_back(contribution, index)]
-        return self._chained(name, value, f"∂L/∂ {entry(reference, index)}, handed back by {words}", summands)
+        return self._chained(name, value, f"∂L/∂ {entry(reference, index)}, passed back by {words}", summands)
 
     def _handed_back(self, contribution: Contribution, index: Index) -> Iterator[Part]:
         reader = self.nodes.get(contribution.source)
@@ -174,13 +174,13 @@ class Opener:
                 name = f"slope of {reader.layer.kind}"
                 yield Part((Factor(name, float(reader.slope[index])), self._delta(reader.path, reader.delta, index)))
                 continue
-            one = [jnp.zeros_like(x) for x in reader.inputs]
-            one[which] = one[which].at[index].set(1)
-            yield from self._chain(reader, jax.tree.map(jnp.zeros_like, reader.params), one, index, "")
+            direction = [jnp.zeros_like(x) for x in reader.inputs]
+            direction[which] = direction[which].at[index].set(1)
+            yield from self._chain(reader, jax.tree.map(jnp.zeros_like, reader.params), direction, index, "")
 
     def gradient(self, path: str, index: Index) -> Opened:
-        """Return a number of a parameter's gradient: the deltas that it reaches, each times how much it moves them."""
-        owner = next((one for one in self.step.parameters if one.path == path), None)
+        """Return a number of a parameter's gradient: the sum of output derivatives by it, each times the delta."""
+        owner = next((parameter for parameter in self.step.parameters if parameter.path == path), None)
         if owner is None:
             raise UsageError(f"there is no parameter '{path}'", where=path)
         value = number_at(owner.gradient, index, path)
@@ -189,17 +189,17 @@ class Opener:
             node = self.nodes[use]
             names = {shared.removesuffix(TRANSPOSED): name for name, shared in node.node.share}
             name = names.get(path, path.rpartition("/")[2])
-            is_turned = f"{path}{TRANSPOSED}" in dict(node.node.share).values()
-            one = jax.tree.map(jnp.zeros_like, node.params)
-            at = index[::-1] if is_turned else index
-            one[name] = one[name].at[at].set(1)
-            summands += self._chain(node, one, [jnp.zeros_like(x) for x in node.inputs], at, name)
+            is_transposed = f"{path}{TRANSPOSED}" in dict(node.node.share).values()
+            direction = jax.tree.map(jnp.zeros_like, node.params)
+            at = index[::-1] if is_transposed else index
+            direction[name] = direction[name].at[at].set(1)
+            summands += self._chain(node, direction, [jnp.zeros_like(x) for x in node.inputs], at, name)
         name = f"∂L/∂ {entry(path, index)}"
-        words = "each number of the output that the weight reaches: how much it moves it, times its delta"
+        words = "for each output number that the weight affects: its derivative by the weight, times its delta"
         return self._chained(name, value, words, summands)
 
     def _chain(self, node: NodeNumbers, params: Any, inputs: list[Any], index: Index, of: str) -> Iterator[Part]:
-        """Yield dy_k/d(a direction) times the delta of y_k; `of` names the parameter, else it is an input."""
+        """Yield dy_k/d(direction) times the delta of y_k; `of` names the parameter, and is empty for an input."""
         for reference, delta in parts(node.path, node.delta):
             exact = [i for i, x in enumerate(node.inputs) if np.issubdtype(np.asarray(x).dtype, np.floating)]
 
@@ -216,7 +216,7 @@ class Opener:
                 yield Part((self._slope(node, k, index, of, float(slopes[k])), self._delta(reference, delta, k)))
 
     def _slope(self, node: NodeNumbers, k: Index, index: Index, of: str, value: float) -> Factor:
-        """Return the derivative of an output by a number; of a dense layer it is a weight, or an input."""
+        """Return the derivative of an output by a number; in a dense layer this is a weight or an input."""
         if isinstance(node.layer, Dense) and not of:
             return Factor(entry(f"{node.path}/weight", (index[-1], k[-1])), value)
         if isinstance(node.layer, Dense) and of == "weight":
@@ -230,7 +230,7 @@ class Opener:
 
     def _chained(self, name: str, value: float, words: str, summands: list[Part]) -> Opened:
         if not adds_up([part.value for part in summands], value):
-            words += "; the backward pass is not the formula's own derivative here: the parts do not add up to it"
+            words += "; backward is not the derivative of forward here, so the parts do not add up to it"
             return replace(summed(name, value, words, summands), is_sum=False)
         return summed(name, value, words, summands)
 
@@ -253,32 +253,32 @@ class Opener:
 
 
 def places(slopes: Any) -> Iterable[Index]:
-    """Return where an array is not 0."""
+    """Return the indices of an array's nonzero entries."""
     return [tuple(map(int, at)) for at in np.argwhere(np.asarray(slopes) != 0)]
 
 
 def number_at(array: Any, index: Index, where: str) -> float:
     """Return a number of an array.
 
-    Raises:  UsageError where it has none there
+    Raises:  UsageError for an index outside its shape
     """
     if array is None:
         raise UsageError("there is no such number", where=where)
     shape = np.shape(array)
     if len(index) != len(shape) or any(i >= size for i, size in zip(index, shape, strict=True)):
         raise UsageError(
-            f"the shape is {list(shape)}", where=entry(where, index), cure="count from 0, an index an axis"
+            f"the shape is {list(shape)}", where=entry(where, index), cure="give one index per axis, from 0"
         )
     return float(array[index])
 
 
 def adds_up(values: list[float], total: float) -> bool:
-    """Return whether numbers add up to another one, but for what rounding makes of the largest."""
+    """Return whether numbers add up to a total, up to the rounding error of the largest."""
     return abs(sum(values) - total) <= TOLERANCE * max([abs(total), 1e-30, *map(abs, values)])
 
 
 def summed(name: str, value: float, words: str, summands: list[Part]) -> Opened:
-    """Return a number with its largest parts; those that are 0 are left out."""
+    """Return a number with its largest parts; zeros are left out."""
     ordered = sorted((part for part in summands if part.value), key=lambda part: -abs(part.value))
     rest = ordered[MOST_PARTS:]
     return Opened("", name, value, words, tuple(ordered[:MOST_PARTS]), len(rest), sum(part.value for part in rest))

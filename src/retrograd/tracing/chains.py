@@ -16,7 +16,7 @@ MOST_WEIGHTS = 300  # numbers of all parameters together, up to which chains are
 
 
 def chain_lines(step: StepNumbers, writer: Writer) -> dict[str, Line]:
-    """Return the written-out deltas and gradients by key, each with the deltas that it is made of."""
+    """Return the written-out deltas and gradients by key, each with the deltas that it depends on."""
     lines_by_key: dict[str, Line] = {}
     for node in step.nodes:
         if node.delta is None:
@@ -34,7 +34,7 @@ def chain_lines(step: StepNumbers, writer: Writer) -> dict[str, Line]:
 
 
 def _sums(node: NodeNumbers, known: Mapping[str, Line], f: Figures) -> list[Line]:
-    """Return the deltas of a node that several others read: the sum of their contributions."""
+    """Return the deltas of a node with several readers as sums of their contributions."""
     lines = []
     for index in indices(node.delta):
         key = delta_key(node.path, index)
@@ -47,7 +47,7 @@ def _sums(node: NodeNumbers, known: Mapping[str, Line], f: Figures) -> list[Line
 
 
 def weight_facts(step: StepNumbers, f: Figures) -> dict[str, dict[str, Any]]:
-    """Return for every number of every parameter its value, gradient and update; nothing for a large network."""
+    """Return the value, gradient and update of every number of every parameter; empty for a large network."""
     if sum(parameter.before.size for parameter in step.parameters) > MOST_WEIGHTS:
         return {}
     return {

@@ -1,4 +1,4 @@
-"""The first training step that meets a condition such as `grad_norm>10`."""
+"""Finding the first training step that meets a condition such as `grad_norm>10`."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def parse_condition(text: str) -> Condition:
     reading, path, sign, number = match.groups()
     if reading not in (*OF_OUTCOME, *OF_PASS) or (path is None) is (reading in ("delta", "output", "gradient")):
         named = reading if path is None else f"{reading}:{path}"
-        raise UsageError(f"no reading '{named}'", where="break", cure=did_you_mean(named, KNOWN))
+        raise UsageError(f"unknown reading '{named}'", where="break", cure=did_you_mean(named, KNOWN))
     try:
         value = float(number)
     except ValueError:
@@ -100,9 +100,9 @@ def first_step(source: Source, text: str) -> int:
 
         def dispatch(train: TrainState, *arguments: Any) -> Any:
             done = int(train.step)
-            seen = None if reader is None else reader(train, _minibatches(*arguments))
+            readings = None if reader is None else reader(train, _minibatches(*arguments))
             after, outcome = program(train, *arguments)
-            values = OF_OUTCOME[condition.reading](outcome) if seen is None else seen
+            values = OF_OUTCOME[condition.reading](outcome) if readings is None else readings
             met.extend(done + 1 + int(i) for i in np.flatnonzero(condition.holds(values)))
             return after, outcome
 
@@ -121,7 +121,7 @@ def first_step(source: Source, text: str) -> int:
     ).run(first)
     if not met or met[0] > source.last:
         raise UsageError(
-            f"{text} held in none of {source.last} steps",
+            f"{text} was not met in any of the {source.last} steps",
             where="break",
             cure="train longer, or choose a weaker condition",
         )
@@ -129,7 +129,7 @@ def first_step(source: Source, text: str) -> int:
 
 
 def _minibatches(columns: Mapping[str, Any], order: Any = None) -> list[Mapping[str, Any]]:
-    """Return the minibatches of a dispatch: a single one, or those chosen by the row numbers."""
+    """Return the minibatches of a dispatch: the only one, or those selected by the row numbers."""
     if order is None:
         return [columns]
     return [{name: column[chosen] for name, column in columns.items()} for chosen in np.asarray(order)]
@@ -187,4 +187,5 @@ def _accuracy(objective: Objective, result: Pass, batch: Mapping[str, Any]) -> A
     if target is not None and output.shape == target.shape and getattr(objective.loss, "from_logits", None) is not None:
         middle = 0.0 if objective.loss.from_logits else 0.5  # type: ignore[attr-defined]
         return jnp.mean((output > middle) == (target > 0.5))
-    raise UsageError("there is no accuracy: the loss does not compare classes", where="break", cure="loss>1, say")
+    message = "accuracy is undefined: the loss does not compare classes"
+    raise UsageError(message, where="break", cure="use another reading, e.g. loss>1")

@@ -252,7 +252,7 @@ class Writer:
         if shown or (self.node and array.size <= OPENED):
             return [self.full(name, array)]
         short = summary(array)
-        return [self.told(name, short), self.corner(short)]
+        return [self.overview(name, short), self.corner(short)]
 
     def full(self, name: str, array: np.ndarray) -> Table:
         """Return every number of an array."""
@@ -261,7 +261,7 @@ class Writer:
         cells = tuple((place, *map(self.f.number, row)) for place, row in zip(places, rows, strict=True))
         return Table(("", *map(str, range(rows.shape[1]))), cells, f"{name} {shape_of(array)}")
 
-    def told(self, name: str, short: Summary) -> Words:
+    def overview(self, name: str, short: Summary) -> Words:
         """Return an array's statistics."""
         f = self.f
         bad = f", {short.nonfinite} not finite" if short.nonfinite else ""
@@ -276,7 +276,7 @@ class Writer:
         return Table(("", *map(str, range(short.corner.shape[1]))), rows)
 
     def statistics(self, columns: dict[str, np.ndarray]) -> Table:
-        """Return the statistics of several arrays, a row each."""
+        """Return the statistics of several arrays, one row each."""
         rows = []
         for name, array in columns.items():
             short = summary(array)
@@ -302,7 +302,7 @@ def described(node: NodeNumbers) -> str:
 
 
 def shape_of(array: np.ndarray) -> str:
-    """Return a shape, as in [4, 2]."""
+    """Return a shape as text, e.g. [4, 2]."""
     return f"[{', '.join(map(str, np.shape(array)))}]"
 
 

@@ -40,7 +40,7 @@ def edited(
         values = np.array(tensors[key])
         index = tuple(map(int, matched[2].split(","))) if matched and matched[2] else ()
         if len(index) != values.ndim or any(i >= size for i, size in zip(index, values.shape, strict=True)):
-            raise UsageError(f"the shape is {list(values.shape)}", where=place, cure="count from 0, an index an axis")
+            raise UsageError(f"the shape is {list(values.shape)}", where=place, cure="give one index per axis, from 0")
         values[index] = value
         tensors[key] = values if path in rows else jnp.asarray(values)
     return new_params, new_rows

@@ -27,7 +27,7 @@ from retrograd.update.step import Stepper, TrainState, count, split
 class Looked(NamedTuple):
     """One pass, taken apart.
 
-    starts: the delta with which each objective begins, by its input. edges: the deltas of each node for its
+    starts: the delta from which each objective starts, by its input. edges: the deltas of each node for its
     inputs. own: each node's gradients before those of shared parameters are added up. slopes: the derivative of each
     elementwise function.
     """
@@ -66,15 +66,15 @@ def step_numbers(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) 
 def step_with_delta(
     stepper: Stepper, reference: str, train: TrainState, batch: Mapping[str, Any], delta: Array
 ) -> Stepped:
-    """Return every number of one step whose backward pass begins with a delta at an output instead of the loss."""
+    """Return every number of one step whose backward pass starts from a delta at an output instead of the loss."""
     return Looker(stepper, stepper.total_steps, (reference, delta)).step(train, batch)
 
 
-GIVEN = "given"  # the name under which a delta from outside begins
+GIVEN = "given"  # the source name of a delta from outside
 
 
 class Looker:
-    """Examines steps of one network; `delta` (a reference and its values) begins the backward pass instead of the loss.
+    """Examines steps of one network; with `delta` (reference and values), backward starts there instead of at the loss.
 
     The numbers are those of `stepper.step`: the same functions in the same order, with nothing discarded.
     """
@@ -84,8 +84,8 @@ class Looker:
         self.stages = stepper.optimizer.stages(total_steps)
         for name in ("sharpness", "lookahead"):
             if getattr(stepper.optimizer, name):
-                raise UsageError(f"{name} makes more of a step than one pass and one update, which is what is shown",
-                                 where="optimizer", cure="leave it out of a copy of the configuration")  # fmt: skip
+                raise UsageError(f"a step with {name} is more than the one pass and one update that a trace shows",
+                                 where="optimizer", cure="remove it in a copy of the configuration")  # fmt: skip
 
     def step(self, train: TrainState, batch: Mapping[str, Any]) -> Stepped:
         """Return everything of one step. Pure."""
@@ -94,7 +94,7 @@ class Looker:
         look = self.accumulate(train, ctx, batch)
         penalty, extra = penalise(stepper.penalties, train.params)
         grads, state = jax.tree.map(jnp.add, look.grads, extra), look.state
-        if self.delta is None:  # the very operations of the run's step, so that its bits are the run's
+        if self.delta is None:  # exactly the operations of the run's step, so that its bits are the run's
             grads, state = (evaluated := stepper.evaluate(train, batch, stepper.fused)).grads, evaluated.state
         stages, moments = self.pass_stages(stepper.trained(grads), train)
         updates = jax.tree.map(lambda u: u * jnp.asarray(train.rate_factor, u.dtype), stages["rate"])
@@ -117,12 +117,12 @@ class Looker:
 
     def pass_stages(self, grads: Any, train: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the gradients after each stage of the optimizer, and its new state."""
-        grads_so_far, made, moments = grads, {}, type(train.optimizer)()
+        grads_so_far, results, moments = grads, {}, type(train.optimizer)()
         trained = self.stepper.trained(train.params)
         for name, stage in self.stages.items():
             grads_so_far, moments[name] = stage.update(grads_so_far, train.optimizer[name], trained)
-            made[name] = grads_so_far
-        return made, moments
+            results[name] = grads_so_far
+        return results, moments
 
     def accumulate(self, train: TrainState, ctx: Context, batch: Mapping[str, Any]) -> Looked:
         """Return the pass of a batch, computed in the micro-batches of the run's step."""
@@ -239,8 +239,8 @@ def look_at(stepper: Stepper, looker: Looker | None, train: TrainState, batch: A
     if looker is None:
         after, _ = stepper.step(train, batch)
         return after, Kept(train, after.params, None)
-    made = looker.step(train, batch)
-    return made.after, Kept(train, made.after.params, made)
+    stepped = looker.step(train, batch)
+    return stepped.after, Kept(train, stepped.after.params, stepped)
 
 
 def keep_in_block(stepper: Stepper, looker: Looker | None) -> Callable[..., tuple[TrainState, Kept]]:

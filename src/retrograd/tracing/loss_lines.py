@@ -1,4 +1,4 @@
-"""A loss written out: the sum with numbers filled in, and the delta with which the backward pass begins."""
+"""A loss written out: the sum with numbers filled in, and the delta from which the backward pass starts."""
 
 from __future__ import annotations
 

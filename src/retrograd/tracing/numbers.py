@@ -73,7 +73,7 @@ class NodeNumbers:
 
 @dataclass(frozen=True)
 class ObjectiveNumbers:
-    """One loss: its inputs, its value, and the delta with which the backward pass begins."""
+    """One loss: its inputs, its value, and the delta from which the backward pass starts."""
 
     name: str
     loss: Loss
@@ -130,9 +130,9 @@ class StepNumbers:
     loss: float
     penalty: float
     loss_after: float
-    outside: tuple[str, np.ndarray] | None  # a delta from outside: the node where it begins
+    outside: tuple[str, np.ndarray] | None  # a delta from outside, and the node where it enters
     outputs_after: dict[str, Any]
-    begun_by_loss: dict[str, Any]  # the deltas that the losses would have begun with
+    begun_by_loss: dict[str, Any]  # the deltas from which the losses would have started
 
     @property
     def batch(self) -> int:
@@ -143,7 +143,7 @@ class StepNumbers:
 def numbers(
     stepper: Stepper, before: TrainState, batch: Mapping[str, Any], made: Stepped, begun: Looked | None, **facts: Any
 ) -> StepNumbers:
-    """Return the numbers of an examined step; `begun` is the pass that starts at the losses, if that is another."""
+    """Return the numbers of an examined step; `begun` is the pass from the losses if `made` starts elsewhere."""
     plain, old = jax.tree.map(np.asarray, (made._replace(after=_keyless(made.after)), _keyless(before)))
     look: Looked = plain.look
     nodes = tuple(
@@ -182,7 +182,7 @@ def numbers(
 
 
 def parts(path: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the arrays of an output or delta with their references: one, or each part that there is."""
+    """Yield the arrays of an output or delta with their references: one, or one per part."""
     if value is None:
         return
     if isinstance(value, Mapping):
@@ -251,7 +251,7 @@ def _parameters(
 
 
 def _keyless(state: TrainState) -> TrainState:
-    return state._replace(key=cast(Any, None))  # a key is no number
+    return state._replace(key=cast(Any, None))  # a key is not a number
 
 
 def in_order(network: Network, params: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -48,23 +48,23 @@ def _given_delta(step: StepNumbers, f: Figures) -> Iterator[str]:
             f"{_values(delta, f)} is target minus output ({_values(target, f)} - {_values(before, f, True)}), and the "
             "derivative of a loss of that difference is its negative"
             if is_difference and target is not None
-            else f"the derivative of the loss by the output is {_values(true, f)}, the given delta points the other way"
+            else f"the derivative of the loss by the output is {_values(true, f)}; the given delta points the other way"
         )
         yield f"This step ascends: {why}. Descending subtracts the derivative; {moved}, {losses}."
     elif along > 0:
-        words = f"the loss itself begins with {_values(true, f)}"
+        words = f"the loss itself would start from {_values(true, f)}"
         yield f"The given delta {_values(delta, f)} descends; {words}; {moved}, {losses}."
 
 
 def _symmetric(step: StepNumbers, f: Figures) -> Iterator[str]:
     """Units with equal weights on both sides stay equal."""
     for node in step.nodes:
-        behind = _dense_behind(step, node)
-        if node.layer.kind != "dense" or node.delta is None or behind is None:
+        reader = _dense_reader(step, node)
+        if node.layer.kind != "dense" or node.delta is None or reader is None:
             continue
         weights = [*_columns(node.params), *_columns(node.grads)]
-        sides = [*weights, np.reshape(node.delta, (-1, node.delta.shape[-1])), behind.params["weight"].T]
-        rows = np.concatenate([*sides, behind.grads["weight"].T]).T  # a row per unit
+        sides = [*weights, np.reshape(node.delta, (-1, node.delta.shape[-1])), reader.params["weight"].T]
+        rows = np.concatenate([*sides, reader.grads["weight"].T]).T  # a row per unit
         if len({row.tobytes() for row in rows + 0.0}) == len(rows):  # + 0.0: -0.0 equals 0.0
             continue
         first, groups = np.unique(rows, axis=0, return_inverse=True)
@@ -80,20 +80,20 @@ def _symmetric(step: StepNumbers, f: Figures) -> Iterator[str]:
 
 
 def _columns(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """Return the numbers of each unit of a dense node, a column each."""
+    """Return the numbers of each unit of a dense node, one column each."""
     return [np.atleast_2d(arrays[name]) for name in ("weight", "bias") if name in arrays]
 
 
-def _dense_behind(step: StepNumbers, node: NodeNumbers) -> NodeNumbers | None:
+def _dense_reader(step: StepNumbers, node: NodeNumbers) -> NodeNumbers | None:
     """Return the dense node that alone reads a node's output, through functions that treat all units alike."""
-    readers = [each for each in step.nodes if node.path in each.node.inputs]
+    readers = [candidate for candidate in step.nodes if node.path in candidate.node.inputs]
     if len(readers) != 1 or any(part.source in {o.name for o in step.objectives} for part in node.contributions):
         return None
     (reader,) = readers
     if reader.layer.kind == "dense":
         return reader if reader.grads else None
     alike = (isinstance(reader.layer, Activation) and not reader.params) or reader.layer.kind == "identity"
-    return _dense_behind(step, reader) if alike else None
+    return _dense_reader(step, reader) if alike else None
 
 
 def _linear(step: StepNumbers, f: Figures) -> Iterator[str]:
@@ -119,23 +119,23 @@ def _clipped_probability(step: StepNumbers, f: Figures) -> Iterator[str]:
         if outside.any():
             first = float(p[outside][0])
             cut = 1 - CLIP if first > 0.5 else CLIP
-            no = "is no probability" if not 0 <= first <= 1 else "lies at the edge"
+            state = "is not a probability" if not 0 <= first <= 1 else "is at the edge"
             yield (
-                f"{objective.name}: the output {f.number(first)} is taken as a probability; it {no} and is clipped to "
-                f"{cut!r}. The clipped value does not change with the output, so the gradient there is 0 and nothing "
+                f"{objective.name}: the output {f.number(first)} is read as a probability; it {state} and is clipped "
+                f"to {cut!r}. The clipped value does not change with the output, so the gradient is 0 and nothing "
                 "learns from it. Give the loss the logits (`from_logits: true`), or put a sigmoid or softmax before it."
             )
 
 
 def _unreached(step: StepNumbers, f: Figures) -> Iterator[str]:
-    """A node is reached by no loss."""
+    """No loss reaches a node."""
     names = [node.path for node in step.nodes if node.delta is None]
     if names:
         yield f"No loss reaches {', '.join(names[:6])}: no delta, and its parameters get no gradient."
 
 
 def _stopped_deltas(step: StepNumbers, f: Figures) -> Iterator[str]:
-    """An activation lets nothing through."""
+    """An activation blocks all deltas."""
     for node in step.nodes:
         if node.slope is None or node.delta is None or not isinstance(node.layer, Activation):
             continue
@@ -143,19 +143,19 @@ def _stopped_deltas(step: StepNumbers, f: Figures) -> Iterator[str]:
         dead = int((slope.max(0) == 0).sum())
         if dead:
             why = "every input is negative" if node.layer == ReLU() else "the slope is 0"
-            yield f"{node.path}: {dead} of {slope.shape[1]} units pass no delta back, {why} in all rows."
+            yield f"{node.path}: {dead} of {slope.shape[1]} units pass back no delta: {why} in all rows."
         elif slope.max() < 0.01:
-            yield f"{node.path}: saturated, the steepest slope is {f.number(slope.max())}; deltas shrink by it."
+            yield f"{node.path}: saturated; deltas shrink by the slope, at most {f.number(slope.max())}."
 
 
 def _derived(step: StepNumbers, f: Figures) -> Iterator[str]:
-    """A backward pass is derived automatically, or deliberately is another derivative."""
+    """A backward pass is derived automatically, or deliberately differs from the derivative."""
     derived = [node.path for node in step.nodes if node.layer.derivation == "jax.vjp"]
     if derived:
         yield f"Derived by jax.vjp, not written out: the backward pass of {', '.join(derived[:6])}."
     for node in step.nodes:
         if node.layer.surrogate:
-            yield f"{node.path}: backward deliberately is not the derivative of forward: {node.layer.surrogate}."
+            yield f"{node.path}: backward is deliberately not the derivative of forward: {node.layer.surrogate}."
 
 
 def _clipped(step: StepNumbers, f: Figures) -> Iterator[str]:
@@ -166,7 +166,7 @@ def _clipped(step: StepNumbers, f: Figures) -> Iterator[str]:
     before, after = (float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in grads)))
                      for grads in ([p.whole for p in trained], [p.stages["clip"] for p in trained]))  # fmt: skip
     if after < before * (1 - ROUNDING):
-        yield f"Clipping took the gradient's norm from {f.number(before)} to {f.number(after)}."
+        yield f"Clipping reduced the gradient's norm from {f.number(before)} to {f.number(after)}."
 
 
 def _first_of_adam(step: StepNumbers, f: Figures) -> Iterator[str]:

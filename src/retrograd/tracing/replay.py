@@ -97,9 +97,9 @@ class Replay:
         """Return the result as plain values for JSON."""
         recorded = {str(step): self.recorded[step] for step in self.replayed}
         replayed = {str(step): digest for step, digest in self.replayed.items()}
-        again = [{"step": event.step, "action": event.action} for event in self.interventions]
+        repeated = [{"step": event.step, "action": event.action} for event in self.interventions]
         return {"exact": self.is_exact, "weights": self.weights, "recorded": recorded, "found": replayed,
-                "interventions": again}  # fmt: skip
+                "interventions": repeated}  # fmt: skip
 
     def sentences(self) -> list[str]:
         """Return sentences about the comparison and its result."""
@@ -111,7 +111,7 @@ class Replay:
             lines.append(f"weights after step {self.step}: sha256 {self.weights}{recorded}")
         if wrong:
             lines.append(
-                f"the replay is NOT the run: after step {wrong[0]} the weights have another digest than recorded"
+                f"the replay differs from the run: after step {wrong[0]} the weights' digest is not the recorded one"
                 + (f" ({'; '.join(self.differing)})" if self.differing else "; another machine may round differently")
             )
         elif not self.same:
@@ -219,7 +219,7 @@ class _Catch:
 
 
 def _score(prepared: Prepared) -> Callable[[Variables], Metrics]:
-    """Return the run's measurement if the learning rate depends on it, else None: weights do not depend on it."""
+    """Return the run's scorer if the learning rate depends on it, else one that measures nothing."""
     if not isinstance(prepared.config.optimizer.learning_rate, ReduceOnPlateau):
         return _no_score
     evaluator = prepared.evaluator()
@@ -232,12 +232,12 @@ def _no_score(variables: Variables) -> Metrics:
 
 
 def stored_in(prepared: Prepared) -> Literal["float64", "float32"]:
-    """Return the precision in which a run stores its weights; one that computes in bfloat16 stores float32."""
+    """Return the precision in which a run stores its weights; a bfloat16 run stores float32."""
     return "float64" if prepared.config.training.precision == "float64" else "float32"
 
 
 def cast_to(tree: Any, dtype: str) -> Any:
-    """Return a tree with its fractions in a precision, as NumPy arrays, which JAX does not round."""
+    """Return a tree with its floating-point leaves in a precision, as NumPy arrays, which JAX does not round."""
     return jax.tree.map(
         lambda leaf: np.asarray(leaf).astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree
     )

@@ -36,7 +36,7 @@ Batch = dict[str, np.ndarray]
 MOST_KEPT, MOST_BYTES = 4, 32 * 2**20  # limits of the cache: configurations, and training rows of one
 _kept: OrderedDict[Any, tuple[Any, Source]] = OrderedDict()
 _lock = threading.Lock()
-PROGRAMS = ("jax", "jaxlib", "optax")  # their versions decide the bits
+PROGRAMS = ("jax", "jaxlib", "optax")  # libraries whose versions determine the bits
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _of_prepared(prepared: Prepared) -> Source:
 def _of_file(path: Path, changes: tuple[str, ...]) -> Source:
     """Return the source for a configuration file, from the cache if neither it nor its data have changed.
 
-    Looking at one step after another then costs no further reading.
+    Viewing one step after another then reads nothing again.
     """
     key = (Path(os.path.abspath(path)), changes, os.getcwd())
     with _lock:
@@ -119,7 +119,7 @@ def _of_file(path: Path, changes: tuple[str, ...]) -> Source:
 
 
 def _stamps(path: Path, prepared: Prepared) -> tuple[tuple[int, int, int], ...] | None:
-    """Return inode, size and time of all files behind a run; None if they are too many or too large."""
+    """Return inode, size and time of a run's files; None if they cannot be tracked or are too large."""
     data, dataset = prepared.config.data, prepared.dataset
     if (
         prepared.start is not None
@@ -148,14 +148,14 @@ def alone(batch: Mapping[str, Any]) -> Dataset:
 def _of_run(run: RunFolder, dataset: Dataset | None) -> Source:
     config: RunConfig = config_of(parse_document(run.config_text(), str(run.path / CONFIG)))
     recorded: dict[int, str] = {}
-    acts: list[Intervention] = []
+    interventions: list[Intervention] = []
     begun: Started | None = None
     last = 0
     for event in run.events():
         if isinstance(event, Started):
             begun = event
         elif isinstance(event, Intervention):
-            acts.append(event)
+            interventions.append(event)
         elif isinstance(event, (Epoch, Stopped)):
             last = max(last, event.step)
             if isinstance(event, Epoch) and event.weights:
@@ -168,14 +168,20 @@ def _of_run(run: RunFolder, dataset: Dataset | None) -> Source:
     if begun and begun.data_digest and begun.data_digest != dataset.digest:
         raise DataError("the data have changed since the run", where=str(config.data and config.data.path),
                         cure="restore the original file")  # fmt: skip
-    here = versions()
+    current = versions()
     differing = tuple(
-        f"{name} {begun.versions[name]} then, {here[name]} now"
+        f"{name} {begun.versions[name]} then, {current[name]} now"
         for name in PROGRAMS
-        if begun and name in begun.versions and begun.versions[name] != here[name]
+        if begun and name in begun.versions and begun.versions[name] != current[name]
     )
     return Source(
-        prepare(with_own_start(config, run.path), dataset), run.path.name, True, last, recorded, differing, tuple(acts)
+        prepare(with_own_start(config, run.path), dataset),
+        run.path.name,
+        True,
+        last,
+        recorded,
+        differing,
+        tuple(interventions),
     )
 
 

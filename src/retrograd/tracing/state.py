@@ -14,7 +14,7 @@ MOST_FEATURES = 8
 
 
 def state_table(node: NodeNumbers, f: Figures) -> tuple[tuple[str, ...], list[tuple[str, ...]], str] | None:
-    """Return header, rows (a feature each) and a sentence on batch norm's statistics; None for other layers."""
+    """Return header, rows (one per feature) and a sentence on batch norm's statistics; None for other layers."""
     if not isinstance(node.layer, BatchNorm) or not node.state:
         return None
     x = np.asarray(node.inputs[0])

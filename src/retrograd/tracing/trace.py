@@ -114,13 +114,13 @@ class Trace:
         count = sum(parameter.before.size for parameter in step.parameters)
         losses = ", ".join(objective.loss.kind for objective in step.objectives)
         optimizer = f"{step.optimizer.registered_name}, learning rate {f.number(step.learning_rate)}"  # type: ignore[attr-defined]
-        return [f"{len(step.nodes)} nodes, {count:,} parameters; {losses}; {optimizer}", *self._found()]
+        return [f"{len(step.nodes)} nodes, {count:,} parameters; {losses}; {optimizer}", *self._comparison()]
 
     def figures(self, decimals: int) -> Figures:
         """Return the number format of this trace."""
         return Figures(decimals, float(np.finfo(self.numbers.dtype).eps))
 
-    def _found(self) -> list[str]:
+    def _comparison(self) -> list[str]:
         return self.replay.sentences() if self.replay else []
 
     def __str__(self) -> str:
@@ -148,7 +148,7 @@ def trace(
     In float64 the step is then computed from the same weights and rows; in float32, with the step's own rows,
     the run's compiled program computes it, and the weights after it can be compared with the run's.
 
-    node: show one node in full. delta: values with which the backward pass begins at the network's output, instead
+    node: show one node in full. delta: values from which the backward pass starts at the network's output, instead
     of the losses' derivative. break_when: a condition such as `grad_norm>10`; the first step that meets it is traced.
 
         print(rg.trace("examples/xor.yaml", sample=3))
@@ -198,20 +198,20 @@ class Desk:
     """A step of a source, reached once and then computed any number of times with edited numbers."""
 
     def __init__(self, source: Source, request: Request) -> None:
-        self.source, self.wanted = source, request.checked(source)
-        self.reached, self.replayed = _reach(source, self.wanted)
+        self.source, self.request = source, request.checked(source)
+        self.reached, self.replayed = _reach(source, self.request)
         if self.reached and self.replayed:
             self.state, rows = self.replayed.before, self.reached.batch
         else:
             self.state, rows = first_state(source)
-        self.rows = _rows(source, self.wanted, rows)
+        self.rows = _rows(source, self.request, rows)
 
     def trace(self, edits: Mapping[str, float] = NO_EDITS) -> Trace:
         """Return the step; `edits` are numbers by their places: `hidden/weight[0,1]`, `x[0,2]`.
 
         Raises:  UsageError for a place that does not exist
         """
-        source, request, reached, replayed = self.source, self.wanted, self.reached, self.replayed
+        source, request, reached, replayed = self.source, self.request, self.reached, self.replayed
         if not edits and reached and replayed and replayed.looked:
             with computing_in(source.prepared.config.training.precision):
                 facts = _facts(source, request, self.rows)
@@ -226,7 +226,7 @@ class Desk:
 
 
 def node_path(network: Network, name: str) -> str:
-    """Return the node of a path: of a node, of one of its parameters, or of an entry."""
+    """Return the path of the node named by a node, one of its parameters, or an entry."""
     for path in (name, name.rpartition("/")[0], network.resolve(name)):
         if path in network.by_name:
             return path
@@ -289,9 +289,11 @@ def _look(
             rows = jax.device_get(columns)
         program = source.program if optimizer is None else Program(step_numbers, stepper)
         plain = program(state, columns)
-        made = plain if outside is None else Program(step_with_delta, stepper, outside[0])(state, columns, outside[1])
+        stepped = (
+            plain if outside is None else Program(step_with_delta, stepper, outside[0])(state, columns, outside[1])
+        )
         facts = _facts(source, request, rows) | {"outside": outside}
-        return numbers(stepper, state, rows, made, plain.look if outside else None, **facts)
+        return numbers(stepper, state, rows, stepped, plain.look if outside else None, **facts)
 
 
 def _outside(network: Network, delta: Any, columns: Mapping[str, Any]) -> tuple[str, np.ndarray] | None:

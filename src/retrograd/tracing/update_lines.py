@@ -17,10 +17,10 @@ from retrograd.update.optimizers import SGD, Adagrad, Lion, RMSprop
 
 ROUNDING = 1e-5  # relative: a hundred times float32's round-off, for sums computed in two ways
 Index = tuple[int, ...]
-Written = Callable[["Held"], list[tuple[str, str, float]]]  # name, text, value
+Written = Callable[["Number"], list[tuple[str, str, float]]]  # name, text, value
 
 
-class Held:
+class Number:
     """One number of one parameter in one step, for the formulas of an optimizer."""
 
     def __init__(self, step: StepNumbers, parameter: ParameterNumbers, index: Index, f: Figures) -> None:
@@ -57,7 +57,7 @@ def update_lines(step: StepNumbers, parameter: ParameterNumbers, index: Index, f
     """Return the lines from the gradient of the loss to the new value of one number."""
     if parameter.frozen:
         return []
-    number = Held(step, parameter, index, f)
+    number = Number(step, parameter, index, f)
     lines = [*_stages(number)]
     write = DIRECTIONS.get(type(step.optimizer))
     lines += write(number) if write else [("d", f"{f.number(number.d)}", number.d)]
@@ -84,7 +84,7 @@ def corrected(step: StepNumbers, parameter: ParameterNumbers) -> dict[str, np.nd
     return {"m^": m / (1 - optimizer.beta1**t), "v^": v / (1 - optimizer.beta2**t)}
 
 
-def _stages(number: Held) -> list[tuple[str, str, float]]:
+def _stages(number: Number) -> list[tuple[str, str, float]]:
     """Return the effects of penalties, clipping and decay on the gradient, if they have any."""
     f, parameter, index, optimizer = number.f, number.parameter, number.index, number.step.optimizer
     lines, g = [], float(parameter.gradient[index])
@@ -102,7 +102,7 @@ def _stages(number: Held) -> list[tuple[str, str, float]]:
     return lines
 
 
-def _sgd(number: Held) -> list[tuple[str, str, float]]:
+def _sgd(number: Number) -> list[tuple[str, str, float]]:
     f, optimizer = number.f, number.step.optimizer
     assert isinstance(optimizer, SGD)
     if not optimizer.momentum:
@@ -114,7 +114,7 @@ def _sgd(number: Held) -> list[tuple[str, str, float]]:
     return lines
 
 
-def _adam(number: Held) -> list[tuple[str, str, float]]:
+def _adam(number: Number) -> list[tuple[str, str, float]]:
     f, optimizer, t = number.f, number.step.optimizer, number.t
     assert isinstance(optimizer, Adam)
     m, v = number.average("m", optimizer.beta1), number.average("v", optimizer.beta2, square=True)
@@ -131,7 +131,7 @@ def _adam(number: Held) -> list[tuple[str, str, float]]:
     return [*lines, ("d", f"{f.number(mean)}/(sqrt({f.number(size)}) + {f.number(optimizer.eps)})", number.d)]
 
 
-def _adagrad(number: Held) -> list[tuple[str, str, float]]:
+def _adagrad(number: Number) -> list[tuple[str, str, float]]:
     f, optimizer = number.f, number.step.optimizer
     assert isinstance(optimizer, Adagrad)
     before, after = number.moment("s")
@@ -139,7 +139,7 @@ def _adagrad(number: Held) -> list[tuple[str, str, float]]:
     return [("s", f"{f.number(before)} + {f.factor(number.g)}²", after), ("d", text, number.d)]
 
 
-def _rmsprop(number: Held) -> list[tuple[str, str, float]]:
+def _rmsprop(number: Number) -> list[tuple[str, str, float]]:
     f, optimizer = number.f, number.step.optimizer
     assert isinstance(optimizer, RMSprop)
     if optimizer.centered:
@@ -153,7 +153,7 @@ def _rmsprop(number: Held) -> list[tuple[str, str, float]]:
     return lines
 
 
-def _lion(number: Held) -> list[tuple[str, str, float]]:
+def _lion(number: Number) -> list[tuple[str, str, float]]:
     f, optimizer = number.f, number.step.optimizer
     assert isinstance(optimizer, Lion)
     before, _ = number.moment("m")
@@ -194,5 +194,5 @@ def columns_of(step: StepNumbers, parameter: ParameterNumbers) -> dict[str, np.n
 
 
 def rows_of(columns: Mapping[str, np.ndarray], places: Sequence[Index], f: Figures) -> list[list[str]]:
-    """Return a table's rows, a number of the parameter each."""
+    """Return a table's rows, one per number of the parameter."""
     return [[entry("", place), *(f.number(column[place]) for column in columns.values())] for place in places]

@@ -1,4 +1,4 @@
-"""A configuration whose layers are adapted: what stays as it is, what is learned, and the model without adaptation."""
+"""Adapted (LoRA) configurations: which parameters are frozen, which are trained, and the model with adapters merged."""
 
 from __future__ import annotations
 
@@ -17,44 +17,45 @@ from retrograd.update.selection import matches, select
 
 
 def adapter_places(network: Network, params: Mapping[str, Params]) -> tuple[tuple[str, str], ...]:
-    """Return node and name of the matrices that adaptation adds; `params` may be specs."""
+    """Return node and name of each adapter matrix; `params` may be specs."""
     return tuple((node, name) for node in adapters(network) for name in params[node] if is_adapter(name, params[node]))
 
 
 def without_adapters(network: Network, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a tree of parameters, or specs, without these matrices."""
+    """Return a tree of parameters, or specs, without the adapter matrices."""
     added = set(adapter_places(network, params))
-    return {node: {name: each for name, each in own.items() if (node, name) not in added}
-            for node, own in params.items()}  # fmt: skip
+    return {node: {name: value for name, value in node_params.items() if (node, name) not in added}
+            for node, node_params in params.items()}  # fmt: skip
 
 
 def with_frozen_base(
     config: RunConfig, network: Network, params: Mapping[str, Params], drawn: tuple[str, ...]
 ) -> RunConfig:
-    """Return the configuration with all frozen that is neither an adapter nor to be learned as a whole: `drawn`, unless
-    the configuration names it.
+    """Return the configuration with the base weights frozen: all but the adapters and the parameters trained in full.
+
+    Those are `adapt.train`, by default the parameters that were `drawn`.
     """
     if config.adapt is None:
         return config
     train = drawn if config.adapt.train is None else config.adapt.train
     select(params, train, "adapt.train") if train else None
-    more = tuple(
+    base = tuple(
         path for path in _base(network, params) if not matches(path, train) and not matches(path, config.freeze)
     )
     return dataclasses.replace(
-        config, freeze=(*config.freeze, *more), adapt=dataclasses.replace(config.adapt, train=train)
+        config, freeze=(*config.freeze, *base), adapt=dataclasses.replace(config.adapt, train=train)
     )
 
 
 def with_adapters(network: Network, variables: Variables, seed: int, columns: Mapping[str, Any]) -> Variables:
-    """Return variables of a network before it was adapted with first adapters."""
+    """Return the variables of a network that was not yet adapted, with initial adapters added."""
     drawn = network.init(jax.random.key(seed), columns, only=adapters(network)).params
-    params = {node: {**drawn.get(node, {}), **own} for node, own in variables.params.items()}
+    params = {node: {**drawn.get(node, {}), **node_params} for node, node_params in variables.params.items()}
     return Variables(params, variables.state)
 
 
 def without_adaptation(model: Model) -> Model:
-    """Return the model that computes the same with A B added to its weights; itself, if nothing is adapted."""
+    """Return the equivalent model with A B merged into its weights; the model itself if nothing is adapted."""
     if model.config.adapt is None:
         return model
     base = _base(model.network, model.variables.params)
@@ -72,5 +73,5 @@ def without_adaptation(model: Model) -> Model:
 
 
 def _base(network: Network, params: Mapping[str, Any]) -> list[str]:
-    """Return the paths of what is not an adapter."""
-    return [f"{node}/{name}" for node, own in without_adapters(network, params).items() for name in own]
+    """Return the paths of all parameters that are not adapters."""
+    return [f"{node}/{name}" for node, node_params in without_adapters(network, params).items() for name in node_params]

@@ -1,4 +1,4 @@
-"""Whether a backward pass is right: of a configuration, a run, a registered layer, a file of layers, or an object."""
+"""Check a backward pass: of a configuration, a run, a registered layer, a file of layers, or a layer object."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def check(
 
     `what` is a configuration (object, mapping, or path), a run (object or folder), the name of a registered layer or
     loss, a Python file that registers layers, or a layer with examples of its inputs (shapes or `Input`s). `entries` is
-    how many entries of a large tensor are tried.
+    the number of entries sampled from a large tensor.
 
         rg.check("examples/xor.yaml").verdict        # exact, acceptable, suspicious or wrong
 
-    Raises:  UsageError when there is nothing of that name; ConfigError, DataError as training would.
+    Raises:  UsageError if the name is unknown; ConfigError, DataError as training would.
     """
     refuse_foreign(what, "check")
     if isinstance(what, Layer):
-        given = [each if isinstance(each, Input) else Input(tuple(each)) for each in inputs]
-        return CheckReport((check_example(what, given, name=what.kind),))
+        examples = [example if isinstance(example, Input) else Input(tuple(example)) for example in inputs]
+        return CheckReport((check_example(what, examples, name=what.kind),))
     if isinstance(what, str) and (what in layers or what in losses):
         return check_registered(what)
     if isinstance(what, Prepared):
@@ -59,17 +59,17 @@ def check(
 
 
 def check_file(path: str | Path) -> CheckReport:
-    """Check every layer and loss that a Python file registers, and that its optimizers can be compiled.
+    """Check every layer and loss that a Python file registers, and that its optimizers compile.
 
-    Raises:  ConfigError with the place where an optimizer breaks its contract
+    Raises:  ConfigError naming the place where an optimizer breaks its contract
     """
-    own = load_layers(path)
-    for cls in own.classes:
+    user_layers = load_layers(path)
+    for cls in user_layers.classes:
         if issubclass(cls, Optimizer):
             cls(**optimizers.entry(optimizers.name_of(cls)).facts.get("example", {})).build(100)
-    reports = [check_registered(name) for name in own.names if name in layers or name in losses]
+    reports = [check_registered(name) for name in user_layers.names if name in layers or name in losses]
     return CheckReport(
-        tuple(found for report in reports for found in report.checks),
+        tuple(check_ for report in reports for check_ in report.checks),
         tuple(clause for report in reports for clause in report.broken),
     )
 

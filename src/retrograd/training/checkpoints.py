@@ -1,4 +1,4 @@
-"""The checkpoints of a run: written of its places, and read back together with the events before them."""
+"""Writing the checkpoints of a run, and reading them back with the events that precede them."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from retrograd.training.plane import PlaneSampler
 from retrograd.training.prepare import Prepared
 from retrograd.training.surroundings import surroundings
 
-SLICES, MISSED = "slices of a checkpoint", ""  # what processes ask one another, and the checksum of none
+SLICES, MISSED = "slices of a checkpoint", ""  # the key under which processes exchange checksums; that of no slices
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a checkpoint says beside its arrays and its configuration; more than this is passed over."""
+    """What a checkpoint records besides its arrays and its configuration; unknown fields are ignored."""
 
     events: Mark
     guard: Memory
     seconds: float
     surroundings: dict[str, str]
-    in_blocks: bool = False  # the order of the rows, which the memory of the machine decides
+    in_blocks: bool = False  # whether rows are shuffled in blocks, which depends on the machine's memory
 
 
 class Point(NamedTuple):
-    """Where a run goes on: at a checkpoint with the events before it, or at its beginning."""
+    """Where a run resumes: at a checkpoint, with the events before it, or at its beginning."""
 
     size: int  # bytes of those events
     events: tuple[Event, ...] = ()
@@ -53,17 +53,17 @@ class Point(NamedTuple):
 
     @property
     def step(self) -> int:
-        """The steps that need not be taken again."""
+        """The number of steps already done."""
         return self.saved.step if self.saved else 0
 
     @property
     def health(self) -> Health | None:
-        """The last reading."""
+        """The last health reading."""
         return next((event for event in reversed(self.events) if isinstance(event, Health)), None)
 
 
 class Checkpoints:
-    """Writes the places of a run into its folder."""
+    """Writes the checkpoints of a run into its folder."""
 
     def __init__(self, place: RunWriter, prepared: Prepared, sampler: PlaneSampler | None) -> None:
         self.place, self.prepared, self.sampler = place, prepared, sampler
@@ -71,7 +71,7 @@ class Checkpoints:
         self.surroundings, self.in_blocks = surroundings(prepared.team), reads_in_blocks(prepared.dataset.train)
 
     def __call__(self, saved: Saved) -> Callable[[], None]:
-        """Return what writes a place; what the next step would change is in it already."""
+        """Return a function that writes the checkpoint; whatever the next step would change has been captured."""
         facts = {
             "events": self.place.mark()._asdict(),
             "guard": saved.memory._asdict(),
@@ -91,9 +91,9 @@ class Checkpoints:
 
 
 def shared(team: Team, run: Path, saved: Saved) -> list[str]:
-    """Write the slices of this process, and return the checksums of all processes' once all are written.
+    """Write the slices of this process; return the checksums of every process once all are written.
 
-    Raises:  ResourceError where the disk or the memory of one of them refuses
+    Raises:  ResourceError if one of the processes has no disk space or memory left for them
     """
     try:
         checksum = write_slices(run, saved.step, team.rank, saved.slices)
@@ -108,14 +108,14 @@ def shared(team: Team, run: Path, saved: Saved) -> list[str]:
 
 
 def missed(team: Team) -> None:
-    """Tell the other processes, which wait for the slices of this one, that there are none."""
+    """Report to the other processes, which wait for the slices of this one, that there are none."""
     team.every(SLICES, MISSED)
 
 
 def newest(place: RunWriter) -> Point:
-    """Return the newest checkpoint that is whole, and the events before it; without one the beginning of the run.
+    """Return the newest intact checkpoint and the events before it; without one, the beginning of the run.
 
-    Raises:  NewerFormatError, ResourceError where one may be whole, but cannot be read here or now
+    Raises:  NewerFormatError, ResourceError if one may be intact but cannot be read here or now
     """
     for path in checkpoint_paths(place.path):
         try:
@@ -123,30 +123,30 @@ def newest(place: RunWriter) -> Point:
         except NewerFormatError:
             raise
         except ModelFileError as error:
-            message = f"a checkpoint is passed over: {error}"
+            message = f"skipping a checkpoint: {error}"
             warnings.warn(message, RetrogradWarning, stacklevel=2)
     return Point(place.beginning())
 
 
 def point_at(run: RunFolder, path: str, size: int) -> Point:
-    """Return the checkpoint that another process has chosen, which writes the run; of no path, the beginning."""
+    """Return the checkpoint chosen by the process that writes the run; the beginning, if `path` is empty."""
     return _point(run, Path(path)) if path else Point(size)
 
 
 def _point(place: RunFolder, path: Path) -> Point:
     checkpoint = read_checkpoint(path)
     try:
-        facts: Facts = _facts().validate_python(checkpoint.facts)  # texts become the numbers that JSON does not have
+        facts: Facts = _facts().validate_python(checkpoint.facts)  # strings become numbers that JSON lacks (inf, nan)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        message = f"damaged: {'.'.join(map(str, first['loc']))} of its facts: {first['msg']}"
+        message = f"damaged: facts.{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise ModelFileError(message, where=str(path)) from None
     if isinstance(place, RunWriter) and not place.holds(facts.events):
-        raise ModelFileError("the events before it are not those of the run any more", where=str(path))
+        raise ModelFileError("the run's events no longer match those before the checkpoint", where=str(path))
     events = tuple(place.events(facts.events.size))
     history = tuple(event for event in events if isinstance(event, Epoch))
-    acts = tuple(event for event in events if isinstance(event, Intervention))
-    saved = Saved(checkpoint.arrays, facts.guard, facts.seconds, history, acts)
+    interventions = tuple(event for event in events if isinstance(event, Intervention))
+    saved = Saved(checkpoint.arrays, facts.guard, facts.seconds, history, interventions)
     return Point(facts.events.size, events, saved, path, checkpoint.config, facts)
 
 

@@ -1,4 +1,4 @@
-"""A run that several processes train: what those do that do not write it, and what all of them do together."""
+"""Training a run in several processes: the part of those that do not write it, and what all do together."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ def followed(
     returns_when_interrupted: bool = False,
     begins: Callable[[], Point | None] = lambda: None,
 ) -> Run:
-    """Train a run that another process writes: the same steps and decisions; nothing of it is written here."""
+    """Train a run that another process writes: the same steps and decisions, with nothing written here."""
     config, dataset, team = prepared.config, prepared.dataset, prepared.team
     with kernels(config.training.native_kernels), memory_told(), interruptible() as interrupts:
         point = begins()
         folder, saved = Path(team.first("run", None)), point.saved if point else None
         if started:
             started(prepared, folder)
-        kept = config.training.checkpoint
+        checkpoint = config.training.checkpoint
         before = saved.seconds if saved else 0.0
-        slices = Saver(lambda saved: lambda: shared(team, folder, saved), kept.seconds, before, **together(prepared))
+        slices = Saver(
+            lambda saved: lambda: shared(team, folder, saved), checkpoint.seconds, before, **together(prepared)
+        )
         with slices as saver:
             fitted = Loop(
                 prepared.stepper(),
@@ -47,7 +49,7 @@ def followed(
                 asked_to_stop=team.wishes(interrupts.asked),
                 clock=team.clock,
                 team=team,
-                save=saver if kept.keep and prepared.cuts else None,
+                save=saver if checkpoint.keep and prepared.cuts else None,
             ).run(prepared.first(), saved)
         leave_training(team)
     metrics = fitted.best.metrics if fitted.best else {}
@@ -59,13 +61,13 @@ def followed(
 
 
 def scorer(prepared: Prepared) -> Scorer:
-    """Return what measures weights after an epoch, by all processes together."""
+    """Return the function by which all processes together score the weights after an epoch."""
     evaluator, part = prepared.evaluator(team=prepared.team), prepared.measured_part
     return lambda variables: {part: evaluator.scores(variables, getattr(prepared.dataset, part))}
 
 
 def together(prepared: Prepared) -> dict[str, Any]:
-    """Return how a run's place is saved where several processes decide when, and wait for the slices of all."""
+    """Return the saver's options where several processes agree when to save, and wait for each other's slices."""
     team = prepared.team
     if team.size == 1:
         return {}

@@ -1,4 +1,4 @@
-"""The end of a training: the model is saved before anything else, then scored, and the end is recorded."""
+"""The end of training: the model is saved before anything else, then scored, and the end is recorded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from retrograd.training.warm_start import WarmStart
 
 
 class End(NamedTuple):
-    """Where a run lies in the end, its model, its scores, and what is to be raised once all is recorded."""
+    """The final folder of a run, its model, its scores, and the error to raise once all is recorded."""
 
     folder: Path
     model: Model
@@ -54,10 +54,10 @@ def end(
 ) -> End:
     """Save the model, score it, record the end and write the report.
 
-    Scoring all parts takes more memory than a step of training did. What it raises is returned, and the scores are
-    then those of the last measurement.
+    Scoring all parts takes more memory than a training step. An error there is returned, and the scores are then
+    those of the last evaluation.
 
-    Raises:  ResourceError when neither the run folder nor any other place takes the model
+    Raises:  ResourceError if the model can be written neither to the run folder nor anywhere else
     """
     measured = fitted.best.metrics if fitted.best else {}
     model = trained(prepared, fitted.variables, measured, evaluator.members, fitted.averaged)
@@ -87,9 +87,9 @@ def end(
 
 
 def saved(model: Model, place: RunWriter, start: WarmStart | None) -> tuple[RunWriter, ResourceError | None]:
-    """Save a model in its run folder, or the whole run elsewhere with the weights that it began with.
+    """Save a model in its run folder, or else the whole run elsewhere, with the weights that it started from.
 
-    Return where, and the error that tells of it.
+    Return where it was saved, and the error that reports the move.
     """
     try:
         save(model, place)
@@ -112,9 +112,9 @@ def saved(model: Model, place: RunWriter, start: WarmStart | None) -> tuple[RunW
 
 
 def save(model: Model, place: RunWriter) -> None:
-    """Write the model of a run into its folder; a run that it replaces is forgotten only then.
+    """Write the model of a run into its folder; only then is a run that it replaces deleted.
 
-    Raises:  ResourceError when the folder was deleted or moved, or the disk refuses
+    Raises:  ResourceError if the folder was deleted or moved, or the disk refuses the write
     """
     if not place.is_there:
         raise ResourceError("the run folder was deleted or moved during training", where=str(place.path))
@@ -125,7 +125,7 @@ def save(model: Model, place: RunWriter) -> None:
 def final_scores(
     prepared: Prepared, evaluator: Evaluator, variables: Variables
 ) -> tuple[Metrics, Callable[[], Judged | None]]:
-    """Return all metrics of all parts of the data, and what judges the answers for the one furthest from training."""
+    """Return all metrics of all parts, and a function judging the answers on the part furthest from training."""
     dataset = prepared.dataset
     scores: Metrics = {}
     part, tally = "", None
@@ -136,7 +136,7 @@ def final_scores(
 
 
 def looked_at(prepared: Prepared, evaluator: Evaluator, variables: Variables) -> Attention | None:
-    """Return the weights of attention for the first row of the part furthest from training."""
+    """Return the attention weights for the first row of the part furthest from training."""
     part = [name for name in PARTS if getattr(prepared.dataset, name) is not None][-1]
     rows = getattr(prepared.dataset, part)
     if evaluator.members > 1 or not len(next(iter(rows.values()))):
@@ -145,37 +145,37 @@ def looked_at(prepared: Prepared, evaluator: Evaluator, variables: Variables) ->
 
 
 def keep(name: str, make: Callable[[], Any], write: Callable[[Path, Any], None], place: RunFolder) -> None:
-    """Write a file that the report shows, if there is something to show; no failure there is worth the run."""
+    """Write a file for the report, if there is content for it; a failure only warns, to save the run."""
     try:
-        found = make()
-        if found is not None:
-            write(place.path, found)
+        content = make()
+        if content is not None:
+            write(place.path, content)
     except Exception as error:
         warnings.warn(f"{place.path / name} was not written: {error}", RetrogradWarning, stacklevel=2)
 
 
 def unscored(failure: Exception, folder: Path) -> Exception:
-    """Return what to raise where the final scores could not be measured or stored."""
-    told = memory_error(failure) or failure
-    if not isinstance(told, RetrogradError):
-        return told
-    reason = "; ".join(problem.message for problem in told.problems)
-    return type(told)(f"the final scores are missing: {reason}", cure=f"the model is saved in {folder}")
+    """Return the error to raise if the final scores could not be measured or stored."""
+    error = memory_error(failure) or failure
+    if not isinstance(error, RetrogradError):
+        return error
+    reason = "; ".join(problem.message for problem in error.problems)
+    return type(error)(f"the final scores are missing: {reason}", cure=f"the model is saved in {folder}")
 
 
 def not_finite(scores: Metrics) -> Iterator[str]:
-    """Yield a sentence for each part of the data whose loss is not finite; training would have seen its own."""
-    for part, own in scores.items():
-        loss = own.get("loss", 0.0)
+    """Yield a sentence for each part whose loss is not finite; on its own rows, training would have noticed."""
+    for part, metrics in scores.items():
+        loss = metrics.get("loss", 0.0)
         if not math.isfinite(loss):
             yield (
-                f"the {part} loss is {loss}: for some of these rows the network's output is not finite, or too large "
-                "for the loss; look for extreme values in them"
+                f"the {part} loss is {loss}: for some of its rows the network's output is not finite, or too large "
+                "for the loss; look for extreme values in these rows"
             )
 
 
 def scores_beside(prepared: Prepared, evaluator: Evaluator, averaged: Variables) -> str:
-    """Say what the averaged weights reach on the part furthest from training."""
+    """Describe the scores of the averaged weights on the part furthest from training."""
     part = [name for name in PARTS if getattr(prepared.dataset, name) is not None][-1]
     scores = evaluator.scores(averaged, getattr(prepared.dataset, part), full=True)
     figures = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
@@ -185,20 +185,20 @@ def scores_beside(prepared: Prepared, evaluator: Evaluator, averaged: Variables)
 def trained(
     prepared: Prepared, variables: Variables, metrics: Metrics, members: int = 1, averaged: Variables | None = None
 ) -> Model:
-    """Return the model that a run has come to: weights, all that they need to be used, and what was measured.
+    """Return the trained model: the weights, everything needed to use them, and the metrics.
 
-    Those of several members are stacked.
+    The weights of several members are stacked.
     """
     config, dataset = prepared.config, prepared.dataset
     columns = {name: [list(np.shape(column)[1:]), str(column.dtype)] for name, column in dataset.train.items()}
     facts: dict[str, Any] = {"task": dataset.task, "columns": columns, "metrics": metrics}
-    facts |= {"weights": digest(variables.params)} | ({"layers": own} if (own := own_files(config)) else {})
+    facts |= {"weights": digest(variables.params)} | ({"layers": files} if (files := own_files(config)) else {})
     facts |= {"members": members} if members > 1 else {}
     return Model(config, prepared.network, prepared.objectives, variables, dataset.preprocessing, facts, averaged)
 
 
 def tell(place: RunFolder) -> None:
-    """Write the report of a run that has ended; no failure there is worth the run."""
+    """Write the report of a finished run; a failure only warns, to save the run."""
     try:
         write_report(place)
     except Exception as error:
@@ -206,7 +206,7 @@ def tell(place: RunFolder) -> None:
 
 
 def own_files(config: RunConfig) -> dict[str, str]:
-    """Return name and digest of each file of the user's own layers that a configuration makes use of."""
+    """Return the name and digest of each file of user-defined layers that a configuration uses."""
 
     def words(plain: Any) -> Iterator[str]:
         if isinstance(plain, str):

@@ -21,19 +21,19 @@ def further_members(
     announce: Callable[[Note], None] = lambda note: None,
     asked: Callable[[], str | None] = lambda: None,
 ) -> tuple[Fitted, int]:
-    """Return a training with the weights of all members of its ensemble, and how many there are.
+    """Return the outcome with the weights of all ensemble members stacked, and the number of members.
 
-    Each has the seed after that of the one before, for its first weights, its order of rows and its random layers. One
-    that meets values that are not finite is left out. Whoever is asked to stop leaves the first member alone.
+    Members use consecutive seeds for their initial weights, row order and random layers. One that meets non-finite
+    values is left out. If training is asked to stop, only the first member is returned.
     """
     training = prepared.config.training
     if training.ensemble == 1 or first.error is not None:
         return first, 1
     members: list[Variables] = [first.variables]
     for number in range(1, training.ensemble):
-        own = dataclasses.replace(training, seed=(training.seed + number) % SEED_LIMIT)
-        other = dataclasses.replace(prepared, config=dataclasses.replace(prepared.config, training=own))
-        outcome = trained_in_memory(other, asked_to_stop=asked)
+        settings = dataclasses.replace(training, seed=(training.seed + number) % SEED_LIMIT)
+        member = dataclasses.replace(prepared, config=dataclasses.replace(prepared.config, training=settings))
+        outcome = trained_in_memory(member, asked_to_stop=asked)
         if reason := asked():
             stop = Stop(reason, f"asked to stop in member {number + 1} of {training.ensemble}")
             return first._replace(stop=stop), 1
@@ -41,8 +41,8 @@ def further_members(
             announce(Note(f"warning: member {number + 1} is left out: {outcome.error}"))
             continue
         best = (
-            f"loss {watched(outcome.best):.4g} in epoch {outcome.best.epoch}" if outcome.best else "the first weights"
+            f"loss {watched(outcome.best):.4g} in epoch {outcome.best.epoch}" if outcome.best else "the initial weights"
         )
-        announce(Note(f"member {number + 1} of {training.ensemble}, seed {own.seed}: {best}"))
+        announce(Note(f"member {number + 1} of {training.ensemble}, seed {settings.seed}: {best}"))
         members.append(outcome.variables)
     return first._replace(variables=stacked(members)) if len(members) > 1 else first, len(members)

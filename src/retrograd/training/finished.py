@@ -1,4 +1,4 @@
-"""A finished run, as Python has it."""
+"""A finished run as a Python object."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Run:
     def __repr__(self) -> str:
         part = next((part for part in reversed(PARTS) if part in self.scores), "train")
         scores = ", ".join(f"{name} {value:.4g}" for name, value in list(self.scores.get(part, {}).items())[:2])
-        best = "the first weights" if self.best_epoch is None else f"best epoch {self.best_epoch}"
+        best = "the initial weights" if self.best_epoch is None else f"best epoch {self.best_epoch}"
         config = self.model.config
         return (
             f"<Run {config.name}: {self.dataset.task}, {part} {scores}; {self.stop.reason} after {len(self.history)}"

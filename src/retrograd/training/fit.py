@@ -1,4 +1,4 @@
-"""The shortest way to a trained network: data in, finished run out; what is not given is chosen by the data."""
+"""The shortest way to a trained network: data in, finished run out; the data decide every setting not given."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def configured(
     name: str = "fit",
     training: Mapping[str, Any] | None = None,
 ) -> RunConfig:
-    """Return the configuration for a data set, where nothing is given the one that suits its size and task."""
+    """Return a configuration for a data set; settings not given are chosen to suit its size and task."""
     chosen = design(dataset, settings).config
     entries = network.entries if isinstance(network, Network) else network
     suited = {field.name: getattr(chosen.training, field.name) for field in dataclasses.fields(TrainingSettings)}
@@ -92,7 +92,7 @@ def configured(
 
 
 def dataset_of(x: Any, y: Any, target: str | None, valid: Any, settings: DataSettings) -> Dataset:
-    """Return the data set of what `fit` is given."""
+    """Return the data set described by the arguments of `fit`."""
     if isinstance(x, (str, Path)):
         return load(dataclasses.replace(settings, path=str(x), target=target or y or settings.target))
     is_table = isinstance(x, Mapping) and (target is not None or "x" not in x)

@@ -1,4 +1,4 @@
-"""The check of a prepared run's gradients, on a few rows of its own data."""
+"""Checking the gradients of a prepared run on a few rows of its data."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from retrograd.network.network import Variables
 from retrograd.training.prepare import Prepared
 from retrograd.update.penalties import penalise
 
-ROWS = 8  # of the training part; a mistake in a sum over the batch shows with two
+ROWS = 8  # training rows; two are enough to expose a mistake in a sum over the batch
 FEWEST_ROWS = 2
-EXPENSIVE = 5e7  # operations of one forward pass of ROWS rows; beyond, FEWEST_ROWS
-OFF = 0.05  # parameters that were not trained move by this share, so that a scale of 1 or a bias of 0 hides no term
-SHAKE = 1e-2  # of their spread; inputs move by this share
+EXPENSIVE = 5e7  # operations of one forward pass of ROWS rows; beyond this, FEWEST_ROWS are used
+OFF = 0.05  # untrained parameters move by this share, so that a scale of 1 or a bias of 0 hides no term
+SHAKE = 1e-2  # inputs move by this share of their spread
 
 
 def check_prepared(
     prepared: Prepared, variables: Variables | None = None, *, entries: int | None = None, seed: int = 0
 ) -> CheckReport:
-    """Check a run that has not begun, at its first parameters moved a little, or at trained ones as they are."""
+    """Check a run before it starts: at slightly perturbed initial parameters, or at the given trained ones."""
     rng = np.random.default_rng(seed)
     key = jax.random.key(prepared.config.training.seed)
     if variables is None:
@@ -34,13 +34,13 @@ def check_prepared(
     penalties = prepared.config.penalties
     extra = (lambda params: penalise(penalties, params)) if penalties else None
     batch = shaken(prepared, _batch(prepared, variables, key), rng)
-    found = check_network(prepared.network, prepared.objectives, variables, batch, key, name=prepared.config.name,
+    result = check_network(prepared.network, prepared.objectives, variables, batch, key, name=prepared.config.name,
                           extra=extra, entries=entries, seed=seed)  # fmt: skip
-    return CheckReport((found,))
+    return CheckReport((result,))
 
 
 def shaken(prepared: Prepared, batch: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
-    """Return the batch with real inputs moved a little: equal ones, a picture's ground, are corners of a maximum."""
+    """Return the batch with real inputs perturbed: equal ones, as in an image's background, are kinks of a maximum."""
     targets = {reference for objective in prepared.objectives for reference in objective.inputs[1:]}
     real = [name for name in prepared.network.columns if np.issubdtype(batch[name].dtype, np.floating)]
     moved = {
@@ -52,20 +52,20 @@ def shaken(prepared: Prepared, batch: dict[str, Any], rng: np.random.Generator) 
 
 
 def refuse_wrong(report: CheckReport) -> None:
-    """Raise GradientError, naming the layers, when a gradient is wrong."""
+    """Raise GradientError, naming the layers, if a gradient is wrong."""
     if report.verdict != "wrong":
         return
-    faults = [fault for found in report.checks for fault in found.faults]
+    faults = [fault for check in report.checks for fault in check.faults]
     cure = "`retrograd check` shows more; correct the layer's backward"
     problems = [Problem("", str(fault), cure) for fault in faults]
     problems += [Problem("", clause, cure) for clause in report.broken]
-    wrong = [tensor for found in report.checks for tensor in found.tensors if tensor.verdict == "wrong"]
-    unnamed = [Problem(tensor.path, f"its gradient is wrong, by {tensor.largest:.1e}", cure) for tensor in wrong]
+    wrong = [tensor for check in report.checks for tensor in check.tensors if tensor.verdict == "wrong"]
+    unnamed = [Problem(tensor.path, f"its gradient is off by {tensor.largest:.1e}", cure) for tensor in wrong]
     raise GradientError(problems or unnamed)
 
 
 def _batch(prepared: Prepared, variables: Variables, key: jax.Array) -> dict[str, Any]:
-    """Return the first training rows: as many as show every sum, few where a pass is expensive."""
+    """Return the first training rows: enough to test every sum, few where a pass is expensive."""
     columns = prepared.dataset.train
     rows = max(min(ROWS, prepared.batch_size), min(FEWEST_ROWS, prepared.dataset.rows["train"]))
     batch = {name: column[:rows] for name, column in columns.items()}

@@ -19,9 +19,9 @@ def trained_in_memory(
     watchers: Sequence[Watcher] = (),
     asked_to_stop: Callable[[], str | None] = lambda: None,
 ) -> Fitted:
-    """Return what training comes to; nothing is written. It begins with `first`, if these weights are given.
+    """Train without writing anything, and return the outcome; `first` are initial weights, if given.
 
-    Raises:  KeyboardInterrupt at once
+    Raises:  KeyboardInterrupt immediately when interrupted
     """
     config, dataset = prepared.config, prepared.dataset
     with kernels(config.training.native_kernels), memory_told():
@@ -40,9 +40,9 @@ def trained_in_memory(
 
 
 def model_of(prepared: Prepared, outcome: Fitted, members: int = 1) -> Model:
-    """Return the model that a training has come to, of one member or several.
+    """Return the trained model, of one member or several.
 
-    Raises:  NonFiniteError when it met NaN or infinity
+    Raises:  NonFiniteError if training met NaN or infinity
     """
     if outcome.error is not None:
         raise outcome.error

@@ -1,4 +1,4 @@
-"""Interrupts of training: the first one ends it with everything saved, and is then passed on to the caller."""
+"""Interrupting training: the first signal ends it with everything saved, and is then passed on to the caller."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-REASONS: dict[int, str] = {  # the names of the stops; a terminal that is closed sends SIGHUP
+REASONS: dict[int, str] = {  # the names of the stops; closing a terminal sends SIGHUP
     signal.SIGINT: "interrupted",
     signal.SIGTERM: "terminated",
     signal.SIGHUP: "terminated",
@@ -18,25 +18,25 @@ REASONS: dict[int, str] = {  # the names of the stops; a terminal that is closed
 
 
 class Interrupts:
-    """The signals that came during training, and the handlers that the caller had for them."""
+    """The signals received during training, and the caller's handlers for them."""
 
     def __init__(self) -> None:
         self.before: dict[int, Any] = {}
         self.came: list[int] = []
 
     def asked(self) -> str | None:
-        """Return the name of the reason to stop, if there is one."""
+        """Return the name of the reason to stop, if any."""
         return REASONS[self.came[0]] if self.came else None
 
     def pass_on(self, folder: Path) -> None:
-        """Do what the signal would have done without training: raise, or call the caller's handler.
+        """Do what the signal would have done outside training: raise, or call the caller's handler.
 
         Raises:  KeyboardInterrupt after SIGINT; SystemExit with 128 + the signal's number after SIGTERM and SIGHUP
         """
         if not self.came:
             return
         number = self.came[0]
-        saved = f"training was {REASONS[number]}; the run up to then is saved in {folder}"
+        saved = f"training was {REASONS[number]}; the run so far is saved in {folder}"
         handler = self.before[number]
         if callable(handler) and handler is not signal.default_int_handler:
             handler(number, None)
@@ -48,7 +48,7 @@ class Interrupts:
 
 @contextmanager
 def interruptible() -> Iterator[Interrupts]:
-    """Turn the first interrupt or termination into a wish to stop, which the loop asks for; a second one acts.
+    """Turn the first interrupt or termination into a request to stop, which the loop polls; a second one acts at once.
 
     A signal that the process ignores, as after `nohup`, stays ignored.
     """
@@ -57,7 +57,7 @@ def interruptible() -> Iterator[Interrupts]:
         yield interrupts
         return
 
-    def wish(number: int, frame: FrameType | None) -> None:
+    def request_stop(number: int, frame: FrameType | None) -> None:
         if interrupts.came:
             signal.signal(number, interrupts.before[number])
             signal.raise_signal(number)
@@ -67,7 +67,7 @@ def interruptible() -> Iterator[Interrupts]:
         handler = signal.getsignal(number)
         if handler not in (signal.SIG_IGN, None):  # None: a handler that was not installed from Python
             interrupts.before[number] = handler
-            signal.signal(number, wish)
+            signal.signal(number, request_stop)
     try:
         yield interrupts
     finally:

@@ -1,4 +1,4 @@
-"""The answers of a network of two inputs over their plane, of weights that were kept at some epochs."""
+"""The answers of a network with two inputs over the input plane, at several epochs."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from retrograd.update.step import SMALL_STEP, Stepper, TrainState
 
 SIDE = 48  # cells
 MARGIN = 0.08  # of the training rows' range, on each side
-GROWTH = 1.25  # between the steps at which weights are kept: some 10 in a decade
+GROWTH = 1.25  # ratio of the steps at which weights are kept: about 10 per decade
 PLANE = "plane"  # first segment of the arrays' names in a checkpoint
 MOST_SAMPLES, MOST_POINTS, MOST_CLASSES = 8, 200, 10
 
 
 class PlaneSampler:
-    """Keeps weights at ends of epochs that lie evenly on a logarithmic scale, and asks them what the plane gives.
+    """Keeps weights at ends of epochs evenly spaced on a logarithmic scale, and computes their answers on the plane.
 
-    Only where the answers of all cells cost less than a small training step: `may_sample`.
+    Used only if answering for all cells costs less than a small training step: `may_sample`.
     """
 
     def __init__(self, prepared: Prepared, evaluator: Evaluator, first: Variables) -> None:
@@ -42,25 +42,25 @@ class PlaneSampler:
         self.kept = {0: _copied(first)}  # by step
 
     def __call__(self, stepper: Stepper, train: TrainState, batch: Callable[[], Mapping[str, Any]]) -> None:
-        """Keep the weights at the end of an epoch if it is time."""
+        """Keep the weights at the end of an epoch if they are due."""
         step = int(train.step)
         if step >= GROWTH * max(self.kept):
             self.kept[step] = _copied(Variables(train.params, train.state))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the weights after some steps, by name, for a checkpoint."""
+        """Return the kept weights by name, for a checkpoint; the initial ones are left out."""
         kept = ((step, variables) for step, variables in self.kept.items() if step)
         return {name: leaf for step, variables in kept for name, leaf in named(f"{PLANE}/{step}", variables)}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Take over the weights that a checkpoint holds."""
+        """Restore the kept weights from a checkpoint."""
         form = self.kept[0]
         for step in sorted({int(name.split("/")[1]) for name in arrays if name.startswith(f"{PLANE}/")}):
             leaves = [arrays[name] for name, _ in named(f"{PLANE}/{step}", form)]
             self.kept[step] = jax.tree.unflatten(jax.tree.structure(form), leaves)
 
     def plane(self, fitted: Fitted) -> Plane | None:
-        """Return the answers before training, at some epochs, and of the weights that are kept."""
+        """Return the answers before training, at some epochs, and with the best weights."""
         epochs = {0: 0} | {epoch.step: epoch.epoch for epoch in fitted.history}
         weights = {epochs[step]: variables for step, variables in self.kept.items() if step in epochs}
         best = fitted.best.epoch if fitted.best else None
@@ -71,9 +71,9 @@ class PlaneSampler:
     def drawn(
         self, weights: Mapping[int, Variables], best: int | None, ends: tuple[float, float] | None = None
     ) -> Plane | None:
-        """Return the answers of weights by epochs; those of a quantity are shaded between `ends`, or between their own.
+        """Return the answers of weights by epoch; a quantity is shaded between `ends`, by default its extremes.
 
-        None where the output is no prediction of the target.
+        None if the output does not predict the target.
         """
         low, high, x = self.grid()
         outputs = {epoch: self.evaluator.outputs(variables, {"x": x}) for epoch, variables in weights.items()}
@@ -102,7 +102,7 @@ class PlaneSampler:
         )
 
     def grid(self) -> tuple[tuple[float, float], tuple[float, float], np.ndarray]:
-        """Return the ends of the plane in the columns' units, and what the network reads in the middle of each cell.
+        """Return the bounds of the plane in the columns' units, and the network's input at the centre of each cell.
 
         Shapes:  x [side * side, 2], the row of the largest second input first
         """
@@ -122,7 +122,7 @@ class PlaneSampler:
         return scaling
 
     def _answers(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return a value for each cell, and of more than two classes the likeliest."""
+        """Return a value for each cell, and with more than two classes the most likely one."""
         with np.errstate(all="ignore"):
             decoded = self.prepared.dataset.preprocessing.decode(outputs, link=link_of(self.evaluator.main.loss))
         if decoded.probabilities is None:
@@ -131,7 +131,7 @@ class PlaneSampler:
         return (share[:, 1], None) if share.shape[1] == 2 else (share.max(1), share.argmax(1))
 
     def points(self) -> tuple[Point, ...]:
-        """Return some of the training rows, evenly chosen."""
+        """Return an even selection of the training rows."""
         dataset = self.prepared.dataset
         chosen = np.unique(np.linspace(0, dataset.rows["train"] - 1, MOST_POINTS).astype(int))
         rows = self._scaling().undo(dataset.train["x"][chosen])
@@ -142,9 +142,9 @@ class PlaneSampler:
 
 
 def may_sample(prepared: Prepared, first: Variables) -> bool:
-    """Return whether a network has two numeric inputs and one answer, and is so small that asking it costs nothing.
+    """Return whether a network has two numeric inputs and one answer, and is so small that evaluation costs nothing.
 
-    `first` are its weights, or their shapes.
+    `first` are its weights, or their specs.
     """
     target = prepared.dataset.preprocessing.target
     if scaling_of(prepared) is None or set(prepared.network.columns) - {"x"}:
@@ -158,7 +158,7 @@ def may_sample(prepared: Prepared, first: Variables) -> bool:
 
 
 def scaling_of(prepared: Prepared) -> Scaling | None:
-    """Return the scaling of x [rows, 2] if its features are two numbers as the user gave them."""
+    """Return the scaling of x [rows, 2] if its features are two numbers of the user's data."""
     inputs, x = prepared.dataset.preprocessing.inputs, prepared.dataset.train.get("x")
     if x is None or getattr(x, "shape", ())[1:] != (2,):
         return None
@@ -169,18 +169,18 @@ def scaling_of(prepared: Prepared) -> Scaling | None:
     scalings = [c.scaling for c in inputs.columns if isinstance(c, NumberColumn) and not c.flag]
     if len(scalings) != 2:
         return None
-    offset, scale = (tuple(getattr(each, part)[0] for each in scalings) for part in ("offset", "scale"))
+    offset, scale = (tuple(getattr(scaling, part)[0] for scaling in scalings) for part in ("offset", "scale"))
     return Scaling(offset, scale, scalings[0].clip)
 
 
 def spread(epochs: list[int], best: int | None) -> list[int]:
-    """Return the first, the last and the best epoch, and others evenly between them on a logarithmic scale."""
-    kept = {epochs[0], epochs[-1], *([] if best is None else [best])}
+    """Return the first, last and best epoch, and others spaced evenly between them on a logarithmic scale."""
+    selected = {epochs[0], epochs[-1], *([] if best is None else [best])}
     places = np.log1p(epochs)
-    while len(kept) < min(MOST_SAMPLES, len(epochs)):  # the one that is farthest from all that are there
-        distances = np.abs(places[:, None] - np.log1p(sorted(kept))[None]).min(1)
-        kept.add(epochs[int(distances.argmax())])
-    return sorted(kept)
+    while len(selected) < min(MOST_SAMPLES, len(epochs)):  # add the epoch farthest from those selected
+        distances = np.abs(places[:, None] - np.log1p(sorted(selected))[None]).min(1)
+        selected.add(epochs[int(distances.argmax())])
+    return sorted(selected)
 
 
 def _sample(epoch: int, values: np.ndarray, winners: np.ndarray | None, ends: tuple[float, float]) -> Sample:
@@ -193,5 +193,5 @@ def _text(numbers: np.ndarray) -> str:
 
 
 def _copied(variables: Variables) -> Variables:
-    """Return the weights in memory of their own: the next step takes that of the arrays."""
+    """Return a copy of the weights: the next step reuses the memory of the arrays."""
     return Variables(*jax.tree.map(lambda leaf: np.array(leaf), tuple(variables)))

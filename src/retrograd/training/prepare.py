@@ -1,4 +1,4 @@
-"""A run before it begins: data loaded, network built, and everything checked that can be without computing."""
+"""A run before it starts: data loaded, network built, and everything checked that needs no computation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PARTS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that has not begun: everything has been checked that can be checked without computing."""
+    """A run before its first step: everything that can be checked without computation has been checked."""
 
     config: RunConfig
     dataset: Dataset
@@ -50,10 +50,10 @@ class Prepared:
     start: WarmStart | None = None
     team: Team = ALONE
     pretrained: Pretrained | None = None
-    form: TrainState | None = None  # specs of what a step changes
+    form: TrainState | None = None  # specs of the training state
 
     def first(self, seed: int | None = None) -> Variables:
-        """Return the weights with which training begins: those of another run or program, or drawn from a seed."""
+        """Return the initial weights: those of another run or program, or drawn from a seed."""
         if self.start is not None:
             return self.start.variables
         specs = {name: Spec(np.shape(column), column.dtype) for name, column in self.dataset.train.items()}
@@ -64,30 +64,32 @@ class Prepared:
 
     @property
     def batch_size(self) -> int:
-        """How many rows a full minibatch has."""
+        """The number of rows in a full minibatch."""
         return self.config.training.batch_rows(self.dataset.rows["train"])
 
     @property
     def measured_part(self) -> str:
-        """The part of the data that is measured after each epoch."""
+        """The part of the data that is evaluated after each epoch."""
         return "train" if self.dataset.valid is None else "valid"
 
     @property
     def steps(self) -> int:
-        """How many steps the run takes at most."""
+        """The maximum number of steps of the run."""
         return self.config.training.steps(self.dataset.rows["train"])
 
     @property
     def cuts(self) -> bool:
-        """Whether some parameters or moments are cut among the devices: all processes know it alike."""
+        """Whether some parameters or moments are cut among the devices; the same in all processes."""
         return self.team.layout is not None and self.team.layout.cuts(self.form)
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what looks wrong about output, first weights or cuts, and what to do about it."""
+        """Return what looks wrong with the output, the initial weights or the cuts, and what to do about it."""
         outputs = self.network.specs({name: column[:2] for name, column in self.dataset.train.items()})
         classes = None if self.dataset.classes is None else len(self.dataset.classes)
-        found = mistakes(self.network, self.objectives, outputs, classes)
-        output = (f"{self.network.line(m.node)}: {m.message}; {m.cure}" for m in found if m.severity != "note")
+        output_mistakes = mistakes(self.network, self.objectives, outputs, classes)
+        output = (
+            f"{self.network.line(m.node)}: {m.message}; {m.cure}" for m in output_mistakes if m.severity != "note"
+        )
         idle = self.team.layout.idle(self.form.params) if self.team.layout and self.form else ()
         return (*output, *(self.start.warnings if self.start else ()), *idle)
 
@@ -111,13 +113,13 @@ class Prepared:
         )
 
     def evaluator(self, members: int = 1, team: Team = ALONE) -> Evaluator:
-        """Return what measures weights between the epochs, or those of several members together."""
+        """Return the evaluator of weights between epochs, or of several members' weights together."""
         precision = self.config.training.precision
         return Evaluator(self.network, self.objectives, self.dataset.preprocessing, precision, members, team)
 
 
 def alone(settings: Distributed | None) -> Team:
-    """Return the team of a process that joins no others, whatever a configuration says."""
+    """Return the team of a single process, ignoring the configuration."""
     return ALONE
 
 
@@ -126,9 +128,9 @@ def prepare(
 ) -> Prepared:
     """Return the run with its data loaded, its network built and its shapes checked.
 
-    `runs` is where the run lies that `training.start` names; with None its weights are left to `with_first_weights`.
+    `runs` is the folder of the run that `training.start` names; None leaves its weights to `with_first_weights`.
 
-    Raises:  ConfigError, DataError, ShapeError: whatever would make a step fail, named before any run folder exists.
+    Raises:  ConfigError, DataError, ShapeError: anything that would make a step fail, before a run folder is created.
     """
     check_device()
     if dataset is None:
@@ -151,7 +153,7 @@ def prepare(
 
 
 def with_first_weights(prepared: Prepared, runs: str | Path = "runs") -> Prepared:
-    """Return the run with the weights that its configuration says to begin with, whose path is then complete."""
+    """Return the run with the configured initial weights loaded and their path made absolute."""
     config, training, network = prepared.config, prepared.config.training, prepared.network
     if training.start is None and config.weights is None and config.adapt is None:
         return prepared
@@ -160,19 +162,19 @@ def with_first_weights(prepared: Prepared, runs: str | Path = "runs") -> Prepare
         expected = jax.eval_shape(lambda key: network.init(key, batch), jax.random.key(0))
         expected = in_precision(expected, training.precision)
     added = adapter_places(network, expected.params)
-    found = pretrained(config.weights, expected, added) if config.weights is not None else None
-    own = with_frozen_base(config, network, expected.params, found.drawn if found else ())
+    loaded = pretrained(config.weights, expected, added) if config.weights is not None else None
+    config = with_frozen_base(config, network, expected.params, loaded.drawn if loaded else ())
     if training.start is None:
-        return dataclasses.replace(prepared, config=own, pretrained=found)
+        return dataclasses.replace(prepared, config=config, pretrained=loaded)
     base = Variables(without_adapters(network, expected.params), expected.state)
     start = warm_start(training.start, base, prepared.dataset.preprocessing, runs)
     if added:
         start = start._replace(variables=with_adapters(network, start.variables, training.seed, batch))
-    return dataclasses.replace(prepared, config=with_start(own, str(start.path)), start=start)
+    return dataclasses.replace(prepared, config=with_start(config, str(start.path)), start=start)
 
 
 def with_frozen_weights(config: RunConfig) -> RunConfig:
-    """Return the configuration with what its weights freeze among what it freezes."""
+    """Return the configuration with `weights.freeze` moved into `freeze`."""
     weights = config.weights
     if weights is None or not weights.freeze:
         return config
@@ -187,9 +189,9 @@ def prepare_file(
     runs: str | Path | None = "runs",
     joins: Callable[[Distributed | None], Team] = alone,
 ) -> Prepared:
-    """Return the run that a YAML file describes (see `prepare`); what is wrong is told with file and line.
+    """Return the run described by a YAML file (see `prepare`); errors name the file and line.
 
-    `joins` brings it together with other processes, before anything is computed.
+    `joins` connects it with other processes before anything is computed.
     """
     document = document_with(changes, read_document(path))
     config = with_rate(config_in(path.parent, document), learning_rate)
@@ -206,7 +208,7 @@ def prepare_file(
 
 
 def at_entry(error: RetrogradError, network: Network) -> RetrogradError:
-    """Return the error with the entry of the configuration, as in `network.2`, in front of each node's path."""
+    """Return the error with the configuration entry, e.g. `network.2`, before each node's path."""
 
     def moved(problem: Problem) -> Problem:
         index = network.entry_index(problem.where.partition(" (")[0])
@@ -216,7 +218,7 @@ def at_entry(error: RetrogradError, network: Network) -> RetrogradError:
 
 
 def check_accumulation(prepared: Prepared) -> None:
-    """Raise ConfigError when a batch has fewer rows than the micro-batches that it is to be cut into."""
+    """Raise ConfigError if a batch has fewer rows than micro-batches."""
     optimizer, rows = prepared.config.optimizer, prepared.batch_size
     if optimizer.accumulate > rows:
         where = f"optimizer.{optimizers.name_of(type(optimizer))}.accumulate"
@@ -225,33 +227,33 @@ def check_accumulation(prepared: Prepared) -> None:
 
 
 def check_ensemble(prepared: Prepared) -> None:
-    """Raise ConfigError where the answers of several networks cannot be averaged."""
+    """Raise ConfigError if the answers of several networks cannot be averaged."""
     if prepared.config.training.ensemble == 1:
         return
     where, task = "training.ensemble", prepared.dataset.task
     if prepared.team is not ALONE:
-        cure = "leave one of both out"
+        cure = "remove `ensemble` or `distributed`"
         raise ConfigError("an ensemble is trained by one process on one device", where=where, cure=cure)
     if len(prepared.objectives) > 1 or "." in prepared.objectives[0].inputs[0]:
-        raise ConfigError("an ensemble answers with one output, under one loss", where=where, cure="leave it out")
+        raise ConfigError("an ensemble needs a single output with one loss", where=where, cure="remove it")
     if task in ("detection", "next_token", "masked_token", "answer", "transcription"):
-        raise ConfigError(f"the answers of {task} are no values to be averaged", where=where, cure="leave it out")
+        raise ConfigError(f"the answers of {task} cannot be averaged", where=where, cure="remove it")
 
 
 def check_trained(stepper: Stepper, params: Mapping[str, Any]) -> None:
-    """Raise ConfigError when a step would change nothing."""
+    """Raise ConfigError if a step would change nothing."""
     if not params:
         raise ConfigError("no layer has parameters: there is nothing to train", where="network")
     if not stepper.trained(params):
         where = "freeze" if stepper.freeze else "network"
-        cure = "leave `frozen` and `freeze` out where weights are to be learnt"
-        raise ConfigError("every layer with parameters is frozen: nothing would train", where=where, cure=cure)
+        cure = "remove `frozen` and `freeze` from the parameters to train"
+        raise ConfigError("all parameters are frozen: there is nothing to train", where=where, cure=cure)
 
 
 def check_shapes(prepared: Prepared) -> TrainState:
     """Trace one step without computing it, and return the specs of the state after it.
 
-    The error of a layer or loss that does not fit names it. Then check what a compiled step could not report.
+    An error names the layer or loss that does not fit. Then check what a compiled step could not report.
     """
     precision, rows = prepared.config.training.precision, prepared.batch_size
     specs = {name: Spec((rows, *column.shape[1:]), column.dtype) for name, column in prepared.dataset.train.items()}
@@ -268,8 +270,8 @@ def check_shapes(prepared: Prepared) -> TrainState:
     if prepared.config.freeze:
         select(after.params, prepared.config.freeze, "freeze")
     check_trained(stepper, after.params)
-    kept = {node.name: outputs[node.name] for node in prepared.network if not node.recompute}
-    check_room(after, kept)
+    stored = {node.name: outputs[node.name] for node in prepared.network if not node.recompute}
+    check_room(after, stored)
     evaluator = prepared.evaluator()
     if prepared.config.training.goal:
         names = evaluator.metric_names(take(outputs, evaluator.main_output).shape)
@@ -283,20 +285,24 @@ def check_shapes(prepared: Prepared) -> TrainState:
 
 
 def check_room(train: TrainState, outputs: Mapping[str, Any]) -> None:
-    """Refuse a run whose parameters, gradients, moments and one batch's outputs do not fit: the least that it needs.
+    """Refuse a run whose minimum does not fit in memory: parameters, gradients, moments and one batch's outputs.
 
-    `outputs` are specs of each node's output.
+    `outputs` are the specs of each node's output.
 
-    Raises:  ResourceError naming what takes most of it.
+    Raises:  ResourceError naming the largest item.
     """
-    parts = {f"{node}/{name}": nbytes(leaf) for node, own in train.params.items() for name, leaf in own.items()}
+    parts = {
+        f"{node}/{name}": nbytes(leaf)
+        for node, node_params in train.params.items()
+        for name, leaf in node_params.items()
+    }
     needed = 2 * sum(parts.values()) + nbytes(train.optimizer)  # as many gradients as parameters
     parts |= {f"the output of {node}": nbytes(spec) for node, spec in outputs.items()}
     needed += sum(parts[f"the output of {node}"] for node in outputs)
     available = available_bytes()
     if available is not None and needed > available:
         largest = max(parts, key=lambda name: parts[name])
-        raise out_of_memory(needed, f"training (the most: {largest}, {parts[largest]:,})")
+        raise out_of_memory(needed, f"training (largest: {largest}, {parts[largest]:,})")
 
 
 def nbytes(tree: Any) -> int:

@@ -1,4 +1,4 @@
-"""A quiet sign of life for programs that train: a line on standard error every few seconds."""
+"""Quiet progress for programs that train: a line on standard error every few seconds."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from dataclasses import dataclass
 
 from retrograd.record.events import Epoch
 
-EVERY_SECONDS = 2.0  # so that a short training says nothing
+EVERY_SECONDS = 2.0  # so that short training prints nothing
 
 
 @dataclass
 class Lines:
-    """A watcher that prints an epoch's loss and scores, and how long the rest takes at most.
+    """A watcher that prints an epoch's loss and scores, and the maximum time remaining.
 
-    Training goes on where nobody reads them any more.
+    Training continues if standard error is closed.
     """
 
     epochs: int
     last_line: float = 0.0  # seconds at the last line
 
     def __call__(self, epoch: Epoch) -> None:
-        """Print one line if the last one is long ago."""
-        if epoch.seconds - self.last_line < EVERY_SECONDS or sys.stderr is None:  # None: it was closed from the start
+        """Print one line if the last one is long enough ago."""
+        if epoch.seconds - self.last_line < EVERY_SECONDS or sys.stderr is None:  # None: closed from the start
             return
         self.last_line = epoch.seconds
         left = epoch.seconds / epoch.epoch * (self.epochs - epoch.epoch)
-        scores = [f"{part} {name} {value:.4g}" for part, own in epoch.metrics.items() for name, value in own.items()]
+        scores = [
+            f"{part} {name} {value:.4g}" for part, metrics in epoch.metrics.items() for name, value in metrics.items()
+        ]
         words = "  ".join([f"loss {epoch.loss:.4g}", *scores])
-        with contextlib.suppress(OSError, ValueError):  # ValueError: it was closed from within Python
+        with contextlib.suppress(OSError, ValueError):  # ValueError: closed from within Python
             print(f"epoch {epoch.epoch}/{self.epochs}  {words}  at most {left:.0f} s left", file=sys.stderr, flush=True)

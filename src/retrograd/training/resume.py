@@ -1,4 +1,4 @@
-"""A run that goes on after an interrupt, a crash or its end: it comes to the bits of one that never stopped."""
+"""Resuming a run after an interrupt, a crash or its end: it reaches the same bits as one that never stopped."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ def resume(
     watchers: Sequence[Watcher] = (),
     progress: bool = True,
 ) -> Run:
-    """Go on with a run that was interrupted or killed, from its newest whole checkpoint; return the finished run.
+    """Resume a run that was interrupted or killed from its newest intact checkpoint; return the finished run.
 
-    It ends with the weights and the history of a run that was never interrupted. `epochs` trains a finished run
-    further, to so many epochs in all. The data of a run that was trained on arrays or frames are given again, as they
-    were to `fit`; a Run that is given instead of its name has them. Time limits keep counting.
+    It ends with the weights and history of a run that was never interrupted. `epochs` trains a finished run further,
+    to this total number of epochs. The data of a run trained on arrays or frames must be passed again, as to `fit`,
+    unless `run` is a Run object, which has them. Time limits keep counting.
 
         run = rg.resume("last")
         run = rg.resume(run, epochs=200)
 
-    Raises:  UsageError for a run that has ended (without `epochs`); DataError, ConfigError or ModelFileError where
-             data, settings or network are not the run's; RunInUseError while another process writes to it
+    Raises:  UsageError for a run that has ended (without `epochs`); DataError, ConfigError or ModelFileError if the
+             data, settings or network differ from the run's; RunInUseError while another process writes to it
     """
     with taking_part():
         folder = RunFolder.open(run.folder) if isinstance(run, Run) else find_run(Path(root), str(run))
@@ -95,27 +95,27 @@ def resume(
 
 
 def stored_config(run: RunFolder) -> RunConfig:
-    """Return the configuration of a run, every setting filled in."""
+    """Return the configuration of a run with every setting filled in."""
     return config_of(parse_document(run.config_text(), str(run.path / CONFIG)))
 
 
 def stored_data(config: RunConfig, where: str, cure: str) -> DataSettings:
-    """Return where the data of a run are.
+    """Return the data settings of a run.
 
-    Raises:  UsageError when they came from a program
+    Raises:  UsageError if its data were passed from Python
     """
     if config.data is None:
-        raise UsageError("the run's data came from a program, and are not in its folder", where=where, cure=cure)
+        raise UsageError("the run's data were passed from Python and are not stored", where=where, cure=cure)
     return config.data
 
 
 def prepare_again(run: RunFolder, config: RunConfig, dataset: Dataset | None = None) -> Prepared:
-    """Return a run as it was prepared when it began.
+    """Return a run prepared as it was when it started.
 
-    Raises:  UsageError when its data came from a program and are not given; what `prepare` raises
+    Raises:  UsageError if its data were passed from Python and are not given; anything that `prepare` raises
     """
     if dataset is None:
-        stored_data(config, str(run.path), "give them again in Python: rg.resume(run, x, y)")
+        stored_data(config, str(run.path), "pass them again in Python: rg.resume(run, x, y)")
     return prepare(with_start(config, None, config.weights), dataset, runs=None, team=join(config.distributed))
 
 
@@ -130,10 +130,10 @@ def resume_prepared(
     readings: bool = False,
     returns_when_interrupted: bool = False,
 ) -> Run:
-    """Go on with a run (see `resume`) whose configuration and data have been read again, or come from elsewhere.
+    """Resume a run (see `resume`) whose configuration and data have been read again or passed in.
 
-    `extends`: it may have ended, and have more epochs now. `started` is called once before the first step. `readings`
-    counts for a run of which nothing was recorded yet; else they are taken if they were.
+    `extends` allows a run that has ended to have more epochs. `started` is called once before the first step.
+    `readings` applies only if nothing was recorded yet; otherwise readings continue if the run had them.
     """
     prepared, team = begun_alike(run, prepared), prepared.team
     agree(prepared)
@@ -141,8 +141,8 @@ def resume_prepared(
         return followed(
             prepared, started, returns_when_interrupted, lambda: point_at(run, *team.first("checkpoint", None))
         )
-    wanted = prepared.config.training.native_kernels
-    with kernels(wanted), memory_told(), interruptible() as interrupts, RunWriter.resume(run.path) as place:
+    native = prepared.config.training.native_kernels
+    with kernels(native), memory_told(), interruptible() as interrupts, RunWriter.resume(run.path) as place:
         refuse_ended(place, prepared, extends)
         begun = next((event for event in place.events(place.beginning()) if isinstance(event, Started)), None)
         refuse_other_data(place, begun, prepared)
@@ -150,7 +150,7 @@ def resume_prepared(
         point = newest(place)
         prepared.team.first("checkpoint", (str(point.path or ""), point.size))
         if point.path is not None:
-            refuse_other_settings(point.path, point.config, prepared, extends=True)  # it may be so already
+            refuse_other_settings(point.path, point.config, prepared, extends=True)  # it may have been extended before
             refuse_other_order(point, prepared)
         else:
             refuse_other_weights(begun, prepared)
@@ -165,7 +165,7 @@ def resume_prepared(
 
 
 def go_on(place: RunWriter, prepared: Prepared, begins: bool, readings: bool, point: Point) -> None:
-    """Take back what was recorded after a point, and record that the run goes on there."""
+    """Remove what was recorded after a point, and record that the run resumes there."""
     text = write_document(plain_config(portable(prepared.config)))
     if text != place.config_text():
         place.write_config(text)
@@ -178,34 +178,34 @@ def go_on(place: RunWriter, prepared: Prepared, begins: bool, readings: bool, po
     if point.facts:
         changed = [f"{name} {was} -> {is_now}" for name, was, is_now in
                    differences(point.facts.surroundings, surroundings(prepared.team))]  # fmt: skip
-        words = f"since the checkpoint was written, the last digits may differ: {', '.join(changed)}"
+        words = f"changed since the checkpoint, so the last digits may differ: {', '.join(changed)}"
         if changed:
             warnings.warn(words, RetrogradWarning, stacklevel=2)
             place.record(Note(f"warning: {words}"))
 
 
 def begun_alike(run: RunFolder, prepared: Prepared) -> Prepared:
-    """Return the run with the weights that it began with. Its folder keeps those of another run, not pretrained ones.
+    """Return the run with its initial weights. Its folder stores those of another run, but not pretrained ones.
 
-    Raises:  ModelFileError, UsageError where they are gone
+    Raises:  ModelFileError, UsageError if they are gone
     """
     config = with_start(prepared.config, stored_config(run).training.start, prepared.config.weights)
-    own = dataclasses.replace(prepared, config=with_own_start(config, run.path), start=None)
+    original = dataclasses.replace(prepared, config=with_own_start(config, run.path), start=None)
     try:
-        again = with_first_weights(own)
+        loaded = with_first_weights(original)
     except RetrogradError as error:
         if config.weights is None or Path(config.weights.path).is_dir():
             raise
         moved = error.problems[-1]._replace(cure=MOVED)
         raise type(error)([*error.problems[:-1], moved]) from None
-    return dataclasses.replace(again, config=config)
+    return dataclasses.replace(loaded, config=config)
 
 
 # ------------------------------------------------------------------------------------------------------ what is refused
 
 
 def refuse_ended(place: RunFolder, prepared: Prepared, extends: bool) -> None:
-    """Raise UsageError for a run that has ended, unless it is to have more epochs and these alone ended it."""
+    """Raise UsageError for a run that has ended, unless it is being extended and ended by its number of epochs."""
     stopped = place.stopped()
     epochs, where = prepared.config.training.epochs, str(place.path)
     if stopped is None or stopped.may_go_on:
@@ -213,35 +213,35 @@ def refuse_ended(place: RunFolder, prepared: Prepared, extends: bool) -> None:
     if not extends:
         cure = "--extend N trains it further, to N epochs in all"
         if stopped.reason != "epochs":
-            cure = "nothing is left to resume; to train its weights further, begin a run with training.start"
+            cure = "there is nothing to resume; to train its weights further, start a new run with training.start"
         raise UsageError(f"the run has ended: {stopped.sentence}", where=where, cure=cure)
     if stopped.reason != "epochs":
-        cure = "begin a run with its weights instead: training.start"
-        raise UsageError(f"more epochs change nothing: {stopped.sentence}", where=where, cure=cure)
+        cure = "start a new run from its weights instead: training.start"
+        raise UsageError(f"more epochs would change nothing: {stopped.sentence}", where=where, cure=cure)
     if epochs <= stopped.epoch:
-        message = f"the run has {stopped.epoch} epochs already"
+        message = f"the run already has {stopped.epoch} epochs"
         raise UsageError(message, where=EPOCHS, cure=f"give more than {stopped.epoch}")
 
 
 def refuse_other_data(place: RunFolder, begun: Started | None, prepared: Prepared) -> None:
-    """Raise DataError when the data are not those that the run began with."""
+    """Raise DataError if the data are not those that the run started with."""
     data = prepared.config.data
     if begun and begun.data_digest and begun.data_digest != prepared.dataset.digest:
         where = str(data.path) if data and data.path else str(place.path)
-        message = "the data are not those of the run any more: they have another digest"
+        message = "the data have changed since the run started: their digest differs"
         raise DataError(message, where=where, cure="restore them, or train again")
 
 
 def refuse_other_weights(begun: Started | None, prepared: Prepared) -> None:
-    """Raise ModelFileError when a run without a checkpoint would begin again with other pretrained weights."""
+    """Raise ModelFileError if a run without a checkpoint would start again from different pretrained weights."""
     weights, read = prepared.config.weights, prepared.pretrained
     if weights and read and begun and begun.weights_digest and begun.weights_digest != read.tensors.digest:
-        message = "the pretrained weights are not those that the run began with: they have another digest"
+        message = "the pretrained weights have changed since the run started: their digest differs"
         raise ModelFileError(message, where=weights.path, cure="restore them, or train again")
 
 
 def refuse_other_settings(where: Path, settings: Mapping[str, Any], prepared: Prepared, extends: bool) -> None:
-    """Raise ConfigError naming each setting that is not as it was, and may not change in the middle of a run."""
+    """Raise ConfigError naming each setting that has changed but may not change in the middle of a run."""
     changed = differences(flat(settings), flat(plain_config(portable(prepared.config))))
     problems = [
         Problem(name, f"{was} in {where}, {is_now} here", EXTEND if name == EPOCHS else "")
@@ -250,27 +250,27 @@ def refuse_other_settings(where: Path, settings: Mapping[str, Any], prepared: Pr
     ]
     if problems:
         last = problems.pop()
-        cure = last.cure or "resume with the settings of the run, or train again from the start"
+        cure = last.cure or "resume with the run's settings, or train again from the start"
         raise ConfigError([*problems, last._replace(cure=cure)])
     epochs, was = prepared.config.training.epochs, int(settings["training"]["epochs"])
     if epochs < was:
-        raise ConfigError(f"the run was to have {was} epochs", where=EPOCHS, cure=f"give {was} or more")
+        raise ConfigError(f"the run was configured for {was} epochs", where=EPOCHS, cure=f"give {was} or more")
     schedule = prepared.config.optimizer.schedule
     rows = prepared.dataset.rows["train"]
     before = dataclasses.replace(prepared.config.training, epochs=was).steps(rows)
     if schedule.length(before) != schedule.length(prepared.steps):
-        message = f"the learning rate falls over the whole run: {before:,} steps, not {prepared.steps:,}"
-        cure = "begin a run with its weights instead: training.start"
+        message = f"the learning rate schedule spans the whole run: {before:,} steps, not {prepared.steps:,}"
+        cure = "start a new run from its weights instead: training.start"
         raise ConfigError(message, where=EPOCHS, cure=cure)
 
 
 def refuse_other_order(point: Point, prepared: Prepared) -> None:
-    """Raise ResourceError where this machine's memory brings the rows into another order than that of a checkpoint."""
+    """Raise ResourceError if this machine's memory calls for another order of the rows than the checkpoint's."""
     ways = {False: "row by row", True: "in blocks"}
-    is_now = reads_in_blocks(prepared.dataset.train)
-    if point.facts and point.facts.in_blocks != is_now:
-        message = f"{ways[point.facts.in_blocks]} in {point.path}, {ways[is_now]} here, as the memory decides"
-        cure = "resume with as much memory as before, and the same data.cache; or train again from the start"
+    in_blocks = reads_in_blocks(prepared.dataset.train)
+    if point.facts and point.facts.in_blocks != in_blocks:
+        message = f"{ways[point.facts.in_blocks]} in {point.path}, {ways[in_blocks]} here: it depends on the memory"
+        cure = "resume with as much memory as before and the same data.cache, or train again from the start"
         raise ResourceError(message, where="order of the rows", cure=cure)
 
 
@@ -278,25 +278,25 @@ def refuse_other_order(point: Point, prepared: Prepared) -> None:
 
 
 def unfinished(root: Path, prepared: Prepared) -> RunFolder | None:
-    """Return the newest run of a configuration if it has not ended; None where it has, or where there is none."""
-    wanted = flat(plain_config(portable(prepared.config)))
+    """Return the newest run of a configuration if it has not ended; None if it has, or if there is none."""
+    settings = flat(plain_config(portable(prepared.config)))
     for summary in reversed(list_runs(root)):
         if summary.problem:
             continue
         try:
             run = RunFolder.open(summary.path)
             stored = flat(plain_config(stored_config(run)))
-        except RetrogradError:  # a neighbour's configuration is damaged, or may not be read
+        except RetrogradError:  # another run's configuration is damaged or unreadable
             continue
-        if all(may_differ(name) for name, *_ in differences(stored, wanted)) and same_start(run, prepared, root):
+        if all(may_differ(name) for name, *_ in differences(stored, settings)) and same_start(run, prepared, root):
             return run if summary.stop_reason in (None, *INTERRUPTED) else None
     return None
 
 
 def same_start(run: RunFolder, prepared: Prepared, root: Path) -> bool:
-    """Return whether a run began with the weights that a configuration says to begin with.
+    """Return whether a run started from the weights that a configuration names.
 
-    For the run that was started last, `last` is the one that was so before it.
+    For the most recent run, `last` means the run before it.
     """
     start, path = prepared.config.training.start, run.path / START
     if start is None or not path.exists():

@@ -49,7 +49,7 @@ Live = Callable[[Phase | Progress], object]
 
 
 def silent(event: Phase | Progress) -> None:
-    """Say nothing."""
+    """Ignore an event."""
 
 
 def train(
@@ -63,14 +63,14 @@ def train(
     started: Callable[[Prepared, Path], None] | None = None,
     readings: bool = False,
 ) -> Run:
-    """Train what a configuration (object, mapping, or path of a YAML file) describes; return the finished run.
+    """Train a network as configured (object, mapping, or path of a YAML file); return the finished run.
 
-    `root` is where the run folder is made, `folder` names it exactly. `started` is called once before the first step,
-    `watchers` at the end of every epoch. `readings` records the health of the layers now and then.
+    The run folder is created in `root`, or exactly at `folder`. `started` is called once before the first step,
+    `watchers` at the end of every epoch. `readings` records the health of the layers from time to time.
 
-    Raises:  NonFiniteError when training met NaN or infinity; the run folder then holds the last good weights.
+    Raises:  NonFiniteError if training met NaN or infinity; the run folder then holds the last good weights.
              KeyboardInterrupt (Ctrl-C) or SystemExit (SIGTERM, a closed terminal), once everything is saved.
-             ResourceError when the run had to be saved elsewhere, because its folder was deleted, say.
+             ResourceError if the run had to be saved elsewhere, for example because its folder was deleted.
     """
     with taking_part():
         config = as_config(config)
@@ -91,17 +91,18 @@ def train_prepared(
     readings: bool = False,
     returns_when_interrupted: bool = False,
 ) -> Run:
-    """Train a run that `prepare` has checked (see `train`); an interrupt is raised again unless it is to return.
+    """Train a run that `prepare` has checked (see `train`).
 
-    `live` hears what the process does, and its progress between the ends of epochs.
+    An interrupt is raised again once the run is saved, unless `returns_when_interrupted`. `live` receives the phases of
+    the process, and its progress between the ends of epochs.
     """
     config = prepared.config
     agree(prepared)
     if not prepared.team.leads:
         return followed(prepared, started, returns_when_interrupted)
     notes = tuple(gradients_checked(prepared))
-    chosen = kernels(config.training.native_kernels)
-    with chosen, memory_told(), interruptible() as interrupts, writer(config.name, root, folder, overwrite) as place:
+    native = kernels(config.training.native_kernels)
+    with native, memory_told(), interruptible() as interrupts, writer(config.name, root, folder, overwrite) as place:
         begin(place, prepared, readings, notes)
         if started:
             started(prepared, place.path)
@@ -112,9 +113,9 @@ def train_prepared(
 
 
 def begin(place: RunWriter, prepared: Prepared, readings: bool, notes: Sequence[str] = ()) -> None:
-    """Record how a run begins."""
+    """Record the start of a run."""
     config, dataset, pretrained = prepared.config, prepared.dataset, prepared.pretrained
-    if prepared.start:  # before the configuration, which makes a run of the folder
+    if prepared.start:  # before the configuration, whose presence makes the folder a run
         prepared.start.model.save(place.path / START)
     else:
         (place.path / START).unlink(missing_ok=True)
@@ -126,19 +127,19 @@ def begin(place: RunWriter, prepared: Prepared, readings: bool, notes: Sequence[
                               weights_digest=pretrained.tensors.digest if pretrained else None))  # fmt: skip
     files = [f"layers of {name}, sha256 {digest}" for name, digest in own_files(config).items()]
     read = pretrained.notes if pretrained else ()
-    for note in (*dataset.notes, *read, *notes, *files, *(f"warning: {found}" for found in prepared.warnings())):
+    for note in (*dataset.notes, *read, *notes, *files, *(f"warning: {warning}" for warning in prepared.warnings())):
         place.record(Note(note))
 
 
 def wishes(interrupts: Interrupts, place: RunWriter) -> Callable[[], str | None]:
-    """Return what the loop asks for a reason to stop: a signal, or a wish in the run's folder."""
+    """Return the function that the loop polls for a reason to stop: a signal, or a request in the run's folder."""
     return lambda: interrupts.asked() or ("interrupted" if place.is_asked_to_stop() else None)
 
 
 def gradients_checked(prepared: Prepared) -> Iterator[str]:
-    """Check the backward pass where the configuration asks for it, and yield the verdict.
+    """Check the backward pass if the configuration asks for it, and yield the verdict.
 
-    Raises:  GradientError when a gradient is wrong
+    Raises:  GradientError if a gradient is wrong
     """
     if prepared.config.training.check:
         report = check_prepared(prepared)
@@ -148,9 +149,9 @@ def gradients_checked(prepared: Prepared) -> Iterator[str]:
 
 @contextmanager
 def writer(name: str, root: str | Path, folder: str | Path | None, overwrite: bool) -> Iterator[RunWriter]:
-    """Give the writer of a new run folder; what fails before its first epoch or checkpoint leaves none behind.
+    """Yield the writer of a new run folder, which is deleted if the run fails before its first epoch or checkpoint.
 
-    What fails before its first model, and was to replace another run, leaves that one.
+    A run meant to replace another one is deleted, and the other kept, if it fails before its first model.
     """
     new = RunWriter.create(Path(root), name) if folder is None else RunWriter.at(Path(folder), overwrite=overwrite)
     with new as place:
@@ -163,7 +164,7 @@ def writer(name: str, root: str | Path, folder: str | Path | None, overwrite: bo
 
 
 def as_config(config: RunConfig | Mapping[str, Any] | str | Path) -> RunConfig:
-    """Return the configuration that was given in one of several forms."""
+    """Return the configuration given as an object, a mapping or a path."""
     if isinstance(config, RunConfig):
         return config
     return read_config(config) if isinstance(config, (str, Path)) else config_of(Document(dict(config)))
@@ -178,7 +179,7 @@ def train_into(
     point: Point | None = None,
     live: Live = silent,
 ) -> Run:
-    """Train a run whose beginning is recorded, or from a point where it stood, and save what comes of it."""
+    """Train a run whose start is recorded, from the beginning or from a point, and save the result."""
     config, dataset, saved = prepared.config, prepared.dataset, point.saved if point else None
     team = prepared.team
     team.first("run", str(place.path.absolute()))
@@ -203,10 +204,10 @@ def train_into(
     if sampler and saved:
         sampler.restore(saved.arrays)
     looks = [look for look in (watch, sampler) if look is not None and not prepared.cuts]
-    kept = config.training.checkpoint
+    checkpoint = config.training.checkpoint
     keeper = Keeper(lambda variables, best: save(trained(prepared, variables, best.metrics), place))
     with Saver(
-        Checkpoints(place, prepared, sampler), kept.seconds, saved.seconds if saved else 0.0, **together(prepared)
+        Checkpoints(place, prepared, sampler), checkpoint.seconds, saved.seconds if saved else 0.0, **together(prepared)
     ) as saver:
         fitted = Loop(
             stepper,
@@ -222,8 +223,8 @@ def train_into(
             team=team,
             pulse=pulse,
             look=(lambda *state: [look(*state) for look in looks]) if looks else None,
-            keep=keeper if team.size == 1 else None,  # checkpoints hold them too
-            save=saver if kept.keep else None,
+            keep=keeper if team.size == 1 else None,  # checkpoints contain them too
+            save=saver if checkpoint.keep else None,
         ).run(first, saved)
     fitted, members = further_members(prepared, fitted, place.keep, asked)
     pulse.enter("finishing")

@@ -1,4 +1,4 @@
-"""What must be the same in a run and its continuation, and in all processes of a run."""
+"""What a run and its continuation must have in common, and all processes of a run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from retrograd.record.events import versions
 from retrograd.training.config.config import plain_config, portable
 from retrograd.training.prepare import Prepared
 
-# What may differ among processes: places, whose contents are compared. In a continuation besides: what changes
-# no number, and who computes.
+# Processes may differ in paths, whose contents are compared. A continuation may also differ in settings that change no
+# number, and in which processes compute.
 PLACES = ("name", "data.path", "data.valid_path", "data.test_path", "data.text.tokenizer", "data.cache",
           "data.max_bytes", "training.start", "weights.path")  # fmt: skip
 FREE = (*PLACES, "training.checkpoint.seconds", "training.checkpoint.keep", "training.time_limit", "training.check")
@@ -18,12 +18,12 @@ FREE_SECTION = "distributed"
 
 
 def may_differ(name: str) -> bool:
-    """Return whether a setting may be another one in a continuation of a run."""
+    """Return whether a setting may change in a continuation of a run."""
     return name in FREE or name.split(".")[0] == FREE_SECTION
 
 
 def differences(was: Mapping[str, Any], is_now: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield the name of each value that differs between two mappings, and both values in words."""
+    """Yield the name of each value that differs between two mappings, and both values as text."""
     for name in sorted({*was, *is_now}):
         values = [str(side[name]) if name in side else "not set" for side in (was, is_now)]
         if values[0] != values[1]:
@@ -31,7 +31,7 @@ def differences(was: Mapping[str, Any], is_now: Mapping[str, Any]) -> Iterator[t
 
 
 def flat(settings: Any, path: str = "") -> dict[str, Any]:
-    """Return nested settings by their paths, as `training.epochs`."""
+    """Return nested settings by their paths, e.g. `training.epochs`."""
     if isinstance(settings, Mapping):
         items = [(str(key), value) for key, value in settings.items()]
     elif isinstance(settings, (list, tuple)):
@@ -42,11 +42,11 @@ def flat(settings: Any, path: str = "") -> dict[str, Any]:
 
 
 def agree(prepared: Prepared) -> None:
-    """Wait for the other processes of a run; who has another program, configuration or data ends all, by name."""
+    """Wait for the other processes of a run; one with other versions, settings or data is named and ends all."""
     team = prepared.team
     if team.size == 1:
         return
     settings = flat(plain_config(portable(prepared.config)))
-    team.same("version of a library", versions())
+    team.same("library versions", versions())
     team.same("configuration", {name: value for name, value in settings.items() if name not in PLACES})
     team.same("content of the data (digest)", prepared.dataset.digest)

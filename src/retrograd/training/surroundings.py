@@ -1,4 +1,4 @@
-"""What the numbers of a run depend on beside its configuration and data: versions, device, kernels, settings of JAX."""
+"""What a run's numbers depend on besides its configuration and data: versions, device, kernels, JAX settings."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ COMPILER_FLAGS = "XLA_FLAGS"
 
 
 def number_flags() -> dict[str, str]:
-    """Return the settings of JAX that change numbers and are not the usual ones: JAX_ENABLE_X64, say."""
-    found = {name: getattr(jax.config, name, usual) for name, usual in USUAL_FLAGS.items()}
-    return {name: str(value) for name, value in found.items() if value != USUAL_FLAGS[name]}
+    """Return the JAX settings that change numbers and differ from the defaults, such as JAX_ENABLE_X64."""
+    flags = {name: getattr(jax.config, name, usual) for name, usual in USUAL_FLAGS.items()}
+    return {name: str(value) for name, value in flags.items() if value != USUAL_FLAGS[name]}
 
 
 def surroundings(team: Team = ALONE) -> dict[str, str]:
-    """Return all of it, for the kernels that are in use now: where it differs, the last digits may."""
+    """Return these facts, with the kernels in use now; where they differ, the last digits may differ."""
     kernels = loaded().variant if active() else "off"
     compiler = {COMPILER_FLAGS: os.environ[COMPILER_FLAGS].strip()} if os.environ.get(COMPILER_FLAGS) else {}
     device = jax.devices()[0].device_kind

@@ -1,4 +1,4 @@
-"""A warm start: training begins with the weights of another run or model, and with nothing else of it."""
+"""A warm start: training starts from the weights of another run or model, and takes nothing else from it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SETTING = "training.start"
 
 
 class WarmStart(NamedTuple):
-    """The model that training begins with, where it lies, its weights for this run, and what may be wrong with them."""
+    """The path of the initial model, the model, its weights for this run, and warnings about them."""
 
     path: Path
     model: Model
@@ -33,9 +33,9 @@ class WarmStart(NamedTuple):
 
 
 def warm_start(name: str, expected: Variables, preprocessing: Preprocessing, runs: str | Path = "runs") -> WarmStart:
-    """Return the weights of a run or model file, as `load` finds it, for a network that expects these shapes.
+    """Return the weights of a run or model file, located as by `load`, for a network that expects these shapes.
 
-    Raises:  UsageError where there is no such run; ModelFileError naming each array that does not fit
+    Raises:  UsageError if there is no such run; ModelFileError naming each array that does not fit
     """
     try:
         path = locate(name, runs)
@@ -49,25 +49,25 @@ def warm_start(name: str, expected: Variables, preprocessing: Preprocessing, run
 
 
 def with_start(config: RunConfig, start: str | None, weights: WeightsSettings | None = None) -> RunConfig:
-    """Return the configuration with other first weights: those of a run, pretrained ones, or drawn."""
+    """Return the configuration with other initial weights: a run's, pretrained or random ones."""
     return dataclasses.replace(config, training=dataclasses.replace(config.training, start=start), weights=weights)
 
 
 def with_own_start(config: RunConfig, run: Path) -> RunConfig:
-    """Return the configuration of a run with the first weights that its folder keeps, if they were not drawn.
+    """Return the configuration of a run, starting from the initial weights stored in its folder unless random.
 
-    Raises:  ModelFileError where they are gone
+    Raises:  ModelFileError if they are gone
     """
     if config.training.start is None:
         return config
     if not (run / START).exists():
-        message, cure = "the weights that the run began with are gone", "restore the file, or train again"
+        message, cure = "the run's initial weights are gone", "restore the file, or train again"
         raise ModelFileError(message, where=str(run / START), cure=cure)
     return with_start(config, str(run / START))
 
 
-def _cast(tree: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return arrays in the precision in which they are expected: a float64 run may begin with float32 weights."""
+def _cast(tree: Mapping[str, Any], specs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return arrays in the expected precision: a float64 run may start from float32 weights."""
 
     def cast(value: Any, spec: Any) -> np.ndarray:
         array: np.ndarray = np.array(value)
@@ -75,22 +75,22 @@ def _cast(tree: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, dict[
         return array.astype(spec.dtype) if is_wider else array
 
     return {
-        node: {name: cast(array, wanted.get(node, {}).get(name)) for name, array in own.items()}
-        for node, own in jax.device_get(tree).items()
+        node: {name: cast(array, specs.get(node, {}).get(name)) for name, array in arrays.items()}
+        for node, arrays in jax.device_get(tree).items()
     }
 
 
 def _differences(model: Model, preprocessing: Preprocessing, name: str) -> Iterator[str]:
-    """Yield what the weights were trained for that these data are not."""
+    """Yield how these data differ from those that the weights were trained on."""
     if model.classes != preprocessing.classes:
         yield (
             f"{SETTING}: the weights of {name} were trained for the classes {_listed(model.classes)}, "
-            f"these data have {_listed(preprocessing.classes)}"
+            f"but these data have {_listed(preprocessing.classes)}"
         )
     elif model.preprocessing.to_json() != preprocessing.to_json():
         yield (
-            f"{SETTING}: {name} was trained on other rows or columns, which were scaled or encoded in another way: the "
-            "first loss may be higher than its last"
+            f"{SETTING}: {name} was trained on other rows or columns, scaled or encoded differently: the first loss "
+            "may be higher than its last"
         )
 
 

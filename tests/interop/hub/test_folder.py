@@ -86,7 +86,7 @@ def test_what_does_not_fit_is_refused_before_a_run_begins(tmp_path):
     assert "weights: mine/weight: a bert folder has no tensor for it" in told
     assert "`missing: init`" in told
     assert not (tmp_path / "runs").exists()
-    with pytest.raises(ConfigError, match="given beside"):
+    with pytest.raises(ConfigError, match="given together with"):
         rg.train({**BERT, "training": {"start": "last"}}, dataset=dataset())
 
 

@@ -77,7 +77,7 @@ def replace_one_value(place):
 def test_other_values_are_refused_where_the_run_would_begin_again(place):
     folder = broken(config(3600))
     replace_one_value(place)
-    with pytest.raises(ModelFileError, match=r"not those that the run began with.*restore them, or train again"):
+    with pytest.raises(ModelFileError, match=r"have changed since the run started.*restore them, or train again"):
         rg.resume(folder, dataset=dataset(), progress=False)
 
 

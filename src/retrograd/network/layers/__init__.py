@@ -1,4 +1,4 @@
-"""Layers, one concept a file; importing this package registers them all."""
+"""Layers, one concept per file; importing this package registers them all."""
 
 from retrograd.network.layers.activations.along_axis.glu import GLU
 from retrograd.network.layers.activations.along_axis.log_softmax import LogSoftmax

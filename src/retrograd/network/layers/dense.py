@@ -53,8 +53,8 @@ class Dense(Layer):
     Shapes:  x [batch, ..., features] -> y [batch, ..., units]
     Params:  weight [features, units], bias [units]
     Tape:    x
-    Raises:  ShapeError when the last axis of x is not `features`.
-    See:     PyTorch stores the weight as [units, features]; here the formula reads as the mathematics.
+    Raises:  ShapeError if the last axis of x is not `features`.
+    See:     PyTorch stores the weight as [units, features].
     """
 
     units: Annotated[
@@ -66,7 +66,7 @@ class Dense(Layer):
         ),
     ]
     activation: Annotated[Layer | None, Registered(layers, only=Activation), ACTIVATION_BEHIND] = None
-    weight: Annotated[Initial, FIRST_WEIGHT] = None  # None: chosen by the activation that follows
+    weight: Annotated[Initial, FIRST_WEIGHT] = None  # None: chosen by the next activation
     bias: Annotated[InitialOrNone, FIRST_BIAS] = ZEROS
 
     multiplies = True

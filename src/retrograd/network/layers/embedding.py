@@ -1,4 +1,4 @@
-"""Identifiers to vectors."""
+"""Turning identifiers into vectors."""
 
 from __future__ import annotations
 
@@ -44,31 +44,31 @@ UNIT_NORMAL = Normal(1.0)
 )
 @dataclass(frozen=True)
 class Embedding(Layer):
-    """Look each identifier up in a table of learned vectors.
+    """Look up each identifier in a table of learned vectors.
 
         y = W[ids]
 
-    Shapes:  ids [batch, ...], whole numbers from 0 to vocabulary - 1 -> y [batch, ..., units]
-    Params:  weight [vocabulary, units]; the first values are N(0, 1), as in PyTorch (Keras: uniform within 0.05)
+    Shapes:  ids [batch, ...], integers from 0 to vocabulary - 1 -> y [batch, ..., units]
+    Params:  weight [vocabulary, units]; the initial values are N(0, 1), as in PyTorch (Keras: uniform within 0.05)
     Tape:    ids
-    Raises:  DataTypeError when the ids are not whole numbers. Their range must be checked before, on the host:
-             on the device an id outside of it silently reads the nearest row.
-    See:     `padding` names a row that begins at 0 and gets no gradient, as in PyTorch.
+    Raises:  DataTypeError if the ids are not integers. Their range must be checked before, on the host: on the device
+             an id out of range silently reads the nearest row.
+    See:     `padding` names a row that starts at 0 and gets no gradient, as in PyTorch.
     """
 
     units: Annotated[
-        Units, Words("length of the vector of each identifier", more="distinguishes more; more weights", less="smaller")
+        Units, Words("length of each identifier's vector", more="distinguishes more; more weights", less="smaller")
     ]
     vocabulary: Annotated[
         Vocabulary,
         Words(
-            "number of identifiers, 0 included",
+            "number of identifiers, including 0",
             more="room for more identifiers",
             less="larger identifiers are an error",
         ),
     ]
-    padding: Annotated[NonNegativeInt | None, Words("the identifier whose row stays 0 and learns nothing")] = None
-    weight: Annotated[Initial, Words("first values of the rows", why="N(0, 1), PyTorch's")] = UNIT_NORMAL
+    padding: Annotated[NonNegativeInt | None, Words("the identifier whose row stays 0 and is not trained")] = None
+    weight: Annotated[Initial, Words("initial values of the rows", why="N(0, 1), PyTorch's")] = UNIT_NORMAL
 
     equations = Equations(
         forward="y = W[ids]",
@@ -79,7 +79,7 @@ class Embedding(Layer):
 
     @property
     def surrogate(self) -> str:
-        """The padding row is an input like any other in forward, and a constant in backward."""
+        """The padding row is an ordinary row in forward, and a constant in backward."""
         return "" if self.padding is None else "the padding row gets no gradient"
 
     @override
@@ -95,7 +95,7 @@ class Embedding(Layer):
     @override
     def forward(self, params: Params, state: State, ctx: Context, ids: Array) -> Forward:
         if not jnp.issubdtype(ids.dtype, jnp.integer):
-            raise DataTypeError(f"expected whole numbers, got {ids.dtype.name}", cure="give it a column of identifiers")
+            raise DataTypeError(f"expected integers, got {ids.dtype.name}", cure="give it a column of identifiers")
         y = params["weight"][ids]
         if self.padding is not None:
             y = jnp.where((ids == self.padding)[..., None], lax.stop_gradient(y), y)

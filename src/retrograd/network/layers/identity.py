@@ -14,7 +14,7 @@ from retrograd.network.layer import Activation, Backward, Context, Equations, Fo
 @layers.register("identity", examples=examples(({}, [(5, 4)]), ({}, [(1, 3, 2)])))
 @dataclass(frozen=True)
 class Identity(Activation):
-    """Pass the input on: a linear output, or a point of the graph that wants a name.
+    """Pass the input on: a linear output, or a named point of the graph.
 
         y = x
 

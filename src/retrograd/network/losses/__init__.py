@@ -1,4 +1,4 @@
-"""Losses: layers with a scalar output, one a file; importing this package registers them all."""
+"""Losses: layers with a scalar output, one per file; importing this package registers them all."""
 
 from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
 from retrograd.network.losses.categorical_focal import CategoricalFocal

@@ -1,7 +1,7 @@
-"""Sums over all alignments of labels with steps, in logarithms: forward (alpha), and back again (beta).
+"""Sums over all alignments of labels with steps, in logarithms: forward (alpha) and backward (beta).
 
-The states of an alignment are: the start, then a blank before, between and after the labels, and the labels. At each
-step it stays, moves on by one, or skips the blank between two different labels.
+The states of an alignment are the start, the labels, and a blank before, between and after them. At each step it
+stays, advances by one, or skips the blank between two different labels.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-IMPOSSIBLE = -1e30  # the logarithm of 0; finite, so that the sums of several stay numbers
+IMPOSSIBLE = -1e30  # the logarithm of 0; finite, so that sums of several stay finite
 START = 0
 
 
 class Path(NamedTuple):
-    """The states in their order: each one's class, whether it may be reached by a skip, and where a path may end."""
+    """The states in order: their classes, whether a skip may reach them, and whether a path may end there."""
 
     classes: Array  # [batch, states]
     skip: Array  # [batch, states], 0 or IMPOSSIBLE
@@ -24,7 +24,7 @@ class Path(NamedTuple):
 
 
 def expand(labels: Array, counts: Array, blank: int) -> Path:
-    """Return the states of labels [batch, length]; blanks among the labels move after them and are never reached."""
+    """Return the states for labels [batch, length]; blanks among the labels are moved to the end, never reached."""
     order = jnp.argsort(labels == blank, axis=-1, stable=True)
     labels = jnp.take_along_axis(labels, order, -1)
     blanks = jnp.full_like(labels, blank)
@@ -35,13 +35,13 @@ def expand(labels: Array, counts: Array, blank: int) -> Path:
     skips = (index % 2 == 0) & (index > START) & (differs | (index == 2))
     last = (2 * counts + 1)[:, None]
     ends = (index == last) | (index == last - 1)
-    return Path(classes, *(jnp.where(each, 0.0, IMPOSSIBLE) for each in (skips, ends)))
+    return Path(classes, *(jnp.where(allowed, 0.0, IMPOSSIBLE) for allowed in (skips, ends)))
 
 
 def alignments_forward(log_p: Array, path: Path, there: Array) -> tuple[Array, Array]:
-    """Return alpha [time, batch, states], the log probability of all ways to each state, and of all ways to an end.
+    """Return alpha [time, batch, states], the log probability of all paths to each state, and that of all full paths.
 
-    alpha(t, s) = p(t, s) (alpha(t-1, s) + alpha(t-1, s-1) + alpha(t-1, s-2) where s may be skipped to)
+    alpha(t, s) = p(t, s) (alpha(t-1, s) + alpha(t-1, s-1) + alpha(t-1, s-2) if a skip may reach s)
     """
     skip = path.skip.astype(log_p.dtype)
 
@@ -59,7 +59,7 @@ def alignments_forward(log_p: Array, path: Path, there: Array) -> tuple[Array, A
 
 
 def alignments_back(log_p: Array, path: Path, there: Array, alpha: Array, log_total: Array) -> Array:
-    """Return what share of all alignments passes each class at each step [batch, time, classes].
+    """Return the share of all alignments that pass through each class at each step [batch, time, classes].
 
     beta(t, s) = the sum over the moves from s to s' of beta(t+1, s') p(t+1, s'),  share = alpha beta / total
     """
@@ -85,7 +85,7 @@ def _emissions(log_p: Array, path: Path) -> Array:
 
 
 def _shifted(values: Array, by: int) -> Array:
-    """Move values to later states (or to earlier ones), IMPOSSIBLE where none came from."""
+    """Move values to later (or earlier) states, filling with IMPOSSIBLE."""
     states = values.shape[-1]
     padded = jnp.pad(values, ((0, 0), (max(by, 0), max(-by, 0))), constant_values=IMPOSSIBLE)
     return padded[:, :states] if by > 0 else padded[:, -states:]

@@ -1,4 +1,4 @@
-"""Cross-entropy of independent yes-or-no answers."""
+"""Cross-entropy of independent binary answers."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class BinaryCrossEntropy(Loss):
 
     Shapes:  y [batch, ...], t the same, numbers from 0 to 1 -> scalar
     Tape:    y, exp(-|y|) for logits, w t, 1 - t
-    Raises:  ShapeError when there are not as many positive weights as outputs
-    See:     computed as w t softplus(-y) + (1 - t) softplus(y), which stays finite for every logit. Probabilities are
+    Raises:  ShapeError if the numbers of positive weights and outputs differ
+    See:     computed as w t softplus(-y) + (1 - t) softplus(y), which is finite for every logit. Probabilities are
              clipped to [1e-7, 1 - 1e-7], with gradient 0 outside, as in Keras; PyTorch clamps the logarithm at -100.
     """
 
@@ -49,7 +49,7 @@ class BinaryCrossEntropy(Loss):
             "weight of a positive example",
             more="more positives detected, more false alarms",
             less="fewer false alarms",
-            why="1: both classes alike",
+            why="1: both classes weigh the same",
         ),
     ] = 1.0
     label_smoothing: Annotated[Fraction, SMOOTHED_LABELS] = 0.0
@@ -88,7 +88,7 @@ class BinaryCrossEntropy(Loss):
     @override
     def terms(self, y: Elements, t: Elements) -> tuple[Elements, tuple[Elements, ...]]:
         t = (1 - self.label_smoothing) * t + self.label_smoothing / 2 if self.label_smoothing else t
-        yes, no = self._weights(t) * t, 1 - t  # what the logarithms of p and of 1 - p count for
+        yes, no = self._weights(t) * t, 1 - t  # weights of log p and log(1 - p)
         if self.from_logits:
             small = jnp.exp(-jnp.abs(y))
             rest = jnp.log1p(small)  # softplus(y) = max(y, 0) + log(1 + exp(-|y|))
@@ -101,7 +101,7 @@ class BinaryCrossEntropy(Loss):
         if self.from_logits:
             y, small, yes, no = kept
             p, other = jnp.where(y >= 0, 1, small) / (1 + small), jnp.where(y >= 0, small, 1) / (1 + small)
-            return no * p - yes * other  # 1 - p has a formula of its own: no digits cancel
+            return no * p - yes * other  # 1 - p has a separate formula, so that no digits cancel
         p, yes, no = kept
         return jnp.where((p > CLIP) & (p < 1 - CLIP), no / (1 - p) - yes / p, jnp.zeros_like(p))
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class CategoricalFocal(Loss):
-    """Average the surprise at each row's class, given logits y, weighed by how wrong the answer is.
+    """Average the surprise at each row's class, given logits y, weighted by how wrong the answer is.
 
         L = -1/n sum_rows sum_c a_c q_c (1 - p_c)^gamma log p_c,  p = softmax(y)
 
@@ -38,7 +38,7 @@ class CategoricalFocal(Loss):
 
     Shapes:  y [batch, ..., classes], q labels [batch, ...] or numbers [batch, ..., classes] -> scalar
     Tape:    p, its logarithm, a q, the sum that y was divided by
-    Raises:  ShapeError when there are not as many alphas as classes.
+    Raises:  ShapeError if the numbers of alphas and classes differ.
     See:     Lin et al. 2017, arXiv:1708.02002; Keras's CategoricalFocalCrossentropy, with its clip of probabilities.
     """
 
@@ -47,13 +47,13 @@ class CategoricalFocal(Loss):
         Words(
             "how strongly easy examples are discounted",
             more="more weight on hard examples",
-            less="nearer to cross-entropy",
+            less="closer to cross-entropy",
             why="2, the paper's",
         ),
     ] = 2.0
     alpha: Annotated[
         NonNegativeFloat | tuple[NonNegativeFloat, ...],
-        Words("weight of all classes, or of each", why="0.25, the paper's"),
+        Words("weight of all classes, or one per class", why="0.25, the paper's"),
     ] = 0.25
     from_logits: Annotated[bool, FROM_LOGITS] = True
 
@@ -73,12 +73,12 @@ class CategoricalFocal(Loss):
     def written(self) -> Equations:
         if self.from_logits:
             return self.equations
-        made = self.equations
-        return made._replace(
-            forward=made.forward.replace("softmax(y)", "y / Σ y"),
-            backward=(made.backward[0], "dL/dy_c = 1/n (h_c / p_c - Σ_k h_k) / Σ y"),
+        equations = self.equations
+        return equations._replace(
+            forward=equations.forward.replace("softmax(y)", "y / Σ y"),
+            backward=(equations.backward[0], "dL/dy_c = 1/n (h_c / p_c - Σ_k h_k) / Σ y"),
             latex_backward=(
-                made.latex_backward[0].replace(
+                equations.latex_backward[0].replace(
                     r"(h_c - p_c \textstyle\sum_k h_k)", r"(h_c / p_c - \textstyle\sum_k h_k) / \sum y"
                 ),
             ),
@@ -100,7 +100,7 @@ class CategoricalFocal(Loss):
         return jnp.sum((1 - jnp.clip(p, 0, 1)) ** self.gamma * surprise, -1), (p, log_p, mass, total)
 
     def slopes(self, kept: tuple[Classes, Classes, Classes, RowTotals]) -> Classes:
-        """h_c - p_c Σ_k h_k; of probabilities (h_c / p_c - Σ_k h_k) / Σ y."""
+        """h_c - p_c Σ_k h_k; for probabilities (h_c / p_c - Σ_k h_k) / Σ y."""
         p, log_p, mass, total = kept
         wrong = 1 - jnp.clip(p, 0, 1)
         bends = (p < 1) if self.from_logits else (p > 0) & (p < 1)

@@ -55,25 +55,25 @@ class CrossEntropy(Loss):
         L = -sum_rows sum_c w_c q_c log p_c / sum_rows w_t,  p = softmax(y)
         q = (1 - e) onehot(t) + e / C
 
-    label_smoothing: e. class_weights: w, 1 unless given. ignored: a label whose rows are left out; when all are, the
-    loss is 0. A target of the prediction's shape holds probabilities in place of onehot(t); the mean is then over the
-    rows, whatever the class weights, as in PyTorch. normalize: divide probabilities by their sum. Of sequences
-    [batch, time, classes] each step is a row; a mask [batch, time] keeps those that are there.
+    label_smoothing: e. class_weights: w, default 1. ignored: a label whose rows are left out; if all are, the loss is
+    0. A target of the prediction's shape holds probabilities instead of onehot(t); the mean is then over the rows,
+    regardless of class weights, as in PyTorch. normalize: divide probabilities by their sum. In sequences
+    [batch, time, classes] each step is a row; a mask [batch, time] selects the valid ones.
 
     Shapes:  y [batch, ..., classes], t integers [batch, ...] or numbers [batch, ..., classes] -> scalar
     Tape:    logits: exp(y - max y), its sum, t; probabilities: p, the sum that it was divided by, t
-    Raises:  ShapeError, DataTypeError when the target is neither. A label that names no class cannot be reported from
-             a compiled pass: its loss is NaN (see `check_labels`).
+    Raises:  ShapeError, DataTypeError if the target is neither. An invalid label cannot be reported from a compiled
+             pass: its loss is NaN (see `check_labels`).
     See:     probabilities are clipped to [1e-7, 1 - 1e-7], with gradient 0 outside, as in Keras. PyTorch ignores -100
-             unasked, and gives NaN when all rows are ignored.
+             by default, and gives NaN if all rows are ignored.
     """
 
     label_smoothing: Annotated[Fraction, SMOOTHED_LABELS] = 0.0
-    class_weights: Annotated[tuple[NonNegativeFloat, ...], Words("weight of each class", why="all alike")] = ()
-    ignored: Annotated[Integer | None, Words("the label of rows that do not count")] = None
+    class_weights: Annotated[tuple[NonNegativeFloat, ...], Words("weight of each class", why="equal weights")] = ()
+    ignored: Annotated[Integer | None, Words("label of rows to ignore")] = None
     from_logits: Annotated[bool, FROM_LOGITS] = True
     normalize: Annotated[
-        bool, Words("whether probabilities are divided by their sum", why="true: rows that do not sum to 1 are made to")
+        bool, Words("whether to divide probabilities by their sum", why="true: makes every row sum to 1")
     ] = True
 
     terms_for = "row"
@@ -93,7 +93,7 @@ class CrossEntropy(Loss):
     @override
     def rules(self) -> Iterator[Problem]:
         if self.from_logits and not self.normalize:
-            yield Problem("normalize", "concerns probabilities, and these are logits", "add `from_logits: false`")
+            yield Problem("normalize", "applies to probabilities, but these are logits", "add `from_logits: false`")
 
     @override
     def written(self) -> Equations:
@@ -124,7 +124,7 @@ class CrossEntropy(Loss):
         log, kept = _softmax(y) if self.from_logits else _proportions(y, self.normalize)
         if t.ndim == y.ndim:
             return _surprise(self._mass(t, y).each, log(y)), (kept, t)
-        chosen, rate, share = self._rows(t, y)  # one logarithm a row: nearly twice as fast as one for each class
+        chosen, rate, share = self._rows(t, y)  # one logarithm per row: nearly twice as fast as one per class
         terms = _surprise((1 - self.label_smoothing) * rate, log(jnp.take_along_axis(y, chosen, -1)))
         return terms + _surprise(share, log(y)) if self.label_smoothing else terms, (kept, t)
 
@@ -157,14 +157,14 @@ class CrossEntropy(Loss):
         return _Rows(safe, valid * weights[safe], valid * beside(weights, y) * (self.label_smoothing / y.shape[-1]))
 
     def count(self, prediction: Any, target: Any, *further: Any) -> Array:
-        """Return the sum of w_t over the rows that are kept; for a target of probabilities, the number of rows."""
+        """Return the sum of w_t over the rows that count; for a target of probabilities, the number of rows."""
         if target.ndim == prediction.ndim:
             return super().count(prediction, target, *further)
         mask = self.sort((prediction, target, *further))[1].mask
         return jnp.sum(weigh(self._rows(target, prediction).rate[..., 0], Further(mask, None)))
 
     def read_target(self, prediction: Array, target: Array) -> Array:
-        """Return labels as they are, probabilities in the dtype of the computation."""
+        """Return labels unchanged, probabilities in the dtype of the computation."""
         if target.shape == prediction.shape:
             return target.astype(computing_dtype(prediction))
         if target.shape != prediction.shape[:-1]:
@@ -178,16 +178,16 @@ class CrossEntropy(Loss):
 
 
 class _Mass(NamedTuple):
-    """w_c q_c [batch, ..., classes], what each class's logarithm counts for; and its sum over the classes."""
+    """w_c q_c [batch, ..., classes], the weight of each class's logarithm, and its sum over the classes."""
 
     each: Array
     whole: Array
 
 
 class _Rows(NamedTuple):
-    """What labels say of each row: its class and w_t [batch, ..., 1], and e/C w_c [batch, ..., classes].
+    """Each row's class and w_t [batch, ..., 1], and e/C w_c [batch, ..., classes], from labels.
 
-    Both weights are 0 where the row is ignored, NaN where its label names no class.
+    Both weights are 0 if the row is ignored, NaN if its label is invalid.
     """
 
     chosen: Array
@@ -196,7 +196,7 @@ class _Rows(NamedTuple):
 
 
 def weights_of(class_weights: tuple[float, ...], y: Any) -> Array:
-    """Return the weight of each class of a prediction: 1 unless given."""
+    """Return the weight of each class of a prediction, by default 1."""
     classes = y.shape[-1]
     if class_weights and len(class_weights) != classes:
         message = f"expected {classes} class weights, one for each class, got {len(class_weights)}"
@@ -209,12 +209,12 @@ Log = Callable[[Array], Array]
 
 
 def _surprise(mass: Array, logs: Array) -> Array:
-    """Return -sum_c mass_c log p_c; a logarithm that does not count may be infinite."""
+    """Return -sum_c mass_c log p_c; a logarithm with weight 0 may be infinite."""
     return jnp.sum(jnp.where(mass == 0, jnp.zeros_like(logs), -mass * logs), -1)
 
 
 def _softmax(y: Array) -> tuple[Log, tuple[Array, Array]]:
-    """Return log p as a function of the logits of any classes, and exp(y - max y) with its sum."""
+    """Return log p as a function of the logits of some classes, and exp(y - max y) with its sum."""
     largest = jnp.max(y, -1, keepdims=True)
     exponentials = lax.optimization_barrier(jnp.exp(y - largest))  # computed once, read by the sum and by backward
     total = jnp.sum(exponentials, -1, keepdims=True)
@@ -222,7 +222,7 @@ def _softmax(y: Array) -> tuple[Log, tuple[Array, Array]]:
 
 
 def _proportions(y: Array, normalize: bool) -> tuple[Log, tuple[Array, Array]]:
-    """Return log p as a function of the given values of any classes, and p before clipping with the values' sum."""
+    """Return log p as a function of the values of some classes, and p before clipping with the values' sum."""
     total = jnp.sum(y, -1, keepdims=True) if normalize else jnp.ones_like(y[..., :1])
     return lambda chosen: jnp.log(jnp.clip(chosen / total, CLIP, 1 - CLIP)), (y / total, total)
 
@@ -231,5 +231,5 @@ def _shape_cure(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
     if target == (*prediction[:-1], 1):
         return f"reshape the labels to {prediction[:-1]}, as target[..., 0] does"
     if len(prediction) > 2 and target == prediction[:1] + prediction[2:]:
-        return "the classes belong on the last axis of the prediction: move its axis 1 there"
+        return "the classes must be the last axis of the prediction: move its axis 1 there"
     return "reshape the target, or change the units of the last layer"

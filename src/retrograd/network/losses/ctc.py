@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: a sequence of labels for a longer sequence of steps, no alignment given."""
+"""Connectionist temporal classification: a sequence of labels for a longer sequence of steps, without alignment."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class CTC(Loss):
-    """Average the surprise at each sequence of labels, over all ways to lay it along the steps.
+    """Average the surprise at each sequence of labels, summed over all its alignments with the steps.
 
         L = -1/n sum log P,  P = the sum over alignments of the product over steps of softmax(y)[step's class]
 
-    An alignment names a class or the `blank` at each step; repetitions are merged, then blanks taken out. P is summed
-    step by step (alpha, forward) and, for the gradient, back again (beta), in logarithms.
+    An alignment assigns a class or the `blank` to each step; repetitions are merged, then blanks removed. P is summed
+    step by step forward (alpha) and, for the gradient, backward (beta), in logarithms.
 
-    Labels are padded with the blank, or their lengths given. `per_label`: each sequence's surprise is divided by its
-    number of labels. A sequence that needs more steps than there are has P = 0 and an infinite loss;
+    Labels are padded with the blank, or come with their lengths. `per_label`: each sequence's surprise is divided by
+    its number of labels. A sequence with too few steps for its labels has P = 0 and an infinite loss;
     `zero_impossible` leaves it out.
 
     Shapes:  y [batch, time, classes], labels integers [batch, length], [steps: mask [batch, time] or numbers of steps
              [batch], integers], [numbers of labels [batch], integers], [weight [batch]] -> scalar
     Tape:    softmax(y), alpha, log P, the labels with blanks between them
-    Raises:  ShapeError, DataTypeError when labels, lengths or mask do not fit. A label that names no class: NaN.
+    Raises:  ShapeError, DataTypeError if labels, lengths or mask do not fit. An invalid label gives NaN.
     See:     Graves et al. 2006, section 4. As PyTorch's ctc_loss of log_softmax(y), which has time first.
     """
 
@@ -109,14 +109,14 @@ class CTC(Loss):
         return terms, (log_p, path, there, alpha, log_total, jnp.where(impossible, jnp.zeros_like(share), share))
 
     def slopes(self, kept: KeptOfCTC) -> Steps:
-        """softmax(y) less what each class has of the alignments at each step; 0 where there is no step."""
+        """softmax(y) minus each class's share of the alignments at each step; 0 where there is no step."""
         log_p, path, there, alpha, log_total, share = kept
         reached = alignments_back(log_p, path, there, alpha, log_total)
         slopes = jnp.where(there[..., None], jnp.exp(log_p) - reached, jnp.zeros_like(log_p))
         return share[:, None, None] * slopes
 
     def read(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        """Return logits, labels (blanks where there is none), which steps are there, how many labels there are."""
+        """Return logits, labels (blank where missing), the mask of valid steps, and the numbers of labels."""
         y, labels, *lengths = inputs
         steps, numbers = [*lengths, None, None][:2]
         there = jnp.ones(y.shape[:2], bool) if steps is None else steps
@@ -131,14 +131,14 @@ class CTC(Loss):
     def sort(self, inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], Further]:
         """Return what `read` takes, and the sample weight: the input of real numbers after the labels."""
         if len(inputs) < 2 or inputs[0].ndim != 3 or inputs[1].shape[:-1] != inputs[0].shape[:1]:
-            shapes = ", ".join(str(tuple(each.shape)) for each in inputs)
+            shapes = ", ".join(str(tuple(array.shape)) for array in inputs)
             raise ShapeError(f"expected logits (batch, time, classes) and labels (batch, length), got {shapes}")
-        weights = [each for each in inputs[2:] if jnp.issubdtype(each.dtype, jnp.floating)]
-        lengths = [each for each in inputs[2:] if not jnp.issubdtype(each.dtype, jnp.floating)]
+        weights = [array for array in inputs[2:] if jnp.issubdtype(array.dtype, jnp.floating)]
+        lengths = [array for array in inputs[2:] if not jnp.issubdtype(array.dtype, jnp.floating)]
         fitting = [(*inputs[0].shape[:2],)] if lengths and lengths[0].dtype == jnp.bool_ else [inputs[0].shape[:1]]
         fitting = [*fitting, inputs[0].shape[:1]][: len(lengths)]
-        if len(weights) > 1 or len(lengths) > 2 or [each.shape for each in lengths] != fitting:
-            shapes = ", ".join(f"{each.dtype.name}{list(each.shape)}" for each in inputs[2:])
+        if len(weights) > 1 or len(lengths) > 2 or [array.shape for array in lengths] != fitting:
+            shapes = ", ".join(f"{array.dtype.name}{list(array.shape)}" for array in inputs[2:])
             raise ShapeError(f"expected steps (a mask [batch, time] or integers [batch]), numbers of labels (integers "
                              f"[batch]) and a weight (numbers [batch]), got {shapes}")  # fmt: skip
         if not jnp.issubdtype(inputs[1].dtype, jnp.integer):

@@ -1,4 +1,4 @@
-"""Dice loss: how little two regions overlap."""
+"""Dice loss: the lack of overlap of two regions."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class Dice(Regional):
-    """Average over examples and classes how little the predicted region p overlaps the true one, q.
+    """Average over examples and classes the lack of overlap of the predicted region p and the true one, q.
 
         L = 1 - mean of (2 sum p q + s) / (sum p + sum q + s),  sums over the places of one example
 
-    p is the softmax over classes, of a single class the sigmoid; with `from_logits: false` y is p. `smoothing`: s,
-    which makes a class that is neither there nor predicted count as right. squared: sums of p² and q² below the line.
-    background: whether class 0 counts. ignored: a label whose places are left out.
+    p is the softmax over classes, or the sigmoid of a single class; with `from_logits: false` y is p. `smoothing`: s,
+    which makes a class that is neither present nor predicted count as right. squared: sums of p² and q² in the
+    denominator. background: whether class 0 counts. ignored: a label whose places are left out.
 
     Shapes:  y [batch, ..., classes], t labels [batch, ...] or numbers from 0 to 1 [batch, ..., classes] -> scalar;
              mask and weight [batch]
     Tape:    p, q, which places count, the two sums
-    Raises:  ShapeError when the target is neither, or there are no places between batch and classes.
+    Raises:  ShapeError if the target is neither, or there are no places between batch and classes.
     See:     Milletari et al. 2016, arXiv:1606.04797 (squared). Overlap is measured in each image, not in the batch.
     """
 
     smoothing: Annotated[
         NonNegativeFloat,
         Words(
-            "added to both counts, so that an empty class has a value",
+            "added to both sums, so that an empty class is defined",
             more="softer for small areas",
             less="sharper for small areas",
         ),
@@ -63,7 +63,7 @@ class Dice(Regional):
         forward="L = 1/n Σ mean_c (1 - A/B), A = 2 Σ p q + s, B = Σ p + Σ q + s, p = softmax(y) or σ(y)",
         backward=(
             "dL/dp = 1/(n classes) (A - 2 q B) / B²",
-            "dL/dy_c = p_c (dp_c - Σ_k dp_k p_k); of a single class dp p (1 - p)",
+            "dL/dy_c = p_c (dp_c - Σ_k dp_k p_k); for a single class dp p (1 - p)",
         ),
         latex_forward=r"L = \frac{1}{n} \sum \left( 1 - \frac{2 \sum p q + s}{\sum p + \sum q + s} \right)",
         latex_backward=(r"\frac{\partial L}{\partial p} = \frac{A - 2 q B}{n B^2}",),
@@ -72,7 +72,7 @@ class Dice(Regional):
     @override
     def rules(self) -> Iterator[Problem]:
         if self.squared and not self.smoothing:
-            yield Problem("smoothing", "0 divides by 0 where all p are 0", "a small positive number")
+            yield Problem("smoothing", "0 would divide by 0 where all p are 0", "use a small positive number")
 
     @override
     def written(self) -> Equations:
@@ -103,7 +103,7 @@ class Dice(Regional):
     def slopes(self, kept: KeptOfDice) -> Regions:
         """dp = (A - 2 q B) / B² / classes, then back through softmax or sigmoid."""
         p, q, places, overlap, size = kept
-        a, b = (self.widened(each, p) for each in (overlap, size))
+        a, b = (self.widened(sums, p) for sums in (overlap, size))
         b = jnp.where(b == 0, jnp.ones_like(b), b)
         dp = places * ((2 * p if self.squared else 1.0) * a - 2 * q * b) / (b * b) / overlap.shape[-1]
         return self.through(p, dp)

@@ -1,4 +1,4 @@
-"""Focal loss: binary cross-entropy that looks away from what is already right."""
+"""Focal loss: binary cross-entropy that discounts examples already right."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class Focal(Loss):
-    """Average the surprise at each yes-or-no answer t, given a logit y, weighed by how wrong the answer is.
+    """Average the surprise at each binary answer t, given a logit y, weighted by how wrong the answer is.
 
         L = -1/n sum alpha_t (1 - p_t)^gamma log p_t,  p_t = sigmoid(y) where t = 1, else sigmoid(-y)
 
-    `alpha` weighs the yes (and 1 - alpha the no); without it both weigh 1. With gamma 0 and no alpha this is
-    binary_cross_entropy. For the rare objects among the many places of an image.
+    `alpha` is the weight of positives (1 - alpha of negatives); without it both have weight 1. With gamma 0 and no
+    alpha this is binary_cross_entropy. Suited to rare objects among the many places of an image.
 
     Shapes:  y [batch, ...], t the same, 0 or 1 -> scalar
-    Tape:    y and t turned so that the right answer is positive: s y, alpha_t, s
+    Tape:    y with its sign changed so that the right answer is positive, s y; alpha_t; s
     See:     Lin et al. 2017, arXiv:1708.02002, with its gamma and alpha. The paper divides by the number of objects:
              `reduction: sum` and `scale`. Probabilities (`from_logits: false`) are clipped to [1e-7, 1 - 1e-7], with
              gradient 0 outside, as in Keras.
@@ -47,7 +47,7 @@ class Focal(Loss):
         Words(
             "how strongly easy examples are discounted",
             more="more weight on hard examples",
-            less="nearer to cross-entropy",
+            less="closer to cross-entropy",
             why="2, the paper's",
         ),
     ] = 2.0
@@ -74,9 +74,9 @@ class Focal(Loss):
 
     @override
     def written(self) -> Equations:
-        made = self.equations
+        equations = self.equations
         if not self.from_logits:
-            made = Equations(
+            equations = Equations(
                 forward="L = -1/n Σ α_t (1 - p)^γ log p, p = y where t = 1, else 1 - y",
                 backward=("dL/dy = 1/n s α_t (1 - p)^(γ-1) (γ log p - (1 - p) / p), s = 1 where t = 1, else -1",),
                 latex_forward=r"L = -\frac{1}{n} \sum \alpha_t (1 - p)^\gamma \log p, \quad p = y^t (1 - y)^{1 - t}",
@@ -86,9 +86,9 @@ class Focal(Loss):
                 ),
             )
         if self.alpha is not None:
-            return made
-        plain = [text.replace("α_t ", "") for text in (made.forward, *made.backward)]
-        latex = [text.replace(r"\alpha_t ", "") for text in (made.latex_forward, *made.latex_backward)]
+            return equations
+        plain = [text.replace("α_t ", "") for text in (equations.forward, *equations.backward)]
+        latex = [text.replace(r"\alpha_t ", "") for text in (equations.latex_forward, *equations.latex_backward)]
         return Equations(plain[0], tuple(plain[1:]), latex[0], tuple(latex[1:]))
 
     @override
@@ -100,7 +100,7 @@ class Focal(Loss):
         return -weight * jnp.exp(self.gamma * log_other) * log_p, (turned, weight, side)
 
     def slopes(self, kept: tuple[Elements, ...]) -> Elements:
-        """s α_t (1 - p)^γ (γ p log p - (1 - p)), by the logit; by p divided by p (1 - p), 0 outside the clip."""
+        """s α_t (1 - p)^γ (γ p log p - (1 - p)) by the logit; for p, divided by p (1 - p), 0 outside the clip."""
         turned, weight, side = kept
         log_p, log_other = self._logarithms(turned)
         p, other = jnp.exp(log_p), jnp.exp(log_other)

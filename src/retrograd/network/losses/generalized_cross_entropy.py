@@ -1,4 +1,4 @@
-"""Cross-entropy that believes labels less."""
+"""Cross-entropy that is robust to wrong labels."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class GeneralizedCrossEntropy(Loss):
-    """Average how unlikely each row's class is, bent between cross-entropy and absolute error: for wrong labels.
+    """Average how unlikely each row's class is, on a scale between cross-entropy and absolute error.
 
         L = 1/n sum_rows sum_c t_c (1 - p_c^q) / q,  p = softmax(y)
 
-    Near q = 0 this is cross_entropy; with q = 1 the share of the wrong classes, which no wrong label can pull far.
+    Near q = 0 this is cross_entropy; with q = 1 it is the share of the wrong classes, which bounds the pull of wrong
+    labels.
 
     Shapes:  y [batch, ..., classes], t labels [batch, ...] or numbers [batch, ..., classes] -> scalar
     Tape:    p, t p^q
@@ -40,9 +41,9 @@ class GeneralizedCrossEntropy(Loss):
     q: Annotated[
         Annotated[float, Field(gt=0, le=1), Expect("a number above 0, at most 1")],
         Words(
-            "how little a surprising label counts",
+            "how strongly surprising labels are discounted",
             more="wrong labels pull less; learns more slowly",
-            less="nearer to cross-entropy",
+            less="closer to cross-entropy",
             why="0.7, the paper's",
         ),
     ] = 0.7

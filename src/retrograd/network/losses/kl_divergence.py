@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class KLDivergence(Loss):
-    """Average how many nats a code for p wastes on rows that are distributed as q, the target.
+    """Average the nats that a code for p wastes on rows distributed as q, the target.
 
         L = 1/n sum_rows sum_c q_c (log q_c - log p_c),  p = softmax(y)
 
-    With `from_logits: false` y holds probabilities. Where q_c is 0 the class counts for nothing.
+    With `from_logits: false` y holds probabilities. A class with q_c = 0 does not count.
 
     Shapes:  y [batch, ..., classes], q the same -> scalar
     Tape:    p, q
     See:     the gradient is that of cross_entropy on q; the value is 0 where p = q. PyTorch's kl_div takes log p, and
-             its `batchmean` is the mean here when there is one row an example.
+             its `batchmean` is the mean here if there is one row per example.
     """
 
     from_logits: Annotated[bool, FROM_LOGITS] = True

@@ -1,4 +1,4 @@
-"""Class labels: checked on the host, and read inside a compiled pass."""
+"""Class labels: checks on the host, and reading them inside a compiled pass."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NUMBER_FROM_0 = "number the classes from 0"
 
 
 class ReadLabels(NamedTuple):
-    """Labels that may index, and whether each counts: 1, 0 where it is ignored, NaN where there is no such class."""
+    """Labels that are valid indices, and the weight of each: 1, 0 if ignored, NaN if there is no such class."""
 
     safe: Array
     valid: Array
@@ -40,19 +40,19 @@ def check_labels(labels: np.ndarray, classes: int, ignored: int | None = None) -
     raise LabelError(
         f"label {labels[place]} out of range [0, {classes}){others}",
         where=where,
-        cure=f"{NUMBER_FROM_0}, or name the label that the loss leaves out with `ignored`",
+        cure=f"{NUMBER_FROM_0}, or set `ignored` to the label that the loss should ignore",
     )
 
 
 def beside(values: Array, y: Any) -> Array:
-    """Return what there is of each class [classes] as it stands beside a prediction [..., classes]."""
+    """Return per-class values [classes] shaped to broadcast with a prediction [..., classes]."""
     return values.reshape(*(1,) * (len(y.shape) - 1), -1)
 
 
 def read_labels(labels: Array, classes: int, ignored: int | None, dtype: np.dtype) -> ReadLabels:
-    """Return labels as indices in [0, classes), and the number by which each one's loss is multiplied.
+    """Return labels as indices in [0, classes), and the factor of each one's loss.
 
-    A compiled pass cannot raise; NaN poisons the loss instead of training on some other class in silence.
+    A compiled pass cannot raise; NaN poisons the loss rather than silently training on another class.
     """
     labels = jnp.asarray(labels)
     labels = labels.astype(jnp.int64 if labels.dtype.itemsize == 8 else jnp.int32)  # -1 must fit, and `classes`

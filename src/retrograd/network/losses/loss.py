@@ -1,4 +1,4 @@
-"""What the losses have in common: a scalar output, a reduction, and the count that the mean divides by."""
+"""The base of losses: a scalar output, a reduction, and the count that the mean divides by."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from retrograd.network.layer import Backward, Context, Equations, Forward, Layer
 
 losses: Registry[Loss] = Registry("loss", own="load your own with --layers FILE.py")
 
-CLIP = 1e-7  # Keras's: where probabilities are cut off, and as far below 1
+CLIP = 1e-7  # Keras's: probabilities are clipped to [CLIP, 1 - CLIP]
 FROM_LOGITS = Words(
     "whether the prediction is logits (any numbers) or probabilities",
     why="logits: exact for large values, and no activation is needed at the output",
 )
 SMOOTHED_LABELS = Words(
-    "share of each target that is spread over all classes",
+    "share of each target spread over all classes",
     more="less certain predictions",
     less="more certain predictions",
-    why="0: the labels as they are",
+    why="0: the labels unchanged",
 )
 
 
@@ -40,32 +40,32 @@ class Loss(Layer):
 
         L = factor * sum(weight * terms),  factor = scale / count for a mean, scale for a sum
 
-    A subclass states `terms` and, under it, `slopes`: their derivative by the prediction. Both see float32 or float64
-    whatever the network computes in: a sum over a batch needs more digits than a bfloat16 has.
+    A subclass defines `terms` and, below it, `slopes`: their derivative by the prediction. Both see float32 or float64
+    regardless of the network's precision: a sum over a batch needs more digits than bfloat16 has.
 
-    reduction: `mean` divides by `count`, `sum` does not, `none` leaves the weighed terms as they are: a loss for each
-    example, to look at. scale multiplies the result (0.5 gives the textbook's half
-    of the squared error). A mask holds true and false: what is false is left out of the sum and of the count. A sample
-    weight holds numbers, and the count stays.
+    reduction: `mean` divides by `count`, `sum` does not, `none` returns the weighted terms: one loss per example, for
+    inspection. scale multiplies the result (0.5 gives the textbook's half of the squared error). A mask holds true and
+    false; false entries are left out of the sum and the count. A sample weight holds numbers, and does not change the
+    count.
 
     Shapes:  prediction [batch, ...], target the same, mask and weight [batch] or more of the terms' axes -> scalar
-    Tape:    what slopes needs, mask, weight, factor, the prediction's dtype
-    Raises:  ShapeError when the shapes differ: broadcasting would train on every pair.
-    See:     the target, the mask and the sample weight are constants: they receive no delta.
+    Tape:    the tape of `slopes`, mask, weight, factor, the prediction's dtype
+    Raises:  ShapeError if the shapes differ: broadcasting would train on every pair.
+    See:     the target, the mask and the sample weight are constants without a delta.
     """
 
     _: KW_ONLY
     reduction: Annotated[
         Literal["mean", "sum", "none"],
         Words(
-            "whether the terms are averaged, summed, or left one by one (not in training)",
+            "whether the terms are averaged, summed, or not reduced (not in training)",
             why="mean: the learning rate does not depend on the batch size; textbooks often sum",
         ),
     ] = "mean"
     scale: Annotated[
         PositiveFloat,
         Words(
-            "multiplies the loss and all gradients",
+            "factor of the loss and all gradients",
             more="larger steps for plain gradient descent",
             less="smaller steps",
             why="1; 0.5 gives the textbook's half of the squared error",
@@ -75,13 +75,13 @@ class Loss(Layer):
     open_numbers: ClassVar[tuple[str, ...]] = ("label_smoothing",)
     mixes_batch: ClassVar[bool] = True
     terms_for: ClassVar[Literal["element", "row", "example"]] = "element"  # of the prediction; a row has all classes
-    takes_labels: ClassVar[bool] = False  # whether a target of integers numbers the outputs of a row
-    reads_scores: ClassVar[bool] = False  # of which softmax or sigmoid makes shares; a loss may have `from_logits` too
-    predictions: ClassVar[int] = 1  # how many inputs, the first ones, are compared and receive a delta
-    targets: ClassVar[int] = 1  # how many constants follow them, before mask and sample weight
+    takes_labels: ClassVar[bool] = False  # whether an integer target gives the index of a row's output
+    reads_scores: ClassVar[bool] = False  # whether its outputs are scores (like logits), besides `from_logits`
+    predictions: ClassVar[int] = 1  # number of leading inputs that are compared and receive a delta
+    targets: ClassVar[int] = 1  # number of constants that follow them, before mask and sample weight
 
     def formulas(self) -> Equations:
-        """Return the equations as these settings make them: of a sum or a mean, and scaled."""
+        """Return the equations under these settings: of a sum or a mean, and scaled."""
         equations = self.written()
         is_mean = self.reduction == "mean"
         equations = equations if is_mean else summed(equations)
@@ -89,21 +89,21 @@ class Loss(Layer):
         return equations if self.scale == 1 else scaled(equations, self.scale, is_mean)
 
     def written(self) -> Equations:
-        """Return the equations of the mean, as the loss's other settings make them."""
+        """Return the equations of the mean, under the loss's other settings."""
         return getattr(self, "equations", UNWRITTEN)
 
     def terms(self, *given: Any) -> tuple[Array, Any]:
-        """Return what is summed, and what `slopes` will need of it."""
+        """Return the terms to sum, and the tape for `slopes`."""
         raise unwritten(self, "terms(self, y, t)", "which returns (terms, what slopes needs)")
 
     def slopes(self, kept: Any) -> Any:
-        """Return the derivative of the terms by each element of the prediction (a tuple of them, if there are more)."""
+        """Return the derivative of the terms by each element of the prediction (a tuple if there are several)."""
         raise unwritten(self, "slopes(self, kept)", "the derivative of `terms` by y")
 
     def read_target(self, prediction: Array, target: Array) -> Array:
-        """Return the target as `terms` wants it, or raise when it does not fit the prediction.
+        """Return the target in the form that `terms` takes, or raise if it does not fit the prediction.
 
-        Class numbers beside an output for each class stand for 1 at the class and 0 elsewhere.
+        Class numbers for one output per class mean 1 at the class and 0 elsewhere.
         """
         if _are_labels(prediction, target):
             return jax.nn.one_hot(target, prediction.shape[-1], dtype=computing_dtype(prediction))
@@ -115,7 +115,7 @@ class Loss(Layer):
         return target.astype(computing_dtype(prediction))
 
     def read(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        """Return predictions and targets as `terms` wants them."""
+        """Return predictions and targets in the form that `terms` takes."""
         prediction, target = inputs
         target = self.read_target(prediction, target)
         return prediction.astype(computing_dtype(prediction)), target
@@ -126,9 +126,9 @@ class Loss(Layer):
         return {"element": shape, "row": shape[:-1], "example": shape[:1]}[self.terms_for]
 
     def count(self, *inputs: Any) -> Array:
-        """Return what the mean divides by, so that micro-batches can be weighed against the whole batch.
+        """Return the divisor of the mean, so that micro-batches can be weighted by their share of the batch.
 
-        Of the prediction only the shape and dtype are looked at: a spec will do.
+        Only the shape and dtype of the prediction are used: a spec will do.
         """
         shape, dtype = self.term_shape(inputs[0]), computing_dtype(inputs[0])
         mask = self.sort(inputs)[1].mask
@@ -137,7 +137,7 @@ class Loss(Layer):
         return jnp.sum(mask, dtype=dtype) * jnp.asarray(math.prod(shape[mask.ndim :]), dtype)
 
     def factor(self, *inputs: Any) -> Array:
-        """Return the number that multiplies the sum. Where the count is 0, so is the sum: the loss is 0, not NaN."""
+        """Return the factor of the sum. If the count is 0, so is the sum: the loss is 0, not NaN."""
         scale = jnp.asarray(self.scale, computing_dtype(inputs[0]))
         if self.reduction != "mean":
             return scale
@@ -145,16 +145,16 @@ class Loss(Layer):
         return scale / jnp.where(count == 0, jnp.ones_like(count), count)
 
     def sort(self, inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], Further]:
-        """Return predictions and targets, and what comes after them: mask and sample weight, told apart by dtype."""
+        """Return predictions and targets, and the mask and sample weight after them, distinguished by dtype."""
         count = self.predictions + self.targets
-        masks = [each for each in inputs[count:] if each.dtype == jnp.bool_]
-        weights = [each for each in inputs[count:] if each.dtype != jnp.bool_]
+        masks = [array for array in inputs[count:] if array.dtype == jnp.bool_]
+        weights = [array for array in inputs[count:] if array.dtype != jnp.bool_]
         if len(inputs) < count or len(masks) > 1 or len(weights) > 1:
-            shapes = ", ".join(f"{each.dtype.name}{list(each.shape)}" for each in inputs)
+            shapes = ", ".join(f"{array.dtype.name}{list(array.shape)}" for array in inputs)
             raise ShapeError(f"expected {count} inputs to compare, and at most one mask (true or false) and one sample "
                              f"weight (numbers), got {shapes}")  # fmt: skip
         if 0 in inputs[0].shape[1:]:
-            raise ShapeError(f"the prediction has the shape {tuple(inputs[0].shape)}: there is nothing to compare")
+            raise ShapeError(f"the prediction is empty: its shape is {tuple(inputs[0].shape)}")
         return inputs[:count], Further(masks[0] if masks else None, weights[0] if weights else None)
 
     @override
@@ -191,21 +191,21 @@ class Loss(Layer):
 
 
 def without_rows(tape: Static) -> Backward:
-    """Return the deltas of a batch without rows: as empty as the predictions."""
+    """Return the deltas of a batch without rows: empty like the predictions."""
     predictions, count = tape.value
     deltas = tuple(jnp.zeros(shape, dtype) for shape, dtype in predictions)
     return Backward((*deltas, *(None,) * (count - len(deltas))))
 
 
 class Further(NamedTuple):
-    """What multiplies the terms: the mask leaves out, the sample weight weighs."""
+    """The factors of the terms: mask and sample weight."""
 
     mask: Array | None
     weight: Array | None
 
 
 def computing_dtype(x: Any) -> Any:
-    """Return the dtype in which a loss of this prediction is computed: float64 for float64, else float32."""
+    """Return the dtype in which the loss of a prediction is computed: float64 for float64, else float32."""
     return jnp.dtype(jnp.float64 if x.dtype == jnp.float64 else jnp.float32)
 
 
@@ -215,14 +215,14 @@ def expect_further(terms: Array, further: Further) -> None:
         if value is not None and value.shape != terms.shape[: value.ndim]:
             raise ShapeError(
                 f"expected {what} of shape {tuple(terms.shape[:1])}, got {tuple(value.shape)}",
-                cure=f"give one for each example (or for each of the loss's terms, {tuple(terms.shape)})",
+                cure=f"give one per example (or one per term of the loss, {tuple(terms.shape)})",
             )
 
 
 def weigh(terms: Array, further: Further) -> Array:
-    """Multiply each example's terms by its sample weight; what the mask leaves out is 0, even where it is NaN."""
-    mask, weight = (None if each is None else each.reshape(each.shape + (1,) * (terms.ndim - each.ndim))
-                    for each in further)  # fmt: skip
+    """Multiply each example's terms by its sample weight; masked terms are 0, even if they are NaN."""
+    mask, weight = (None if factor is None else factor.reshape(factor.shape + (1,) * (terms.ndim - factor.ndim))
+                    for factor in further)  # fmt: skip
     terms = terms if mask is None else jnp.where(mask, terms, jnp.zeros_like(terms))
     return terms if weight is None else terms * weight.astype(terms.dtype)
 

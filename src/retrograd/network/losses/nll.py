@@ -33,21 +33,21 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class NLL(Loss):
-    """Average the surprise at each row's class, given logarithms y of probabilities: log_softmax comes before it.
+    """Average the surprise at each row's class, given log-probabilities y, as from log_softmax.
 
         L = -sum_rows w_t y_t / sum_rows w_t
 
-    class_weights: w, 1 unless given. ignored: a label whose rows are left out; when all are, the loss is 0.
+    class_weights: w, default 1. ignored: a label whose rows are left out; if all are, the loss is 0.
 
     Shapes:  y [batch, ..., classes], t integers [batch, ...] -> scalar
-    Tape:    where each row's class is, times w_t
-    Raises:  ShapeError, DataTypeError when the target holds no labels. A label that names no class makes the loss NaN.
-    See:     PyTorch's nll_loss. cross_entropy takes logits, and is exact for them. Nothing makes y logarithms of
-             probabilities: of other numbers the loss has no floor.
+    Tape:    one-hot classes times w_t
+    Raises:  ShapeError, DataTypeError if the target holds no labels. An invalid label makes the loss NaN.
+    See:     PyTorch's nll_loss. cross_entropy takes logits, and is exact for them. y is not checked: if it does not
+             hold log-probabilities, the loss is unbounded below.
     """
 
-    class_weights: Annotated[tuple[NonNegativeFloat, ...], Words("weight of each class", why="all alike")] = ()
-    ignored: Annotated[Integer | None, Words("the label of rows that do not count")] = None
+    class_weights: Annotated[tuple[NonNegativeFloat, ...], Words("weight of each class", why="equal weights")] = ()
+    ignored: Annotated[Integer | None, Words("label of rows to ignore")] = None
 
     terms_for = "row"
     takes_labels = reads_scores = True
@@ -70,21 +70,21 @@ class NLL(Loss):
         return kept
 
     def count(self, prediction: Any, target: Any, *further: Any) -> Array:
-        """Return the sum of w_t over the rows that are kept."""
+        """Return the sum of w_t over the rows that count."""
         mask = self.sort((prediction, target, *further))[1].mask
         return jnp.sum(weigh(self._rows(target, prediction)[1][..., 0], Further(mask, None)))
 
     def read_target(self, prediction: Array, target: Array) -> Array:
-        """Return labels as they are."""
+        """Return labels unchanged."""
         if target.shape != prediction.shape[:-1]:
             raise ShapeError(f"expected labels {prediction.shape[:-1]}, got {tuple(target.shape)}",
-                             cure="one class number a row")  # fmt: skip
+                             cure="give one class number per row")  # fmt: skip
         if not jnp.issubdtype(target.dtype, jnp.integer):
             raise DataTypeError(f"class labels must be integers, found {target.dtype}", cure=NUMBER_FROM_0)
         return target
 
     def _rows(self, labels: Array, y: Any) -> tuple[Array, Array]:
-        """Return each row's class and w_t [batch, ..., 1]: 0 where it is ignored, NaN where there is no such class."""
+        """Return each row's class and w_t [batch, ..., 1]: 0 if ignored, NaN if there is no such class."""
         weights = weights_of(self.class_weights, y)
         safe, valid = read_labels(labels[..., None], y.shape[-1], self.ignored, weights.dtype)
         return safe, valid * weights[safe]

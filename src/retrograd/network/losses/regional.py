@@ -1,4 +1,4 @@
-"""What losses of regions share: which places count, sums over them, and the way back to the prediction."""
+"""The base of losses on regions: the places that count, sums over them, and the derivative by the prediction."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from retrograd.network.losses.loss import FROM_LOGITS, Loss, computing_dtype
 
 @dataclass(frozen=True)
 class Regional(Loss):
-    """Base of the losses that compare a predicted region with the true one, example by example.
+    """Base of the losses that compare a predicted region with the true one, per example.
 
     Shapes:  y [batch, ..., classes], t labels [batch, ...] or numbers from 0 to 1 [batch, ..., classes] -> scalar
     """
 
     _: KW_ONLY
     background: Annotated[bool, Words("whether class 0 counts")] = True
-    ignored: Annotated[Integer | None, Words("the label of rows that do not count")] = None
+    ignored: Annotated[Integer | None, Words("label of places to ignore")] = None
     from_logits: Annotated[bool, FROM_LOGITS] = True
 
     terms_for = "example"
     takes_labels = True
 
     def regions(self, y: Array, t: Array) -> tuple[Array, Array, Array]:
-        """Return the predicted and the true regions, and which places count."""
+        """Return the predicted and the true regions, and the places that count."""
         return (_shares(y) if self.from_logits else y, *self._target(t, y))
 
     def through(self, p: Array, dp: Array) -> Array:
@@ -45,7 +45,7 @@ class Regional(Loss):
         return p * (dp - jnp.sum(dp * p, -1, keepdims=True))
 
     def read_target(self, prediction: Array, target: Array) -> Array:
-        """Return labels as they are, regions in the dtype of the computation."""
+        """Return labels unchanged, regions in the dtype of the computation."""
         classes = prediction.shape[-1]
         if prediction.ndim < 3 or (classes == 1 and not self.background):
             raise ShapeError(f"expected (batch, places, classes), got {tuple(prediction.shape)}",
@@ -58,11 +58,11 @@ class Regional(Loss):
         if classes == 1:
             return target[..., None].astype(computing_dtype(prediction))
         if not jnp.issubdtype(target.dtype, jnp.integer):
-            raise ShapeError(f"labels of {classes} classes are integers, found {target.dtype}")
+            raise ShapeError(f"labels of {classes} classes must be integers, found {target.dtype}")
         return target
 
     def _target(self, t: Array, y: Array) -> tuple[Array, Array]:
-        """Return the true regions [batch, ..., classes] and which places count [batch, ..., 1]."""
+        """Return the true regions [batch, ..., classes] and the mask of places that count [batch, ..., 1]."""
         if t.ndim == y.ndim:
             return t, jnp.ones_like(y[..., :1])
         chosen, valid = read_labels(t[..., None], y.shape[-1], self.ignored, y.dtype)
@@ -74,13 +74,13 @@ class Regional(Loss):
         return sums if self.background else sums[:, 1:]
 
     def widened(self, sums: Array, p: Array) -> Array:
-        """Return the sums as they stand beside p; those of the background, if it does not count, are of no account."""
+        """Return the sums shaped like p; values for an uncounted background are placeholders."""
         sums = sums if self.background else jnp.concatenate([jnp.ones_like(sums[:, :1]), sums], -1)
         return sums.reshape(len(sums), *(1,) * (p.ndim - 2), -1)
 
 
 def _shares(y: Array) -> Array:
-    """Return the softmax over classes; of a single one the sigmoid."""
+    """Return the softmax over classes, or the sigmoid of a single class."""
     if y.shape[-1] == 1:
         return 0.5 * jnp.tanh(0.5 * y) + 0.5
     exponentials = jnp.exp(y - jnp.max(y, -1, keepdims=True))

@@ -1,7 +1,7 @@
-"""The shapes of what losses compare and return, for type checkers and for the tests, which check them.
+"""The shapes of the inputs and results of losses, for type checkers and for the tests, which check them.
 
-Nothing imports this while it runs: jaxtyping is a tool of the developers. Axes of one name are of one length; what
-stands before a `=` is a comment, so that no type checker takes a single axis for a name.
+Nothing imports this at run time: jaxtyping is a development dependency. Axes with the same name have the same length;
+text before a `=` is a comment, so that no type checker mistakes a single axis for a name.
 """
 
 from __future__ import annotations

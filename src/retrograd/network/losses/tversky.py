@@ -1,4 +1,4 @@
-"""Dice loss with a price for each kind of mistake."""
+"""Dice loss with a weight for each kind of mistake."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class Tversky(Regional):
-    """Average over examples and classes how little the predicted region p overlaps the true one, q.
+    """Average over examples and classes the lack of overlap of the predicted region p and the true one, q.
 
         L = mean of (1 - T)^gamma,  T = (sum p q + s) / (sum p q + alpha sum p (1 - q) + beta sum (1 - p) q + s)
 
-    `alpha` is the price of false positives, `beta` of positives that are missed; with 1/2 each this is
-    dice (with a smoothing of 2 s). `gamma` other than 1: the focal Tversky loss. p, background, ignored and from_logits
-    are as in dice.
+    `alpha` is the weight of false positives, `beta` that of false negatives; with 1/2 each this is dice (with a
+    smoothing of 2 s). `gamma` other than 1: the focal Tversky loss. p, background, ignored and from_logits are as in
+    dice.
 
     Shapes:  y [batch, ..., classes], t labels [batch, ...] or numbers from 0 to 1 [batch, ..., classes] -> scalar;
              mask and weight [batch]
     Tape:    p, q, which places count, the two sums
-    Raises:  ShapeError when the target is neither, or there are no places between batch and classes.
+    Raises:  ShapeError if the target is neither, or there are no places between batch and classes.
     See:     Salehi et al. 2017, arXiv:1706.05721 (alpha 0.3, beta 0.7); Abraham & Khan 2018, arXiv:1810.07842.
     """
 
     alpha: Annotated[
         NonNegativeFloat,
         Words(
-            "price of what is predicted and not there",
+            "weight of false positives",
             more="fewer false alarms",
             less="fewer places are missed",
             why="0.5: as dice",
@@ -57,7 +57,7 @@ class Tversky(Regional):
     beta: Annotated[
         NonNegativeFloat,
         Words(
-            "price of positives that are missed",
+            "weight of false negatives",
             more="fewer places are missed",
             less="fewer false alarms",
             why="0.5: as dice",
@@ -70,7 +70,7 @@ class Tversky(Regional):
     smoothing: Annotated[
         PositiveFloat,
         Words(
-            "added to both counts, so that an empty class has a value",
+            "added to both sums, so that an empty class is defined",
             more="softer for small areas",
             less="sharper for small areas",
         ),
@@ -80,7 +80,7 @@ class Tversky(Regional):
         forward="L = 1/n Σ mean_c (1 - A/B)^γ, A = Σ p q + s, B = A + α Σ p (1 - q) + β Σ (1 - p) q",
         backward=(
             "dL/dp = 1/(n classes) γ (1 - A/B)^(γ-1) (A dB - B q) / B², dB = q + α (1 - q) - β q",
-            "dL/dy_c = p_c (dp_c - Σ_k dp_k p_k); of a single class dp p (1 - p)",
+            "dL/dy_c = p_c (dp_c - Σ_k dp_k p_k); for a single class dp p (1 - p)",
         ),
         latex_forward=(
             r"L = \frac{1}{n} \sum \left( 1 - \frac{\sum p q + s}"
@@ -91,8 +91,8 @@ class Tversky(Regional):
 
     @override
     def written(self) -> Equations:
-        made = self.equations
-        return made if self.from_logits else made._replace(backward=made.backward[:1])
+        equations = self.equations
+        return equations if self.from_logits else equations._replace(backward=equations.backward[:1])
 
     @override
     def terms(self, y: Regions, t: Regions | RegionLabels) -> tuple[Examples, KeptOfDice]:
@@ -107,6 +107,6 @@ class Tversky(Regional):
         p, q, places, overlap, size = kept
         lack = jnp.maximum(1 - overlap / size, 0)
         bent = jnp.where(lack > 0, self.gamma * lack ** (self.gamma - 1), jnp.full_like(lack, self.gamma == 1))
-        a, b, bent = (self.widened(each, p) for each in (overlap, size, bent))
+        a, b, bent = (self.widened(sums, p) for sums in (overlap, size, bent))
         by_size = q + self.alpha * (1 - q) - self.beta * q
         return self.through(p, places * bent * (a * by_size - b * q) / (b * b) / overlap.shape[-1])

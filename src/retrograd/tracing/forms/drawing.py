@@ -24,10 +24,10 @@ BOX_WIDTH, BOX_HEIGHT, BOX_GAP, BOX_LEFT = 560, 46, 14, 70
 TITLE, LEGEND = 40, 30  # height above and below the drawing
 FONT = "system-ui, 'Segoe UI', 'Noto Sans', 'DejaVu Sans', Arial, sans-serif"
 CORNER = 7  # pixels of a box's round corner
-ENLARGED = 2  # pixels of a PNG for each unit of the drawing: sharp when projected
-ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}  # of Pillow: left, middle or right, on the baseline
+ENLARGED = 2  # PNG pixels per unit of the drawing: sharp when projected
+ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}  # Pillow's anchors: left, middle or right, on the baseline
 PLAIN = {"δ": "d ", "∂": "g", "→": "->", "Σ": "sum", "…": "..", "·": "*", "²": "^2"}  # for a font without these signs
-LETTER = 0.56  # mean width of a letter, of its size
+LETTER = 0.56  # mean width of a letter relative to its size
 
 
 class Stroke(NamedTuple):
@@ -78,32 +78,36 @@ class Drawing(NamedTuple):
 
 
 def drawing(step: StepNumbers, f: Figures, title: str) -> Drawing:
-    """Return the figure of a step; values and deltas of a batch are those of its first row."""
-    made = graph(step, f)
-    if made["kind"] == "units":
-        width, height, shapes = made["width"], made["height"], list(_units(made, weight_facts(step, f)))
+    """Return the figure of a step; values and deltas are those of the batch's first row."""
+    network_graph = graph(step, f)
+    if network_graph["kind"] == "units":
+        width, height, shapes = (
+            network_graph["width"],
+            network_graph["height"],
+            list(_units(network_graph, weight_facts(step, f))),
+        )
     else:
-        width, height = BOX_WIDTH + BOX_LEFT + 20, len(made["boxes"]) * (BOX_HEIGHT + BOX_GAP) + 10
-        shapes = list(_boxes(made))
-    rows = f" of row 1 of {step.batch}" if step.batch > 1 and made["kind"] == "units" else ""
+        width, height = BOX_WIDTH + BOX_LEFT + 20, len(network_graph["boxes"]) * (BOX_HEIGHT + BOX_GAP) + 10
+        shapes = list(_boxes(network_graph))
+    rows = f" of row 1 of {step.batch}" if step.batch > 1 and network_graph["kind"] == "units" else ""
     legend = [(f"output{rows}", FORWARD), (f"δ delta{rows}", BACKWARD)]
-    legend += [("∂ gradient", BACKWARD), ("old → new", UPDATE)] if made["kind"] == "units" else []
+    legend += [("∂ gradient", BACKWARD), ("old → new", UPDATE)] if network_graph["kind"] == "units" else []
     width = max(width, 40 + len(title) * 15 * LETTER, 40 + sum(len(text) + 4 for text, _ in legend) * 12 * LETTER)
     frame = [Label((20, 26), title, INK, 15, "start"), *_legend(legend, TITLE + height + LEGEND - 10)]
     return Drawing(width, TITLE + height + LEGEND, (*(_lowered(shape) for shape in shapes), *frame))
 
 
-def _units(made: dict[str, Any], weights: dict[str, dict[str, Any]]) -> Iterator[Shape]:
-    loss = made["loss"]
+def _units(network_graph: dict[str, Any], weights: dict[str, dict[str, Any]]) -> Iterator[Shape]:
+    loss = network_graph["loss"]
     for x, y in loss["from"]:
         yield Stroke((x + RADIUS, y), (loss["x"] - LOSS_WIDTH / 2, loss["y"]), LINE, 1.2)
-    for link in made["links"]:
+    for link in network_graph["links"]:
         yield Stroke(link["from"], link["to"], LINE, min(4.0, 1 + 1.2 * abs(weights[link["weight"]]["sign"])))
-    for link in made["links"]:
+    for link in network_graph["links"]:
         if link["labelled"]:
             yield from _weight(link["at"], weights[link["weight"]])
-    for unit in made["units"]:
-        yield from _unit(unit, made["close"], weights)
+    for unit in network_graph["units"]:
+        yield from _unit(unit, network_graph["close"], weights)
     yield Box((loss["x"] - LOSS_WIDTH / 2, loss["y"] - LOSS_HEIGHT / 2), (LOSS_WIDTH, LOSS_HEIGHT))
     yield Label((loss["x"], loss["y"] - 3), "loss", SOFT, 12)
     yield Label((loss["x"], loss["y"] + 14), loss["value"], LOSS, 13.5)
@@ -138,8 +142,8 @@ def _unit(unit: dict[str, Any], is_close: bool, weights: dict[str, dict[str, Any
         yield Label((x, top - 15), f"∂ {fact['gradient']}", BACKWARD, 12.5)
 
 
-def _boxes(made: dict[str, Any]) -> Iterator[Shape]:
-    for start, end in made["links"]:
+def _boxes(network_graph: dict[str, Any]) -> Iterator[Shape]:
+    for start, end in network_graph["links"]:
         begin, stop = (at * (BOX_HEIGHT + BOX_GAP) + 5 for at in (start, end))
         if end == start + 1:
             yield Stroke((BOX_LEFT + 60, begin + BOX_HEIGHT), (BOX_LEFT + 60, stop))
@@ -147,7 +151,7 @@ def _boxes(made: dict[str, Any]) -> Iterator[Shape]:
         aside = BOX_LEFT - 14 - 9 * min(end - start, 5)
         corners = [(BOX_LEFT, begin + 30), (aside, begin + 30), (aside, stop + 16), (BOX_LEFT, stop + 16)]
         yield from (Stroke(a, b) for a, b in itertools.pairwise(corners))
-    for i, box in enumerate(made["boxes"]):
+    for i, box in enumerate(network_graph["boxes"]):
         y, right = i * (BOX_HEIGHT + BOX_GAP) + 5, BOX_LEFT + BOX_WIDTH - 10
         yield Box((BOX_LEFT, y), (BOX_WIDTH, BOX_HEIGHT))
         yield Label((BOX_LEFT + 10, y + 19), box["name"], INK, 13.5, "start")
@@ -155,7 +159,7 @@ def _boxes(made: dict[str, Any]) -> Iterator[Shape]:
         if box["output"]:
             yield Label((right, y + 19), box["output"], LOSS if box["kind"] == "loss" else FORWARD, 12, "end")
         if box["kind"] == "loss":
-            yield Label((right, y + 36), f"→ {made['after']}", LOSS, 12, "end")
+            yield Label((right, y + 36), f"→ {network_graph['after']}", LOSS, 12, "end")
         if box["delta"]:
             yield Label((right, y + 36), f"δ {box['delta']}", BACKWARD, 12, "end")
 

@@ -89,7 +89,7 @@ def images(step: StepNumbers) -> Iterator[dict[str, Any]]:
 
 
 def heat_maps(node: NodeNumbers, f: Figures) -> list[dict[str, Any]]:
-    """Return the weights of an attention node for the first row as pictures, a head each, where they are an output."""
+    """Return an attention node's weights for the first row as pictures, one per head, if they are an output."""
     if not isinstance(node.output, Mapping) or not len(node.output["weights"]):
         return []
     row = np.asarray(node.output["weights"][0], np.float64)
@@ -97,7 +97,7 @@ def heat_maps(node: NodeNumbers, f: Figures) -> list[dict[str, Any]]:
     largest = heads.max(initial=0.0)
     cells = np.round(heads * (SHADES - 1) / (largest or 1.0)).astype(np.uint8).clip(0, SHADES - 1)
     of = "each head" if row.ndim == 3 else "the mean over heads"
-    words = f"weights of {of} for the first row, a line for each query, a column for each key: lightest is "
+    words = f"weights of {of} for the first row, one line per query, one column per key: lightest is "
     return [{"images": [picture(head, LOGARITHMIC) for head in cells.tolist()], "title": words + f.number(largest)}]
 
 

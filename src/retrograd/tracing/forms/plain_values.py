@@ -1,4 +1,4 @@
-"""A traced step as JSON: every array in full where it is small or opened, else shape, statistics and a corner."""
+"""A traced step as JSON: arrays in full if small or opened, otherwise shape, statistics and a corner."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ OPENED = 100_000  # of an array opened by `node`
 
 def as_json(step: StepNumbers, remarks: tuple[str, ...], replay: Mapping[str, Any] | None, node: str | None) -> str:
     """Return the trace as JSON; `node` omits the other nodes and writes its arrays in full."""
-    nodes = [one for one in step.nodes if node in (None, one.path)]
-    paths = {one.path for one in nodes}
+    nodes = [item for item in step.nodes if node in (None, item.path)]
+    paths = {item.path for item in nodes}
     optimizer = step.optimizer
     return write_json({
         "name": step.name,
@@ -28,7 +28,7 @@ def as_json(step: StepNumbers, remarks: tuple[str, ...], replay: Mapping[str, An
         "rows": step.rows,
         "dtype": step.dtype,
         "batch": {name: array(column, node) for name, column in step.columns.items()},
-        "nodes": [_node(one, node) for one in nodes],
+        "nodes": [_node(item, node) for item in nodes],
         "losses": [_loss(objective, node) for objective in step.objectives],
         "loss": step.loss,
         "penalty": step.penalty,
@@ -39,7 +39,7 @@ def as_json(step: StepNumbers, remarks: tuple[str, ...], replay: Mapping[str, An
             "update": step.updates_so_far,
         },
         "parameters": [
-            _parameter(one, node) for one in step.parameters if node is None or one.path.rpartition("/")[0] in paths
+            _parameter(item, node) for item in step.parameters if node is None or item.path.rpartition("/")[0] in paths
         ],
         "loss_after": step.loss_after,
         "remarks": list(remarks),

@@ -1,4 +1,4 @@
-"""One setting of a configuration changed by its path, as in `training.epochs=5`."""
+"""Changing one setting of a configuration by its path, as in `training.epochs=5`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from retrograd.network.entries import parse_entries
 from retrograd.network.layer import layers
 from retrograd.network.scope import blocks
 
-ENTRIES = "entries"  # stands for a list of entries, and for one of them
-Place = type[Settings] | Registered | str | None  # what the schema says of a value; None: nothing that matters here
+ENTRIES = "entries"  # a list of network entries, or one of them
+Place = type[Settings] | Registered | str | None  # what the schema says about a value; None: nothing relevant here
 
 
 def with_change(values: Mapping[str, Any], change: str, cls: type[Settings]) -> dict[str, Any]:
-    """Return the mapping for settings of a class with one `path.to.key=value` set; list entries count from 0.
+    """Return the mapping for a settings class with one `path.to.key=value` set; list entries count from 0.
 
-    A value that stands for settings in short stays beside the new one: `data: digits` and `data.scale=none` are
+    A shorthand value is expanded and kept: `data: digits` with `data.scale=none` becomes
     `data: {builtin: digits, scale: none}`.
     """
     path, equals, text = change.partition("=")
@@ -30,29 +30,31 @@ def with_change(values: Mapping[str, Any], change: str, cls: type[Settings]) -> 
     return changed
 
 
-def _set(held: Any, place: Place, path: list[str], value: Any, whole: str) -> Any:
+def _set(current: Any, place: Place, path: list[str], value: Any, whole: str) -> Any:
     if not path:
         return value
     key, *rest = path
-    if isinstance(held, list):
-        if not key.isdigit() or int(key) >= len(held):
-            raise UsageError(f"'{whole}': there is no list entry {key} (0 to {len(held) - 1})", where="--set")
-        return [_set(item, place, rest, value, whole) if i == int(key) else item for i, item in enumerate(held)]
-    kept = _in_full(held, place, key)
-    return {**kept, key: _set(kept.get(key), _inside(place, key), rest, value, whole)}
+    if isinstance(current, list):
+        if not key.isdigit() or int(key) >= len(current):
+            raise UsageError(f"'{whole}': no list entry {key} (have 0 to {len(current) - 1})", where="--set")
+        return [_set(item, place, rest, value, whole) if i == int(key) else item for i, item in enumerate(current)]
+    siblings = _in_full(current, place, key)
+    return {**siblings, key: _set(siblings.get(key), _inside(place, key), rest, value, whole)}
 
 
-def _in_full(held: Any, place: Place, key: str) -> dict[str, Any]:
-    """Return the mapping that a value stands for, if a key is to be set in it."""
-    if isinstance(held, Mapping) or held is None:
-        return dict(held or {})
+def _in_full(current: Any, place: Place, key: str) -> dict[str, Any]:
+    """Return the mapping that a value is shorthand for, so that a key can be set in it."""
+    if isinstance(current, Mapping) or current is None:
+        return dict(current or {})
     if isinstance(place, type):
-        return {fields(place)[0].name: held} if fields(place) else {}
-    return {held: None} if held == key or place == ENTRIES else {}  # another name takes the place of the first
+        return {fields(place)[0].name: current} if fields(place) else {}
+    return (
+        {current: None} if current == key or place == ENTRIES else {}
+    )  # a different registered name replaces the first
 
 
 def _inside(place: Place, key: str) -> Place:
-    """Return what the schema says of the value under a key."""
+    """Return what the schema says about the value under a key."""
     if not isinstance(place, type):
         named = (place.registry,) if isinstance(place, Registered) else (layers, blocks) if place == ENTRIES else ()
         return next((registry[key] for registry in named if key in registry), None)

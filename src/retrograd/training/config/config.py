@@ -56,26 +56,26 @@ DEFAULT_LOSS = {
 
 
 def is_configuration(path: Path) -> bool:
-    """Return whether a file is a configuration: YAML, or JSON that holds no table."""
+    """Return whether a file is a configuration: YAML, or JSON that is not a table."""
     sections = {field.name for field in dataclasses.fields(RunConfig)}
     return is_document(path) and not holds_rows(path, sections.__contains__)
 
 
 def default_loss(task: str, data: DataSettings | None = None) -> Loss:
-    """Return the loss that a task has unless one is given; of tokens, places without one are ignored.
+    """Return the default loss of a task; for tokens, it ignores positions without a target.
 
-    Raises:  ConfigError for detection, which needs a loss each for objects, boxes and classes
+    Raises:  ConfigError for detection, which needs separate losses for objects, boxes and classes
     """
     if task not in DEFAULT_LOSS:
-        cure = "give `losses:` on the nodes that say object, box and class; targets: cell_object, cell_box, cell_class"
-        raise ConfigError(f"there is no usual loss for {task}", where="loss", cure=cure)
+        cure = "set `losses:` for the object, box and class outputs; targets: cell_object, cell_box, cell_class"
+        raise ConfigError(f"{task} has no default loss", where="loss", cure=cure)
     chosen: Callable[..., Loss] = losses[DEFAULT_LOSS[task]]
     ignored = NO_TARGET if task == "masked_token" or (data and data.text and data.text.special) else PADDING
     return chosen(ignored=ignored) if task in ("next_token", "masked_token", "answer") else chosen()
 
 
 def _parse_losses(value: Any, path: str) -> tuple[tuple[str, LossOn], ...]:
-    if isinstance(value, tuple):  # read already
+    if isinstance(value, tuple):  # already parsed
         return value
     if not isinstance(value, Mapping) or not value:
         raise ConfigError(f"expected a mapping {{node: {{loss: ..., target: ...}}}}, found {show(value)}", where=path)
@@ -116,7 +116,7 @@ Searched = Annotated[
         parse_search,
         lambda value, filled: None if value is None else value.plain(),
         search_schema,
-        "a mapping of settings to the values that are tried",
+        "a mapping of settings to the values to try",
     ),
 ]
 
@@ -127,71 +127,74 @@ class RunConfig(Settings):
 
     data: Annotated[DataSettings | None, Words("where the rows come from and how they become numbers")] = None
     network: Annotated[
-        Entries, Words("the layers, in order; each reads the one before unless `inputs` says otherwise")
+        Entries, Words("the layers, in order; each reads the previous one unless `inputs` names another")
     ] = ()
     loss: Annotated[
         Loss | None,
         Registered(losses),
         Words(
-            "what the backward pass begins with: one number for how wrong the output is",
-            why="by the task: mean_squared_error for quantities, binary_cross_entropy or cross_entropy for classes",
+            "one number for how wrong the output is; the backward pass starts from it",
+            why="set by the task: mean_squared_error for quantities, binary_cross_entropy or cross_entropy for classes",
         ),
     ] = None  # default: by the task
     losses: Annotated[
-        Losses, Words("instead of `loss`: one for each of several outputs, by the name of the node")
+        Losses, Words("instead of `loss`: one loss for each of several outputs, by node name")
     ] = ()  # instead of `loss`, for several outputs
     optimizer: Annotated[
         Optimizer,
         Registered(optimizers),
-        Words("how gradients become changes of the parameters", why="adam needs the least tuning"),
+        Words("how gradients become parameter updates", why="adam needs the least tuning"),
     ] = Adam()  # noqa: RUF009  # frozen, so it can be shared
     penalties: Annotated[
-        Penalties, Words("what the size of the parameters costs, added to the loss", why="none: the loss alone")
+        Penalties, Words("penalties on the size of the parameters, added to the loss", why="none: the loss alone")
     ] = ()
     freeze: Annotated[
         tuple[str, ...],
-        Words("parameters that stay as they are, as in [hidden/bias] or ['*/bias']", why="none: all are trained"),
+        Words("parameters that are not trained, e.g. [hidden/bias] or ['*/bias']", why="none: all are trained"),
     ] = ()
     weights: Annotated[
-        WeightsSettings | None, Words("pretrained weights of another program to begin with", why="none: they are drawn")
+        WeightsSettings | None,
+        Words("pretrained weights of another program to start from", why="none: random initial weights"),
     ] = None
     adapt: Annotated[
         AdaptSettings | None,
-        Words("a low-rank change of some layers' weights that is learned in their place", why="none: the weights"),
+        Words(
+            "a low-rank update of some layers' weights, trained instead of them", why="none: the weights are trained"
+        ),
     ] = None
-    training: Annotated[TrainingSettings, Words("how long, in which portions, and when to stop")] = TrainingSettings()  # noqa: RUF009  # frozen, so it can be shared
+    training: Annotated[TrainingSettings, Words("training length, batches, and when to stop")] = TrainingSettings()  # noqa: RUF009  # frozen, so it can be shared
     search: Annotated[
         Searched,
         Words(
-            "what `retrograd tune` tries: settings by the paths of --set, and method, metric, seeds, trials, seed",
-            why="none: `retrograd tune` then finds the learning rate",
+            "what `retrograd tune` tries: settings by their --set paths, plus method, metric, seeds, trials, seed",
+            why="none: `retrograd tune` searches the learning rate only",
         ),
     ] = None
     distributed: Annotated[
         Distributed | None,
         Words(
             "training in several processes and on several devices",
-            why="none: this process and one device, unless `retrograd launch` starts several",
+            why="none: one process on one device, unless `retrograd launch` starts several",
         ),
     ] = None
-    name: Annotated[str, Words("name of the run, and part of its folder's name")] = "run"
+    name: Annotated[str, Words("name of the run, used in its folder's name")] = "run"
 
     def rules(self) -> Iterator[Problem]:
         """A network must be given, and one kind of loss."""
         if not self.network:
             yield Problem("network", "missing", "expected a list of layers, such as [{dense: 8}, tanh, {dense: 1}]")
         if self.losses and self.loss is not None:
-            yield Problem("losses", "given beside `loss`", "keep one of them")
+            yield Problem("losses", "given together with `loss`", "keep one of them")
         if self.weights is not None and self.training.start is not None:
-            yield Problem("weights", "given beside `training.start`", "keep one of them")
+            yield Problem("weights", "given together with `training.start`", "keep one of them")
 
     def build(self, sizes: Mapping[str, int], task: str, columns: Sequence[str]) -> tuple[Network, list[Objective]]:
         """Return the network with its widths filled in from the data, and its objectives."""
         try:
             network = Network(*self.network).fill(sizes)
             if self.adapt is not None:
-                chosen = self.adapt
-                network = adapt(network, chosen.layers, rank=chosen.rank, alpha=chosen.alpha)
+                settings = self.adapt
+                network = adapt(network, settings.layers, rank=settings.rank, alpha=settings.alpha)
         except ConfigError as error:
             raise ConfigError(error.problems) from None
         return network, list(self._objectives(network, task, columns))
@@ -200,11 +203,11 @@ class RunConfig(Settings):
         weight = "sample_weight" if "sample_weight" in columns else None
         target = "y" if task != "unsupervised" or "y" in columns else "x"
         single = () if self.losses else ((network.output, LossOn(self.loss or default_loss(task, self.data), target)),)
-        for node, chosen in self.losses or single:
-            targets = (chosen.target,) if isinstance(chosen.target, str) else chosen.target
-            for each in targets:
-                if each not in columns and network.resolve(each).partition(".")[0] not in network.by_name:
-                    raise ConfigError(f"the data has no column '{each}'", where=f"losses.{node}.target",
+        for node, loss_on in self.losses or single:
+            targets = (loss_on.target,) if isinstance(loss_on.target, str) else loss_on.target
+            for target_name in targets:
+                if target_name not in columns and network.resolve(target_name).partition(".")[0] not in network.by_name:
+                    raise ConfigError(f"the data has no column '{target_name}'", where=f"losses.{node}.target",
                                       cure=f"have: {', '.join(columns)}")  # fmt: skip
             name = "loss" if not self.losses else f"loss/{node}"
             output = network.resolve(node)
@@ -212,17 +215,17 @@ class RunConfig(Settings):
                 raise ConfigError(f"the network has no node '{node}'", where=f"losses.{node}",
                                   cure=f"nodes: {', '.join(network.by_name)}")  # fmt: skip
             yield Objective.on(
-                network, chosen.loss, node, targets, sample_weight=weight, name=name, weight=chosen.weight
+                network, loss_on.loss, node, targets, sample_weight=weight, name=name, weight=loss_on.weight
             )
 
     def filled(self, network: Network, task: str) -> RunConfig:
-        """Return the configuration with what the data and the defaults decided written out."""
+        """Return the configuration with the values set by the data and the defaults written out."""
         loss = None if self.losses else self.loss or default_loss(task, self.data)
         return dataclasses.replace(self, network=network.filled_entries(), loss=loss)
 
 
 def read_config(path: str | Path, changes: Sequence[str] = ()) -> RunConfig:
-    """Return the configuration in a YAML file, with changes like `training.epochs=5` made to it.
+    """Return the configuration in a YAML file, with changes such as `training.epochs=5` applied.
 
     Raises:  ConfigError naming file, line, what was found and what is expected, for all mistakes at once.
     """
@@ -230,41 +233,41 @@ def read_config(path: str | Path, changes: Sequence[str] = ()) -> RunConfig:
 
 
 def config_in(folder: Path, document: Document) -> RunConfig:
-    """Return the configuration in a document that lies in a folder, from which its paths are meant."""
+    """Return the configuration in a document; its relative paths are resolved against `folder`."""
     config = config_of(document)
     if folder == Path():
         return config
     config = with_weights(config, lambda path: str(folder / path))
     start = config.training.start
-    if start is not None and (folder / start).exists():  # else a run's name, or a path from where the program runs
+    if start is not None and (folder / start).exists():  # else a run's name, or relative to the working directory
         config = dataclasses.replace(config, training=dataclasses.replace(config.training, start=str(folder / start)))
     return config if config.data is None else dataclasses.replace(config, data=at_folder(config.data, folder))
 
 
 def at_folder(data: DataSettings, folder: Path) -> DataSettings:
-    """Return the settings with their files' paths, which are meant from `folder`, joined to it."""
+    """Return the settings with their relative file paths joined to `folder`."""
     return with_paths(data, lambda path: str(folder / path))
 
 
 def with_paths(data: DataSettings, change: Callable[[str], str]) -> DataSettings:
-    """Return the settings with each path of a file changed."""
+    """Return the settings with `change` applied to each file path."""
     names = ["path", "valid_path", "test_path", "cache"]
-    names += ["target"] if Path(data.path or "").suffix == ".npy" else []  # it stands in a file of its own
-    moved: dict[str, Any] = {name: change(given) for name in names if isinstance(given := getattr(data, name), str)}
+    names += ["target"] if Path(data.path or "").suffix == ".npy" else []  # then the target is a file of its own
+    moved: dict[str, Any] = {name: change(path) for name in names if isinstance(path := getattr(data, name), str)}
     if data.text is not None and data.text.tokenizer is not None:
         moved["text"] = dataclasses.replace(data.text, tokenizer=change(data.text.tokenizer))
     return dataclasses.replace(data, **moved)
 
 
 def with_weights(config: RunConfig, change: Callable[[str], str]) -> RunConfig:
-    """Return the configuration with the path of its pretrained weights changed."""
+    """Return the configuration with `change` applied to the path of its pretrained weights."""
     if config.weights is None:
         return config
     return dataclasses.replace(config, weights=dataclasses.replace(config.weights, path=change(config.weights.path)))
 
 
 def portable(config: RunConfig) -> RunConfig:
-    """Return the configuration with absolute paths of data and weights, so that the stored one can be run again."""
+    """Return the configuration with absolute paths to data and weights, so that the stored copy can be run again."""
     config = with_weights(config, lambda path: str(Path.cwd() / path))
     if config.data is None:
         return config
@@ -272,7 +275,7 @@ def portable(config: RunConfig) -> RunConfig:
 
 
 def config_of(document: Document, changes: Sequence[str] = ()) -> RunConfig:
-    """Return the configuration in a document, with changes made to it."""
+    """Return the configuration in a document, with changes applied."""
     document = document_with(changes, document)
     try:
         return parse(RunConfig, document.values)
@@ -281,7 +284,7 @@ def config_of(document: Document, changes: Sequence[str] = ()) -> RunConfig:
 
 
 def document_with(changes: Sequence[str], document: Document) -> Document:
-    """Return the document with changes like `training.epochs=5` made to it."""
+    """Return the document with changes such as `training.epochs=5` applied."""
     values = document.values
     for change in changes:
         values = changed(values, change)
@@ -290,15 +293,15 @@ def document_with(changes: Sequence[str], document: Document) -> Document:
 
 
 def with_rate(config: RunConfig, rate: float | None) -> RunConfig:
-    """Return the configuration with another learning rate; of a schedule, the first field (initial or peak)."""
+    """Return the configuration with another learning rate; in a schedule, its first field (initial or peak) is set."""
     if rate is None:
         return config
-    held: Any = config.optimizer.learning_rate
-    moved: Any = rate
-    if isinstance(held, Settings):
-        first: dict[str, Any] = {fields(type(held))[0].name: rate}
-        moved = dataclasses.replace(held, **first)
-    return dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, learning_rate=moved))
+    current: Any = config.optimizer.learning_rate
+    learning_rate: Any = rate
+    if isinstance(current, Settings):
+        first: dict[str, Any] = {fields(type(current))[0].name: rate}
+        learning_rate = dataclasses.replace(current, **first)
+    return dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, learning_rate=learning_rate))
 
 
 def plain_config(config: RunConfig) -> dict[str, Any]:
@@ -313,12 +316,12 @@ def _without_none(value: Any) -> Any:
 
 
 def changed(values: Mapping[str, Any], change: str) -> dict[str, Any]:
-    """Return the configuration's mapping with one `path.to.key=value` set; list entries are counted from 0."""
+    """Return the configuration's mapping with one `path.to.key=value` set; list entries count from 0."""
     return with_change(values, change, RunConfig)
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of a configuration, from the same annotations that check it."""
+    """Return the JSON Schema of a configuration, from the annotations that also validate it."""
     registries = (layers, blocks, losses, optimizers, schedules, penalties, initializers)
     definitions = {registry.kind.replace(" ", "_"): registry_definition(registry) for registry in registries}
     definitions["activation"] = registry_definition(layers, Activation)

@@ -1,4 +1,4 @@
-"""The `search:` section of a configuration: which settings are tried, with which values, and by which method."""
+"""The `search:` section of a configuration: which settings to try, with which values, and by which method."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from retrograd.base.schema import Settings, dump, fields, parse
 Kind = Literal["choice", "log", "linear", "integer"]
 RANGES = ("log", "linear", "integer")
 EPOCHS = "training.epochs"
-POINTS = 5  # of a range, in a grid
-DIGITS = 3  # of a number that is drawn: more would pretend a precision that no search has
+POINTS = 5  # grid points per range
+DIGITS = 3  # significant digits of a drawn number: more would pretend a precision that no search has
 
 
 @dataclass(frozen=True)
 class Range:
-    """The values that one setting may take: a list, or all numbers between two."""
+    """The values that one setting may take: a list, or all numbers in an interval."""
 
     kind: Kind
     values: tuple[Any, ...]
 
     def at(self, share: float) -> Any:
-        """Return the value at a share from 0 to 1 of the range."""
+        """Return the value at a position of 0 to 1 along the range."""
         if self.kind == "choice":
             return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
         low, high = self.values
@@ -40,7 +40,7 @@ class Range:
         return float(f"{value:.{DIGITS}g}")
 
     def points(self, most: int = POINTS) -> tuple[Any, ...]:
-        """Return the values of a grid: all of a list, some of a range, its ends among them."""
+        """Return the grid values: all of a list, or points of an interval including its ends."""
         if self.kind == "choice":
             return self.values
         if self.kind == "integer":
@@ -52,7 +52,7 @@ class Range:
         return tuple(dict.fromkeys(self.at(i / (most - 1)) for i in range(most)))
 
     def plain(self) -> Any:
-        """Return the range as it is written in a configuration."""
+        """Return the range in configuration syntax."""
         return list(self.values) if self.kind == "choice" else {self.kind: list(self.values)}
 
 
@@ -62,20 +62,20 @@ class Options(Settings):
 
     method: Annotated[
         Literal["halving", "grid", "random", "tpe"],
-        Words("how settings are chosen", why="halving: bad ones cost only a part of the epochs"),
+        Words("how settings are chosen", why="halving: bad settings cost only part of the epochs"),
     ] = "halving"
-    metric: Annotated[str, Words("which metric they are compared by, as `loss` or `accuracy`")] = "loss"
+    metric: Annotated[str, Words("metric to compare settings by, e.g. `loss` or `accuracy`")] = "loss"
     seeds: Annotated[
         PositiveInt,
-        Words("trials of each setting, from seeds that follow one another", more="compares more surely, costs more"),
+        Words("trials per setting, with consecutive seeds", more="compares more reliably, costs more"),
     ] = 1
     trials: Annotated[
         PositiveInt | None,
         Words(
-            "how many settings are tried", why="none: 27, or all points of a grid; with a time budget, as many as fit"
+            "number of settings to try", why="none: 27, or all points of a grid; with a time budget, as many as fit"
         ),
     ] = None
-    seed: Annotated[AnySeed, Words("what settings are drawn from")] = 0
+    seed: Annotated[AnySeed, Words("seed for drawing settings")] = 0
 
 
 OPTIONS = tuple(field.name for field in fields(Options))
@@ -83,26 +83,26 @@ OPTIONS = tuple(field.name for field in fields(Options))
 
 @dataclass(frozen=True)
 class Search:
-    """What `retrograd tune` tries: ranges by the paths that `--set` takes, and how they are gone through."""
+    """What `retrograd tune` tries: ranges by their `--set` paths, and how they are searched."""
 
     ranges: tuple[tuple[str, Range], ...]
     options: Options
 
     @property
     def reads_data(self) -> bool:
-        """Whether it changes how the data are read, so that each trial reads its own."""
+        """Whether a range changes how the data are read, so that each trial must read them anew."""
         return any(path.partition(".")[0] == "data" for path, _ in self.ranges)
 
     def plain(self) -> dict[str, Any]:
-        """Return the section as it is written in a configuration."""
+        """Return the section in configuration syntax."""
         options = {name: value for name, value in dump(self.options).items() if value is not None}
         return {path: values.plain() for path, values in self.ranges} | options
 
 
 def parse_search(value: Any, path: str) -> Search | None:
-    """Return the section that a mapping of paths and options means.
+    """Parse the section from a mapping of paths and options.
 
-    Raises:  ConfigError naming what is wrong with one of them
+    Raises:  ConfigError naming the invalid entry
     """
     if value is None or isinstance(value, Search):
         return value
@@ -113,18 +113,18 @@ def parse_search(value: Any, path: str) -> Search | None:
     )
     if not ranges:
         cure = "as in {optimizer.adam.learning_rate: {log: [1.0e-5, 1]}, method: halving}"
-        raise ConfigError("names no setting to be tried", where=path, cure=cure)
+        raise ConfigError("names no setting to try", where=path, cure=cure)
     if any(name == EPOCHS for name, _ in ranges):
-        cure = "set training.epochs itself; halving gives most settings only a part of them"
-        message = "every setting trains for as many epochs: a range has no effect"
+        cure = "set training.epochs itself; halving gives most settings only part of them"
+        message = "every setting trains for the same number of epochs: a range has no effect"
         raise ConfigError(message, where=f"{path}.{EPOCHS}", cure=cure)
     return Search(ranges, parse(Options, {name: value[name] for name in OPTIONS if name in value}, path))
 
 
 def parse_range(value: Any, path: str) -> Range:
-    """Return the values that one setting may take.
+    """Parse the values that one setting may take.
 
-    Raises:  ConfigError for what is neither a list nor {log: [low, high]}, {linear: ...} or {integer: ...}
+    Raises:  ConfigError for anything but a list, {log: [low, high]}, {linear: ...} or {integer: ...}
     """
     if isinstance(value, Sequence) and not isinstance(value, str) and value:
         return Range("choice", tuple(value))

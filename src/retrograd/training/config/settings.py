@@ -27,17 +27,17 @@ Names = Annotated[str | tuple[str, ...], Expect("the name of a column, or a list
 
 @dataclass(frozen=True)
 class EarlyStopping(Settings):
-    """Stop when the watched loss has not fallen by more than `min_change` for `patience` evaluations.
+    """Stop when the monitored loss has not improved by more than `min_change` for `patience` evaluations.
 
-    stop_when_perfect: also when the validation part has nothing left to show: every row right, or R2 1 in four digits,
-    and the loss so small that it promises fewer than one wrong row in twenty such parts.
+    stop_when_perfect: also when the validation part can show no further progress: every row right, or R2 1 to four
+    digits, and the loss so small that it predicts fewer than one wrong row in twenty such parts.
     """
 
     patience: Annotated[
         PositiveInt,
         Words(
             "evaluations without progress before training stops",
-            more="waits through longer plateaus, and longer for nothing",
+            more="waits out longer plateaus, and wastes more time at the end",
             less="stops sooner, perhaps on a plateau",
             why="long enough for most plateaus",
         ),
@@ -45,7 +45,7 @@ class EarlyStopping(Settings):
     min_change: Annotated[
         NonNegativeFloat,
         Words(
-            "by how much the watched loss must fall to count as progress",
+            "decrease of the monitored loss that counts as progress",
             more="stops sooner",
             less="counts smaller progress",
             why="0: any progress counts",
@@ -54,17 +54,17 @@ class EarlyStopping(Settings):
     stop_when_perfect: Annotated[
         bool,
         Words(
-            "whether training ends once the validation part cannot show any further progress",
-            why="true: what follows takes time and changes no score",
+            "whether training stops once the validation part can show no further progress",
+            why="true: further training takes time and changes no score",
         ),
     ] = True
 
 
 @dataclass(frozen=True)
 class Goal(Settings):
-    """Stop when a metric of the validation part (of the training part, if there is none) is reached."""
+    """Stop when a metric of the validation part (without one, of the training part) reaches a value."""
 
-    metric: Annotated[str, Words("which metric is watched, as `accuracy` or `loss`")]
+    metric: Annotated[str, Words("metric to monitor, e.g. `accuracy` or `loss`")]
     value: Annotated[
         Number,
         Words("the value at which training stops", more="for a score: trains longer", less="for a score: stops sooner"),
@@ -73,11 +73,11 @@ class Goal(Settings):
 
 @dataclass(frozen=True)
 class Convergence(Settings):
-    """Stop when the loss changes by less than `loss_change` from epoch to epoch, or the gradient's norm is small."""
+    """Stop when the loss changes by less than `loss_change` between epochs, or the gradient's norm is small."""
 
     loss_change: Annotated[
         PositiveFloat | None,
-        Words("stop when the loss changes by less from epoch to epoch", more="stops sooner", less="trains longer"),
+        Words("stop when the loss changes by less than this between epochs", more="stops sooner", less="trains longer"),
     ] = None
     gradient_norm: Annotated[
         PositiveFloat | None,
@@ -87,35 +87,35 @@ class Convergence(Settings):
 
 @dataclass(frozen=True)
 class Checkpoint(Settings):
-    """How a run keeps its place, so that `--resume` continues it after a crash: in `checkpoints/` of its folder.
+    """How often a run writes to `checkpoints/` in its folder, so that `--resume` continues it after a crash.
 
-    A checkpoint takes about four times the room of the weights. A run that is shorter than `seconds` writes one only
-    when it is interrupted: begun again, it ends with the same bits.
+    A checkpoint takes about four times the space of the weights. A run shorter than `seconds` writes one only when
+    it is interrupted: started again from the beginning, it reaches the same bits.
     """
 
     seconds: Annotated[
         NonNegativeFloat,
         Words(
-            "seconds between two checkpoints; 0 writes one wherever training can be continued",
-            more="less is written, and more has to be trained again after a crash",
-            less="less has to be trained again after a crash",
+            "seconds between two checkpoints; 0 writes one wherever training can be resumed",
+            more="writes less, and repeats more training after a crash",
+            less="repeats less training after a crash",
             why="a crash costs a minute; writing takes at most 1 % of the time, however short the interval",
         ),
     ] = 60.0
     keep: Annotated[
         NonNegativeInt,
         Words(
-            "how many checkpoints of a run stay on disk; 0: none are written",
-            more="more ways back if one is damaged, more room",
-            less="less room",
-            why="2: one to continue from, and one in case that is damaged",
+            "number of checkpoints kept on disk; 0 writes none",
+            more="more fallbacks if one is damaged, more disk space",
+            less="less disk space",
+            why="2: one to resume from, and one in case it is damaged",
         ),
     ] = 2
 
 
 @dataclass(frozen=True)
 class TrainingSettings(Settings):
-    """How long, in which portions, when to stop, and in which numbers.
+    """How long to train, in what batches and precision, and when to stop.
 
     precision: float64 computes, stores and predicts in 64 bits; bfloat16 multiplies matrices in training in 16 bits,
     with parameters, sums and everything else in float32.
@@ -125,48 +125,48 @@ class TrainingSettings(Settings):
         PositiveInt,
         Words(
             "passes over the training rows",
-            more="fits longer; may overfit, takes longer",
+            more="fits more closely; may overfit, takes longer",
             less="may stop before the loss has settled",
-            why="a beginning; early stopping ends sooner",
+            why="a starting point; early stopping ends sooner",
         ),
     ] = 100
     batch_size: Annotated[
         BatchSize,
         Words(
             "rows in one step; the loss is the mean over them",
-            more="steadier gradients, fewer steps an epoch, more memory; may want a larger learning rate",
-            less="noisier gradients, more steps an epoch, less memory",
-            why="32 rows make a usable gradient at little cost",
+            more="less noisy gradients, fewer steps per epoch, more memory; may need a larger learning rate",
+            less="noisier gradients, more steps per epoch, less memory",
+            why="32 rows give a usable gradient at little cost",
         ),
     ] = 32
     seed: Annotated[
         Seed,
         Words(
-            "what initial weights, order of rows and random layers are drawn from; the same seed gives the same run",
+            "seed for initial weights, row order and random layers; the same seed gives the same run",
             why="any number will do",
         ),
     ] = 0
     shuffle: Annotated[
         bool,
         Words(
-            "whether the rows come in a new order each epoch",
-            why="steps in the order of a file follow its order, not its content",
+            "whether the rows are reshuffled each epoch",
+            why="in file order, the updates reflect the order of the rows rather than their content",
         ),
     ] = True
     evaluate_every: Annotated[
         PositiveInt,
         Words(
-            "epochs between two measurements of the validation part",
-            more="less time spent measuring; early stopping sees less",
+            "epochs between two evaluations of the validation part",
+            more="less time spent evaluating; early stopping sees less",
             less="every change is seen",
-            why="each epoch is measured",
+            why="1: every epoch is evaluated",
         ),
     ] = 1  # epochs
     ensemble: Annotated[
         PositiveInt,
         Words(
-            "how many networks are trained, from one seed after another; their probabilities or values are averaged",
-            more="steadier and often better answers, and a spread that shows doubt; as many times the work",
+            "number of networks trained, with consecutive seeds; their probabilities or values are averaged",
+            more="more stable and often better predictions, with a spread that shows uncertainty; costs more",
             less="less work",
             why="1: one network",
         ),
@@ -177,69 +177,71 @@ class TrainingSettings(Settings):
             "each step trains on rows blended with others, and on their blended targets; the share is drawn from "
             "Beta(mixup, mixup)",
             more="blends more evenly",
-            less="most rows stay nearly as they are",
-            why="none: rows train as they are; 0.2 is a usual beginning",
+            less="leaves most rows nearly unchanged",
+            why="none: rows are not blended; 0.2 is a common start",
         ),
     ] = None
     cutmix: Annotated[
         PositiveFloat | None,
         Words(
-            "each step trains on images in which a rectangle is another image's, and on targets in that proportion; "
-            "the share is drawn from Beta(cutmix, cutmix)",
+            "each step trains on images with a rectangle pasted from another image, and on targets mixed in that "
+            "proportion; the share is drawn from Beta(cutmix, cutmix)",
             more="rectangles of medium size",
             less="tiny rectangles or nearly whole images",
-            why="none: images train as they are; 1 draws any size alike",
+            why="none: images are not mixed; 1 draws all sizes equally often",
         ),
     ] = None
     average: Annotated[
         Averaging | None,
-        Words("averages the weights of the steps beside those that are trained", why="none: the best weights are kept"),
+        Words(
+            "average of the weights over the steps, kept beside the trained ones", why="none: the best weights are kept"
+        ),
     ] = None
-    early_stopping: Annotated[EarlyStopping | None, Words("stop when the validation loss no longer falls")] = None
-    goal: Annotated[Goal | None, Words("stop when a metric is reached")] = None
-    convergence: Annotated[Convergence | None, Words("stop when little changes any more")] = None
+    early_stopping: Annotated[EarlyStopping | None, Words("stop when the validation loss no longer improves")] = None
+    goal: Annotated[Goal | None, Words("stop when a metric reaches a value")] = None
+    convergence: Annotated[Convergence | None, Words("stop when the loss or the gradient hardly changes")] = None
     time_limit: Annotated[
         PositiveFloat | None, Words("seconds after which training stops", more="trains longer", less="stops sooner")
     ] = None  # seconds
     start: Annotated[
         str | None,
         Words(
-            "a run or model file whose weights training begins with, in place of random ones",
-            why="none: drawn from the seed",
+            "run or model file whose weights training starts from, instead of random ones",
+            why="none: random weights from the seed",
         ),
     ] = None
-    checkpoint: Annotated[Checkpoint, Words("how often a run keeps its place, to be resumed")] = Checkpoint()
+    checkpoint: Annotated[Checkpoint, Words("how often a run writes checkpoints to resume from")] = Checkpoint()
     guard: Annotated[
         GuardMode,
         Words(
-            "what happens when training diverges or meets values that are not finite: `repair` goes back to the last "
-            "healthy weights and on with a lower rate, `stop` ends there, `warn` only reports divergence",
-            why="a run is never to end with weights that are not finite",
+            "what to do when training diverges or produces non-finite values: `repair` returns to the last healthy "
+            "weights and continues at a lower rate, `stop` ends there, `warn` only reports divergence",
+            why="a run should never end with non-finite weights",
         ),
-    ] = "repair"  # when the loss diverges or is not finite any more
+    ] = "repair"
     precision: Annotated[
         Precision,
         Words(
-            "in which precision products and sums are computed; weights stay float32 unless float64 is chosen",
-            why="float32 is exact enough for training, and fast everywhere",
+            "precision of products and sums; weights are float32 unless float64 is chosen",
+            why="float32 is precise enough for training, and fast everywhere",
         ),
     ] = "float32"
     native_kernels: Annotated[
         bool,
-        Words("whether compiled kernels are used where these are faster", why="the same results to rounding, sooner"),
-    ] = True  # where they are built and faster; without them XLA's formulas run
+        Words("whether to use compiled kernels where they are faster", why="the same results to rounding, sooner"),
+    ] = True  # where they are built and faster; elsewhere XLA computes the same formulas
     check: Annotated[
         bool,
         Words(
-            "whether the backward pass is compared with differences before the first step",
-            why="the layers that come with the program are tested; yours may not be",
+            "whether to check the backward pass against finite differences before the first step",
+            why="the built-in layers are tested; yours may not be",
         ),
-    ] = False  # the backward pass, before the first step
+    ] = False
 
     def rules(self) -> Iterator[Problem]:
-        """An ensemble averages the answers of its members."""
+        """Averaged weights and an ensemble exclude each other: an ensemble averages the answers of its members."""
         if self.average is not None and self.ensemble > 1:
-            yield Problem("average", "an ensemble averages answers, not weights", "choose one of both")
+            yield Problem("average", "an ensemble averages answers, not weights", "set either `average` or `ensemble`")
 
     @property
     def mixing(self) -> Mixing | None:
@@ -247,30 +249,30 @@ class TrainingSettings(Settings):
         return None if self.mixup is None and self.cutmix is None else Mixing(self.mixup, self.cutmix)
 
     def batch_rows(self, rows: int) -> int:
-        """Return how many of `rows` rows a full minibatch has."""
+        """Return the number of rows in a full minibatch, given `rows` rows in all."""
         return rows if self.batch_size == "all" else min(int(self.batch_size), rows)
 
     def steps(self, rows: int) -> int:
-        """Return how many steps are taken at most on `rows` rows; more than `MAX_STEP` cannot be counted."""
+        """Return the maximum number of steps on `rows` rows, capped at `MAX_STEP`, the largest countable step."""
         return min(MAX_STEP, self.epochs * -(-rows // self.batch_rows(rows)))
 
 
 @dataclass(frozen=True)
 class LossOn(Settings):
-    """A loss on one output: what it compares it with, and its weight in the total.
+    """A loss on one output: its target, and its weight in the total.
 
-    `target` names a column, or lists what the loss takes besides the output, columns and other outputs: a triplet's
+    `target` names a column, or lists the loss's further inputs, columns and other outputs: a triplet's
     [positive, negative], a sequence's [labels, mask].
     """
 
     loss: Annotated[Loss, Registered(losses), Words("the loss on this output")]
-    target: Annotated[Names, Words("the column that it is compared with")] = "y"
+    target: Annotated[Names, Words("the column to compare the output with")] = "y"
     weight: Annotated[
         PositiveFloat,
         Words(
-            "what the loss counts for in the total",
+            "weight of this loss in the total",
             more="this output matters more",
             less="this output matters less",
-            why="all outputs alike",
+            why="all outputs weigh the same",
         ),
     ] = 1.0

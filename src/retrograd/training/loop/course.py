@@ -1,4 +1,4 @@
-"""The course of a run: its rows in order, cut into dispatches, and the places where training is looked at."""
+"""The course of a run: its rows in order, cut into dispatches, and the points where training is inspected."""
 
 from __future__ import annotations
 
@@ -16,25 +16,23 @@ from retrograd.network.precision import in_precision
 from retrograd.training.config.settings import TrainingSettings
 from retrograd.update.step import Stepper, TrainState
 
-LOOK_STEPS = 448  # between two looks in a long epoch: at most these are lost, twice as many just before its end
-FEW_LOOK_STEPS = 16  # where steps take long: fewer say too little of how training goes
-LOOK_OPERATIONS = (
-    4e12  # some 20 s of a CPU: what an interrupt, or a crash at the wrong moment, costs of a large network
-)
+LOOK_STEPS = 448  # between two inspections in a long epoch: the most that is lost, or twice as much near its end
+FEW_LOOK_STEPS = 16  # where steps are slow: fewer say too little about how training goes
+LOOK_OPERATIONS = 4e12  # about 20 s of a CPU: what an interrupt or a crash costs with a large network
 
 
 class Window(NamedTuple):
-    """What a dispatch of several steps takes: columns, and the row numbers of each minibatch in them."""
+    """The input of a dispatch of several steps: columns, and the row numbers of each minibatch in them."""
 
     columns: Mapping[str, Any]
     order: np.ndarray
 
 
 class Course:
-    """The rows of a run in the order in which they train.
+    """The rows of a run in training order.
 
-    Many small steps share one dispatch, of several epochs too where nothing is measured between. A stretch, a group of
-    epochs or some hundred steps of a long one, ends where training is looked at.
+    Many small steps share one dispatch, even across epochs if nothing is measured in between. A stretch, which is a
+    group of epochs or a few hundred steps of a long one, ends where training is inspected.
     """
 
     def __init__(
@@ -52,17 +50,17 @@ class Course:
         self.in_blocks = reads_in_blocks(columns)
         self.mixes_batch = any(node.layer.mixes_batch for node in stepper.network)
         full, rest = self.order(0)
-        self.steps = len(full) + (rest is not None)  # of an epoch
+        self.steps = len(full) + (rest is not None)  # per epoch
         self.shares = np.array([*map(len, full), *([] if rest is None else [len(rest)])], float)  # rows of each step
         if any(getattr(objective.loss, "reduction", "mean") == "sum" for objective in stepper.objectives):
-            self.shares[:] = 1.0  # sums are no means of rows
+            self.shares[:] = 1.0  # a sum is not a mean over rows
         self.measures_groups = not held_out and rest is None  # epochs may share a dispatch
         self.per_dispatch, self.look_steps = 1, LOOK_STEPS
 
     def begin(self, stepper: Stepper, train: TrainState) -> None:
-        """Decide how many steps share a dispatch, and bring the columns to the device where many do.
+        """Decide how many steps share a dispatch, and if it is many, move the columns to the device.
 
-        Several processes end here if they would not run the same program.
+        Several processes stop here if their programs differ.
         """
         first = {name: column[: self.batch_size] for name, column in self.columns.items()}
         self.per_dispatch = stepper.steps_per_dispatch(train, first)
@@ -89,13 +87,13 @@ class Course:
         )
 
     def stretches(self, epochs: range, done: int = 0) -> Iterator[list[np.ndarray]]:
-        """Yield the row numbers of each stretch's dispatches; some steps of these epochs may be done already."""
+        """Yield the row numbers of each stretch's dispatches, after the first `done` steps of these epochs."""
         orders = [self.order(epoch) for epoch in epochs]
         left = after(dispatches(orders, self.per_dispatch), done)
         return stretches(left, len(epochs) * self.steps - done, self.look_steps)
 
     def portions(self, stretch: Sequence[np.ndarray]) -> Iterator[Any]:
-        """Yield what each dispatch takes: a Window, or a minibatch; read or decoded ahead, while steps run."""
+        """Yield the input of each dispatch, a Window or a minibatch, read or decoded ahead while steps run."""
         if is_streamed(self.columns) or is_mapped(self.columns):
             return ahead(self._portion, stretch)
         return map(self._portion, stretch)
@@ -111,11 +109,11 @@ class Course:
         )
 
     def batch(self, chosen: np.ndarray) -> dict[str, Any]:
-        """Return the whole minibatch of some row numbers."""
+        """Return the whole minibatch with the given row numbers."""
         return {name: column[chosen] for name, column in self.columns.items()}
 
     def batches(self, stretch: Sequence[np.ndarray], steps: range) -> Iterator[dict[str, Any]]:
-        """Yield the minibatches of some steps of a stretch."""
+        """Yield the minibatches of the given steps of a stretch."""
         return (self.batch(chosen) for chosen in islice(minibatches(stretch), steps.start, steps.stop))
 
     def first_batch(self, epoch: int) -> dict[str, Any]:
@@ -124,14 +122,14 @@ class Course:
 
 
 def reads_in_blocks(columns: Mapping[str, Any]) -> bool:
-    """Return whether rows train in blocks on this machine: those of files that exceed half its memory."""
+    """Return whether rows are shuffled in blocks on this machine: those of files that exceed half its memory."""
     return is_mapped(columns) and exceeds_page_cache(columns)
 
 
 def dispatches(orders: Sequence[EpochOrder], steps: int) -> Iterator[np.ndarray]:
-    """Yield the row numbers of each dispatch of some epochs: [steps, batch] of several steps, [batch] of a single one.
+    """Yield the row numbers of each dispatch: [steps, batch] for several steps, [batch] for a single one.
 
-    Where a smaller batch ends each epoch, no dispatch holds steps of two epochs.
+    Where a smaller batch ends each epoch, no dispatch spans two epochs.
     """
     apart = [[order] for order in orders]
     for together in apart if any(order.rest is not None for order in orders) else [list(orders)]:
@@ -142,12 +140,12 @@ def dispatches(orders: Sequence[EpochOrder], steps: int) -> Iterator[np.ndarray]
 
 
 def look_steps(operations: float) -> int:
-    """Return how many steps of so many operations lie between two looks: a rule of counts, as a replay needs it."""
+    """Return the number of steps between two inspections, from operation counts alone so that a replay agrees."""
     return int(np.clip(LOOK_OPERATIONS / max(operations, 1.0), FEW_LOOK_STEPS, LOOK_STEPS))
 
 
 def after(orders: Iterable[np.ndarray], done: int) -> Iterator[np.ndarray]:
-    """Yield the dispatches without those of the first steps."""
+    """Yield the dispatches without the first `done` steps."""
     for order in orders:
         steps = step_count([order])
         if steps > done:
@@ -156,7 +154,7 @@ def after(orders: Iterable[np.ndarray], done: int) -> Iterator[np.ndarray]:
 
 
 def stretches(orders: Iterable[np.ndarray], total: int, least: int = LOOK_STEPS) -> Iterator[list[np.ndarray]]:
-    """Yield the dispatches of `total` steps in stretches of at least `least` steps: all at once if they are few."""
+    """Yield the dispatches of `total` steps in stretches of at least `least` steps; few steps form one stretch."""
     stretch: list[np.ndarray] = []
     steps, left = 0, total
     for order in orders:
@@ -170,11 +168,11 @@ def stretches(orders: Iterable[np.ndarray], total: int, least: int = LOOK_STEPS)
 
 
 def step_count(stretch: Iterable[np.ndarray]) -> int:
-    """Return how many steps some dispatches take."""
+    """Return the number of steps in the dispatches."""
     return sum(len(order) if order.ndim == 2 else 1 for order in stretch)
 
 
 def minibatches(stretch: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield the row numbers of each step of some dispatches."""
+    """Yield the row numbers of each step of the dispatches."""
     for order in stretch:
         yield from order if order.ndim == 2 else [order]

@@ -1,4 +1,4 @@
-"""Guarded steps: a stretch is trained, looked at, and where it went wrong trained again more mildly."""
+"""Guarded steps: a stretch is trained and inspected, and if it went wrong, trained again with a milder setting."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from retrograd.training.loop.pulse import Pulse
 from retrograd.update.plateau import Plateau
 from retrograd.update.step import Outcome, Stepper, TrainState
 
-FEW = 1_000_000  # numbers, which NumPy looks at in a third of a millisecond
+FEW = 1_000_000  # numbers, which NumPy scans in a third of a millisecond
 
 
 class Trouble(NamedTuple):
-    """Why training cannot go on like this: the name of the stop that it would be, and the problem."""
+    """Why training cannot continue like this: the name of the resulting stop, and the problem."""
 
     reason: str
     problem: Problem
@@ -39,22 +39,22 @@ class Trouble(NamedTuple):
 
 @dataclass
 class Rates:
-    """What multiplies the learning rate from outside the compiled step: the plateau's factor and the guard's cut."""
+    """Factors on the learning rate from outside the compiled step: the plateau's and the guard's."""
 
     plateau: Plateau
     cut: float = 1.0
 
     @property
     def factor(self) -> jax.Array:
-        """Both together."""
+        """The product of both factors."""
         return jnp.asarray(self.plateau.factor * self.cut, jnp.float32)
 
 
 class GuardedSteps:
-    """Trains stretches of a course; what is not healthy is undone.
+    """Trains stretches of a course, and undoes those that are not healthy.
 
-    `recorded` are the interventions of a run that is replayed: they are made again, at the same steps. `interrupted`
-    hears the state before a stretch that was cut short: nothing of what follows happens where the run goes on.
+    `recorded` are the interventions of a run being replayed, repeated at the same steps. `interrupted` receives the
+    state before a stretch that was cut short: a resumed run repeats everything after it.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class GuardedSteps:
         self.recorded, self.asked_to_stop, self.interrupted = recorded, asked_to_stop, interrupted
         self.pulse, self.team = pulse, team
         self.gauge = Gauge(stepper.alone)
-        self.first: Variables  # with which the run began
+        self.first: Variables  # initial weights of the run
 
     def run(
         self, train: TrainState, stretch: Sequence[np.ndarray]
     ) -> tuple[TrainState, Outcome | None, Trouble | None]:
-        """Run a stretch, again and more mildly where there is trouble; giving up leaves the state before it."""
+        """Run a stretch, again with milder settings if there is trouble; giving up restores the state before it."""
         while True:
             train = self._as_recorded(train)
             before = copied(train)
@@ -97,7 +97,7 @@ class GuardedSteps:
             train = self.milder(before, rescue)
 
     def _dispatched(self, train: TrainState, stretch: Sequence[np.ndarray]) -> tuple[TrainState, Outcome]:
-        """Run some dispatches, fewer if asked to stop; only now are their outcomes waited for."""
+        """Run the dispatches, fewer if asked to stop; only at the end are their outcomes waited for."""
         outcomes: list[Outcome] = []
         step = 0 if self.pulse is None else int(train.step)
         for portion in self.course.portions(stretch):
@@ -118,8 +118,8 @@ class GuardedSteps:
     def _trouble(
         self, before: TrainState, after: TrainState, losses: np.ndarray, stretch: Sequence[np.ndarray]
     ) -> Trouble | None:
-        """Return what is wrong with a stretch that has just run, if the guard is to act on it."""
-        sound = after[:3] if self.guard.mode == "repair" else after.params  # who goes back needs sound moments too
+        """Return what is wrong with the stretch just run, if the guard is to act on it."""
+        sound = after[:3] if self.guard.mode == "repair" else after.params  # a rollback needs sound moments too
         if not (np.isfinite(losses).all() and all_finite(sound)):
             batches = (self.course.batch(chosen) for chosen in minibatches(stretch))
             whole = self.team.whole(copied(before))
@@ -130,7 +130,7 @@ class GuardedSteps:
         return Trouble("diverged", Problem("", reason)) if reason else None
 
     def _rescue(self, before: TrainState, trouble: Trouble, stretch: Sequence[np.ndarray]) -> Rescue | None:
-        """Return what the guard does, if there is a sound state to go back to."""
+        """Return the guard's rescue, if there is a sound state to return to."""
         if not all_finite(before[:3]):
             return None
         step = int(before.step)
@@ -138,7 +138,7 @@ class GuardedSteps:
         return self.guard.rescue(step, trouble.problem.message, rate, self._gauged(before, stretch))
 
     def _compared(self, train: TrainState, stretch: Sequence[np.ndarray]) -> Compared:
-        """Return what the guard may ask: of the first weights on rows of a stretch, and of the weights after it."""
+        """Return the guard's measurements: of the initial weights on rows of a stretch, and of the weights after it."""
 
         def first() -> TrainState:
             whole: TrainState = self.team.whole(train)
@@ -150,12 +150,12 @@ class GuardedSteps:
         return Compared(loss(first), loss(lambda: self.team.whole(train)), self._gauged(train, stretch))
 
     def _gauged(self, train: TrainState, stretch: Sequence[np.ndarray]) -> Callable[[], Condition]:
-        """Return what measures a state on enough of a stretch's minibatches to tell something."""
+        """Return a function that measures a state on enough of a stretch's minibatches to be meaningful."""
         enough = range(-(-SURE_ROWS // self.course.batch_size))
         return lambda: self.gauge(self.team.whole(train), self.course.batches(stretch, enough))
 
     def milder(self, train: TrainState, rescue: Rescue) -> TrainState:
-        """Return the state with which training goes on as a rescue says."""
+        """Return the state with which training continues under a rescue."""
         self.rates.cut = rescue.rate_factor
         optimizer = rescue.optimizer(self.guard.configured)
         if optimizer != self.stepper.optimizer:
@@ -163,13 +163,13 @@ class GuardedSteps:
         return train._replace(rate_factor=self.team.spread(self.rates.factor))
 
     def _as_recorded(self, train: TrainState) -> TrainState:
-        """Return the state after what the guard of a replayed run did at this step; its last try counts."""
-        here = [event for event in self.recorded if event.step == int(train.step)]
-        return self.milder(train, Rescue(here[-1].rate_factor, here[-1].clip_global_norm)) if here else train
+        """Apply what the guard of a replayed run did at this step; its last attempt counts."""
+        events = [event for event in self.recorded if event.step == int(train.step)]
+        return self.milder(train, Rescue(events[-1].rate_factor, events[-1].clip_global_norm)) if events else train
 
 
 class Gauge:
-    """Tells the condition of a network's weights; compiled when it is first asked."""
+    """Measures the condition of a network's weights; compiled on first use."""
 
     def __init__(self, stepper: Stepper) -> None:
         self.stepper = stepper
@@ -178,7 +178,7 @@ class Gauge:
         self._compiled = Program(_condition, stepper, tuple(self.hidden))
 
     def __call__(self, train: TrainState, batches: Iterable[Mapping[str, Any]]) -> Condition:
-        """Return the condition of a state's weights on some minibatches, all their rows counted alike."""
+        """Return the condition of a state's weights on some minibatches, every row weighted equally."""
         readings, rows = [], []
         for batch in batches:
             readings.append(jax.device_get(self._compiled(train, batch)))
@@ -202,7 +202,7 @@ def _condition(
 
 
 def all_finite(tree: Any) -> bool:
-    """Return whether every number of a tree is finite; few are looked at by NumPy, for which nothing is compiled."""
+    """Return whether every number in a tree is finite; small trees are scanned by NumPy, without compiling anything."""
     leaves = jax.tree.leaves(tree)
     is_here = all(getattr(leaf, "is_fully_replicated", True) for leaf in leaves)
     if is_here and jax.default_backend() == "cpu" and sum(leaf.size for leaf in leaves) <= FEW:
@@ -217,11 +217,11 @@ def _all_finite(leaves: Sequence[jax.Array]) -> jax.Array:
 
 @jax.jit
 def copied(tree: Any) -> Any:
-    """Return arrays of their own, which the next step does not consume."""
+    """Return copies of the arrays, which the next step does not consume."""
     return jax.tree.map(jnp.copy, tree)
 
 
 def joined(outcomes: Sequence[Outcome]) -> Outcome:
-    """Return the outcomes of dispatches as one, of NumPy arrays [steps]."""
-    together: Outcome = jax.tree.map(lambda *values: np.concatenate([np.atleast_1d(v) for v in values]), *outcomes)
-    return together
+    """Return the outcomes of several dispatches as one, with NumPy arrays [steps]."""
+    outcome: Outcome = jax.tree.map(lambda *values: np.concatenate([np.atleast_1d(v) for v in values]), *outcomes)
+    return outcome

@@ -1,4 +1,4 @@
-"""Health over time: readings of a training step, taken so rarely that they cost next to nothing."""
+"""Health over time: readings of a training step, rare enough to cost next to nothing."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ from retrograd.propagation.readings import Health, Look, Reading, Units, health,
 from retrograd.record.events import Health as HealthEvent
 from retrograd.update.step import SMALL_STEP, Stepper, TrainState, apply_gradients
 
-STEPS_BETWEEN = 160  # a reading costs up to 3 steps, and a dispatch of its own as much as some operations:
-GROWTH = 2  # of the first steps that are read: the health of a long run's first epochs shows at once,
-WORTH = 4  # if the run is so many intervals long: those further readings cost little then, and compile nothing more
-DISPATCH = 5e7  # at most 2 % of the steps between two readings
-SOME, MANY = 20, 200  # readings of a run: so many of small steps take a tenth of a second; more would fill its events
-ON_HOST = 1e10  # operations of a step; below, NumPy reads a CPU's tensors faster than it runs, and nothing is compiled
+STEPS_BETWEEN = 160  # a reading costs up to 3 steps plus a dispatch: at most 2 % of the steps between two readings
+GROWTH = 2  # ratio of the first steps that are read, so that the health of a long run's first epochs shows early
+WORTH = 4  # intervals that a run needs for those early readings: then they cost little, and compile nothing more
+DISPATCH = 5e7  # operations that take as long as one dispatch
+SOME, MANY = (
+    20,
+    200,
+)  # readings per run: 20 of small steps take a tenth of a second; more than 200 would fill its events
+ON_HOST = 1e10  # operations of a step; below, NumPy reads a CPU's tensors faster than a compiled program, uncompiled
 DIGITS = 4
 TINY = 1e-12
 
@@ -32,11 +35,11 @@ Readings = dict[str, dict[str, float]]
 
 
 class HealthWatch:
-    """Reads the health of the step that comes next, at the end of an epoch: at steps that double, then evenly.
+    """Reads the health of the next step at the end of an epoch: at doubling steps first, then at even intervals.
 
-    The interval follows from counts of operations and steps, never from a clock: a run and its repetition read the
-    same steps. The reading is a program of its own; the run's own program, and so its numbers, are the same with it and
-    without. `keep` is told step and weights of each reading.
+    The interval follows from counts of operations and steps, never from a clock, so a repeated run reads the same
+    steps. The reading is a separate program: the run's own program, and so its numbers, are the same with and without
+    it. `keep` receives the step and the weights of each reading.
     """
 
     def __init__(
@@ -51,11 +54,11 @@ class HealthWatch:
         self._program: Program | None = None
 
     def restore(self, reading: HealthEvent) -> None:
-        """Go on after the last reading of another watch."""
+        """Continue after the last reading of another watch."""
         self.last_step, self.last = reading.step, reading.readings
 
     def __call__(self, stepper: Stepper, train: TrainState, batch: Callable[[], Mapping[str, Any]]) -> None:
-        """Take a reading of a stepper's next step if it is time; `batch` gives the rows on which."""
+        """Take a reading of the stepper's next step if it is due; `batch` returns the rows to read it on."""
         step = int(train.step)
         if self.interval and step < self.due:
             return
@@ -71,14 +74,14 @@ class HealthWatch:
 
     @property
     def due(self) -> int:
-        """The step from which on a reading is taken."""
+        """The first step at which the next reading may be taken."""
         is_long = self.total_steps >= WORTH * self.interval
         return (
             min(GROWTH * self.last_step, self.last_step + self.interval) if is_long else self.last_step + self.interval
         )
 
     def steps_between(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> int:
-        """Return how many steps lie between two readings: by operations, and so that a short run has some."""
+        """Return the number of steps between two readings, by operations; short runs get a few readings too."""
         operations = stepper.cost(train, batch).operations
         steps = STEPS_BETWEEN * (1 + DISPATCH / operations)
         if operations < SMALL_STEP:
@@ -86,16 +89,16 @@ class HealthWatch:
         return math.ceil(max(steps, self.total_steps / MANY, 1))
 
     def reading(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, Quantities]:
-        """Return the health of the step from here on a batch, and further quantities of the step."""
+        """Return the health of the next step on a batch, and further quantities of the step."""
         if self._program is None or self._program.things != (stepper,):  # the guard may have changed the stepper
             operations = stepper.cost(train, batch).operations
             on_host = operations < ON_HOST and jax.default_backend() == "cpu"
             options = QUICKLY if operations < SMALL_STEP else None
             self._program = Program(_looked if on_host else _stacked, stepper, options=options)
-        seen = self._program(train, batch)
+        output = self._program(train, batch)
         if self._program.function is _looked:
-            return _read(stepper, *jax.device_get(seen))
-        stacked, form = seen
+            return _read(stepper, *jax.device_get(output))
+        stacked, form = output
         reading: tuple[Health, Quantities] = jax.tree.unflatten(form.value, np.asarray(stacked).tolist())
         return reading
 
@@ -109,36 +112,36 @@ def _looked(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tu
 
 
 def _stacked(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[jax.Array, Static]:
-    """Return all readings as one array, and their form: hundreds of single numbers take long to fetch."""
+    """Return all readings as one array, and their structure: hundreds of single numbers are slow to fetch."""
     leaves, form = jax.tree.flatten(_read(stepper, *_looked(stepper, train, batch)))
     return jnp.stack([leaf.astype(jnp.float32) for leaf in leaves]), Static(form)
 
 
-def _read(stepper: Stepper, seen: Look, after: Mapping[str, Params]) -> tuple[Health, Quantities]:
-    """Return the readings of a step: of NumPy's arrays at once, and of JAX's as a part of a program."""
+def _read(stepper: Stepper, tensors: Look, after: Mapping[str, Params]) -> tuple[Health, Quantities]:
+    """Return the readings of a step: computed at once on NumPy arrays, or traced into a program on JAX arrays."""
     with np.errstate(all="ignore"):
         ratios = {
             f"{node}/{name}": _norm([after[node][name] - value]) / _at_least_tiny(_norm([value]))
-            for node, own in stepper.trained(seen.params).items()
-            for name, value in own.items()
+            for node, node_params in stepper.trained(tensors.params).items()
+            for name, value in node_params.items()
         }
-        reading = health(stepper.network, seen)
+        reading = health(stepper.network, tensors)
         return reading, {
             "update_ratio": ratios,
             "backward_gain": backward_gains(stepper.network, reading),
-            "gradient_norm": {"network": _norm(jax.tree.leaves(stepper.trained(seen.grads)))},
+            "gradient_norm": {"network": _norm(jax.tree.leaves(stepper.trained(tensors.grads)))},
         }
 
 
 def backward_gains(network: Network, figures: Health) -> dict[str, Any]:
-    """Return rms(dLoss/dx) / rms(dLoss/dy) of each node that reads another one's output x and puts out y."""
+    """Return rms(dLoss/dx) / rms(dLoss/dy) of each node that reads another node's output x and outputs y."""
     rms = {path: reading.rms for path, reading in figures.deltas.items()}
     pairs = {node.name: node.inputs[0].partition(".")[0] for node in network.nodes if node.inputs}
     return {y: rms[x] / _at_least_tiny(rms[y]) for y, x in pairs.items() if x in rms and y in rms}
 
 
 def plain(health: Health, further: Quantities) -> Readings:
-    """Return readings as plain numbers of a few digits; shares of zeros and counts that are 0 are left out."""
+    """Return readings as plain numbers with few digits; zero counts and shares of 0 are omitted."""
     tensors = {"output": health.outputs, "delta": health.deltas, "gradient": health.grads, "parameter": health.params}
     quantities: Quantities = {
         f"{tensor}_{statistic}": {
@@ -158,7 +161,7 @@ def plain(health: Health, further: Quantities) -> Readings:
 
 
 def in_order(network: Network, readings: Readings) -> Readings:
-    """Return readings in the order of the forward pass; JAX sorts the paths by name."""
+    """Return readings in the order of the forward pass (JAX sorts the paths by name)."""
     places = {node.name: place for place, node in enumerate(network.nodes)}
 
     def place(path: str) -> int:
@@ -168,13 +171,13 @@ def in_order(network: Network, readings: Readings) -> Readings:
 
 
 def sentence(readings: Readings) -> str:
-    """Return a health's essence in one line of words; nothing for no readings."""
+    """Summarise the readings in one line; empty if there are none."""
     if not readings:
         return ""
     parts = []
     weights = {path: value for path, value in readings.get("update_ratio", {}).items() if path.endswith("/weight")}
     if weights and max(weights.values()) > 0:
-        parts.append(f"weights move by {number(np.median(list(weights.values())), 2)} of their size a step")
+        parts.append(f"weights change by {number(np.median(list(weights.values())), 2)} of their size per step")
     for quantity in ("dead", "saturated"):
         worst = max(readings.get(quantity, {"": 0.0}).items(), key=lambda item: item[1])
         if worst[1] >= 0.01:

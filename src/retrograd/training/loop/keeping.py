@@ -1,4 +1,4 @@
-"""The best weights so far, on disk while training goes on: what a run leaves that is killed, or loses its power."""
+"""The best weights so far, saved during training: what remains of a run that is killed or loses power."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from retrograd.base.errors import RetrogradError, RetrogradWarning
 from retrograd.network.network import Variables
 from retrograd.record.events import Epoch
 
-SECONDS = 10.0  # between two writings, and before the first one: a shorter run writes at its end only
-SHARE = 0.01  # of the time, that writing may take
+SECONDS = 10.0  # between two writes, and before the first one: a shorter run writes at its end only
+SHARE = 0.01  # largest share of the time spent writing
 
 
 class Keeper:
-    """Writes the best weights at the end of an epoch, if they are new and the last writing is long enough ago.
+    """Writes the best weights at the end of an epoch, if they are new and the last write is long enough ago.
 
-    The clock decides when, which changes no number of the run. A failure is told once and is not worth the run.
+    The clock decides when, which changes no number of the run. A failure is reported once and does not end the run.
     """
 
     def __init__(
@@ -25,11 +25,11 @@ class Keeper:
     ) -> None:
         self.write, self.clock = write, clock
         self.due = clock() + SECONDS
-        self.written = 0  # the epoch
+        self.written = 0  # epoch of the weights last written
         self._has_failed = False
 
     def __call__(self, variables: Callable[[], Variables], best: Epoch) -> None:
-        """Write the weights of the best epoch if it is time."""
+        """Write the weights of the best epoch if a write is due."""
         begin = self.clock()
         if best.epoch == self.written or begin < self.due:
             return
@@ -38,7 +38,7 @@ class Keeper:
             self.written = best.epoch
         except RetrogradError as error:
             if not self._has_failed:
-                warnings.warn(f"the best weights so far were not kept: {error}", RetrogradWarning, stacklevel=2)
+                warnings.warn(f"the best weights so far were not saved: {error}", RetrogradWarning, stacklevel=2)
             self._has_failed = True
         end = self.clock()
         self.due = end + max(SECONDS, (end - begin) / SHARE)

@@ -1,4 +1,4 @@
-"""The only training loop: minibatches in, epochs out, the best weights kept, one named reason to stop."""
+"""The only training loop: minibatches in, epochs out, the best weights kept, and one named reason to stop."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from retrograd.update.step import Outcome, Stepper, TrainState
 
 Watcher = Callable[[Epoch], None]
 Scorer = Callable[[Variables], Metrics]
-Moment = Literal["between", "interrupted", "ended"]  # when a run's place is saved: between two stretches, or for good
+Moment = Literal["between", "interrupted", "ended"]  # when a run's state is saved: between two stretches, or finally
 
 
 class Fitted(NamedTuple):
-    """The best weights that were seen, the epochs, and why training stopped."""
+    """The best weights, the epochs, and why training stopped."""
 
     variables: Variables
     history: tuple[Epoch, ...]
@@ -43,11 +43,11 @@ class Fitted(NamedTuple):
     best: Epoch | None
     error: NonFiniteError | None = None
     interventions: tuple[Intervention, ...] = ()
-    averaged: Variables | None = None  # over the steps, if that was asked for
+    averaged: Variables | None = None  # over the steps, if configured
 
 
 class Best(NamedTuple):
-    """The weights with the lowest watched value so far; before the first epoch those of the start."""
+    """The weights with the lowest monitored loss so far; before the first epoch, the initial ones."""
 
     watched: float
     variables: Variables
@@ -56,26 +56,26 @@ class Best(NamedTuple):
 
 @dataclass
 class Loop:
-    """Train on columns of rows until a rule says stop.
+    """Train on columns of rows until a rule ends training.
 
-    `score` measures the weights at the end of an epoch; `watchers` see every epoch; `asked_to_stop` is asked between
-    dispatches. What is dispatched is the matter of `Course`, whether it was healthy that of `GuardedSteps`.
+    `score` measures the weights at the end of an epoch; `watchers` see every epoch; `asked_to_stop` is polled between
+    dispatches. `Course` decides what is dispatched, `GuardedSteps` whether it was healthy.
     """
 
     stepper: Stepper
     settings: TrainingSettings
-    columns: Mapping[str, Any]  # arrays, or images that are decoded when rows are taken
+    columns: Mapping[str, Any]  # arrays, or images that are decoded on access
     score: Scorer
-    held_out: bool  # whether `score` measures rows that do not train
+    held_out: bool  # whether `score` measures held-out rows
     watchers: Sequence[Watcher] = ()
-    asked_to_stop: Callable[[], str | None] = lambda: None  # the reason
+    asked_to_stop: Callable[[], str | None] = lambda: None  # returns the reason
     announce: Callable[[Intervention], None] = lambda event: None  # what the guard does
-    recorded: Sequence[Intervention] = ()  # of a run that is replayed: done again, at the same steps
+    recorded: Sequence[Intervention] = ()  # of a run being replayed: repeated at the same steps
     look: Callable[[Stepper, TrainState, Callable[[], Mapping[str, Any]]], object] | None = None  # at an epoch's end
     keep: Callable[[Callable[[], Variables], Epoch], None] | None = None  # the best weights, at an epoch's end
-    save: Callable[[Callable[[], Saved], Moment], None] | None = None  # the place, whenever another process could go on
-    pulse: Pulse | None = None  # hears of every dispatch
-    valid_rows: int = 0  # how many rows `score` measures of those that are held out
+    save: Callable[[Callable[[], Saved], Moment], None] | None = None  # the state, whenever a process could resume it
+    pulse: Pulse | None = None  # is notified of every dispatch
+    valid_rows: int = 0  # number of held-out rows that `score` measures
     clock: Callable[[], float] = time.perf_counter
     team: Team = ALONE
     history: list[Epoch] = field(default_factory=list, init=False)
@@ -102,10 +102,10 @@ class Loop:
         self.rules = rules(self.settings, self.valid_rows)
 
     def run(self, variables: Variables, saved: Saved | None = None) -> Fitted:
-        """Return the best weights from these first ones on; a run that was saved goes on from its place."""
+        """Train from the initial weights, or from the saved state of a run, and return the best weights."""
         precision = self.settings.precision
         with computing_in(precision):
-            if precision == "float64":  # weights that were given keep their digits
+            if precision == "float64":  # weights given as decimals keep all their digits
                 variables = variables._replace(params=given_params(self.stepper.network, variables.params))
             fitted = self._run(in_precision(variables, precision), saved)
             averaged = None if fitted.averaged is None else taken_out(fitted.averaged, precision)
@@ -154,13 +154,13 @@ class Loop:
         return self._fitted(stop)
 
     def _compare(self, variables: Variables, saved: Saved | None) -> None:
-        """Wait for the other processes; who begins or goes on with other weights ends all, by name."""
+        """Wait for the other processes; one that starts or resumes with different weights is named and ends all."""
         if self.team.size == 1:
             return
         digests = {"parameters": digest(variables.params), "running averages": digest(variables.state)}
         if saved is not None:
             digests["checkpoint"] = digest(unflatten(saved.arrays.items()))
-        self.team.same("set of first weights (digest)", digests)
+        self.team.same("initial weights (digest)", digests)
 
     def _asked(self, epoch: int) -> Stop | None:
         reason = self.asked_to_stop()
@@ -170,7 +170,7 @@ class Loop:
     # --------------------------------------------------------------------------------------------- the end of an epoch
 
     def _close(self, train: TrainState, outcomes: list[Outcome], epoch: int) -> Stop | None:
-        """Measure after a group of epochs, tell the watchers, keep the best weights, ask the rules."""
+        """Close a group of epochs: score it, notify the watchers, keep the best weights, apply the stopping rules."""
         self._note_average(train)
         scores = self.score(Variables(train.params, train.state))
         step, stop = int(train.step) - sum(len(steps.loss) for steps in outcomes), None
@@ -194,7 +194,7 @@ class Loop:
         return stop
 
     def _note_average(self, train: TrainState) -> None:
-        """Copy the averaged weights, if there are some: the next step takes their memory."""
+        """Copy the averaged weights, if any: the next step reuses their memory."""
         self.averaged = copied(Variables(*train.average)) if train.average else None
 
     def _ruled(self) -> Stop | None:
@@ -210,25 +210,25 @@ class Loop:
         return Epoch(epoch, step, loss, metrics, float(steps.learning_rate[-1]), seconds, norm)
 
     def _at_plateau(self, train: TrainState) -> TrainState:
-        """Return the state with the learning rate that a schedule by plateau gives it."""
+        """Return the state with the learning rate set by a plateau schedule."""
         return train._replace(rate_factor=self.team.spread(self.rates.factor)) if self._observe_plateau() else train
 
     def _observe_plateau(self) -> bool:
-        """Tell a schedule by plateau, if there is one, of the last epoch."""
+        """Pass the last epoch to the plateau schedule, if there is one."""
         rate = self.stepper.optimizer.learning_rate
         if isinstance(rate, ReduceOnPlateau):
             self.rates.plateau = rate.observe(self.rates.plateau, watched(self.history[-1]))
         return isinstance(rate, ReduceOnPlateau)
 
-    # ------------------------------------------------------------------------------------- the place of a run, to go on
+    # ------------------------------------------------------------------------------------ the state of a run, to resume
 
     def _save(self, train: TrainState, moment: Moment) -> None:
-        """Offer the place of the run to whoever saves it; once it was interrupted, what follows is no place of it."""
+        """Offer the run's state for saving; nothing after an interrupt is saved."""
         if self.save is not None and not self.is_interrupted:
             self.save(lambda: self._place(train), moment)
 
     def _interrupted(self, whole: TrainState) -> None:
-        """Save the state after the last whole stretch."""
+        """Save the state after the last complete stretch."""
         self._save(whole, "interrupted")
         self.is_interrupted = True
 
@@ -236,13 +236,14 @@ class Loop:
         best = None if self.best.epoch is None else self.best.variables
         arrays, slices = arrays_of(train, best, joined(self.outcomes) if self.outcomes else None)
         seconds = self.clock() - self.begun
-        acts = tuple(self.guard.interventions)
-        return Saved(arrays, self.guard.memory, seconds, tuple(self.history), acts, slices)
+        interventions = tuple(self.guard.interventions)
+        return Saved(arrays, self.guard.memory, seconds, tuple(self.history), interventions, slices)
 
     def _restored(self, first: TrainState, saved: Saved) -> tuple[TrainState, Stop | None]:
-        """Return the state of a run that was saved, and the verdict of the rules, which see its history once more.
+        """Return the state of a saved run, and the verdict of the stopping rules on its replayed history.
 
-        So do plateau and best epoch. A run that was interrupted while its last epoch was measured has a verdict.
+        The history also restores the plateau and the best epoch. There is a verdict if the run was interrupted during
+        its last evaluation.
         """
         best: Epoch | None = None
         stop: Stop | None = None
@@ -267,13 +268,13 @@ class Loop:
     # ------------------------------------------------------------------------------------------------- the end of a run
 
     def _given_up(self, trouble: Trouble) -> Fitted:
-        """Return the run that trouble has ended; values that are not finite are an error too."""
+        """Return the outcome of a run ended by trouble; for non-finite values, with an error."""
         best = self.best.epoch
-        kept = f"the weights of epoch {best.epoch} are kept" if best else "the first weights are kept"
+        weights = f"kept the weights of epoch {best.epoch}" if best else "kept the initial weights"
         where, message, cure = trouble.problem
         if trouble.reason != "non-finite":
-            return self._fitted(Stop(trouble.reason, f"{message}; {kept}"))
-        error = NonFiniteError(f"{message}; last good checkpoint: {kept}", where=where, cure=cure)
+            return self._fitted(Stop(trouble.reason, f"{message}; {weights}"))
+        error = NonFiniteError(f"{message}; {weights}", where=where, cure=cure)
         return self._fitted(Stop(trouble.reason, str(error)), error)
 
     def _fitted(self, stop: Stop, error: NonFiniteError | None = None) -> Fitted:
@@ -290,6 +291,6 @@ class Loop:
 
 
 def cut(outcome: Outcome, steps: int) -> list[Outcome]:
-    """Return an outcome in parts of `steps` steps."""
+    """Split an outcome into parts of `steps` steps."""
     starts = range(0, len(outcome.loss), steps)
     return [jax.tree.map(lambda values, i=i: values[i : i + steps], outcome) for i in starts]

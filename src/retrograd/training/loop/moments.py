@@ -1,4 +1,4 @@
-"""The weights of a small network at its readings, kept on disk so that a reader can go back and forth in the run."""
+"""The weights of a small network at its readings, stored on disk so that the course of the run can be browsed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from retrograd.training.loop.saved import named
 
 
 class Moments:
-    """Writes the weights after a step, if they are few. A failure is told once and is not worth the run."""
+    """Writes the weights after a step, if they are few. A failure is reported once and does not end the run."""
 
     def __init__(self, write: Callable[[int, Arrays], object]) -> None:
         self.write = write
@@ -29,25 +29,25 @@ class Moments:
             self.write(step, arrays_by_name(variables))
         except RetrogradError as error:
             self._has_failed = True
-            message = f"the weights at the readings are not kept: {error}"
+            message = f"the weights at the readings are not saved: {error}"
             warnings.warn(message, RetrogradWarning, stacklevel=2)
 
 
 def is_small(variables: Variables) -> bool:
-    """Return whether weights are so few that they are kept at every reading; their shapes are enough."""
+    """Return whether the weights are few enough to be kept at every reading; specs suffice."""
     return bool(sum(leaf.size for leaf in jax.tree.leaves(variables)) <= MOST_NUMBERS)
 
 
 def arrays_by_name(variables: Variables) -> Arrays:
-    """Return the arrays of a network by their names."""
+    """Return the arrays of a network by name."""
     return {path.removeprefix("/"): np.asarray(leaf) for path, leaf in named("", variables)}
 
 
 def variables_from(arrays: Arrays, form: Variables) -> Variables:
-    """Return the weights that were kept, in the form of any others of the network.
+    """Return stored weights in the structure of `form`, any weights of the network.
 
-    Raises:  KeyError where they are those of another network
+    Raises:  KeyError if they belong to another network
     """
     leaves = [arrays[path.removeprefix("/")].astype(leaf.dtype) for path, leaf in named("", form)]
-    made: Variables = jax.tree.unflatten(jax.tree.structure(form), leaves)
-    return made
+    variables: Variables = jax.tree.unflatten(jax.tree.structure(form), leaves)
+    return variables

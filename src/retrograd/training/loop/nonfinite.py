@@ -1,4 +1,4 @@
-"""Where NaN or infinity came from: the steps are replayed one by one, and the bad one node by node."""
+"""Where NaN or infinity first appeared: the steps are replayed one by one, and the bad one node by node."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from retrograd.propagation.backprop import Pass
 from retrograd.update.optimizer import optimizers
 from retrograd.update.step import Stepper, TrainState
 
-UNTRAINED = "look at the data (`data: {scale: standard}`) and at the first weights"  # no update has happened yet
+UNTRAINED = "check the data (`data: {scale: standard}`) and the initial weights"  # no update has happened yet
 
 
 def find_nonfinite(stepper: Stepper, train: TrainState, batches: Iterable[Mapping[str, Any]]) -> Problem:
-    """Return the step, the layer and the tensor where the first non-finite number appeared, and what may help.
+    """Return the step, layer and tensor with the first non-finite number, and a possible cure.
 
     `train` is the state before the first of `batches`.
     """
@@ -33,30 +33,30 @@ def find_nonfinite(stepper: Stepper, train: TrainState, batches: Iterable[Mappin
         where = _first(_of_update(stepper, train))
         if where:
             return Problem("", f"step {step}: {where}", _smaller_steps(stepper))
-    return Problem("", "a loss or weight is not finite any more", _smaller_steps(stepper))
+    return Problem("", "a loss or weight is no longer finite", _smaller_steps(stepper))
 
 
 def _of_pass(stepper: Stepper, result: Pass) -> Iterator[tuple[str, Any]]:
-    """Yield what a pass computed, in the order in which it was computed, each with its name."""
+    """Yield the tensors of a pass in the order of computation, each with its name."""
     nodes = stepper.network.nodes
-    yield from ((f"layer {node} is the first non-finite: its output", result.outputs[node.name]) for node in nodes)
+    yield from ((f"the output of layer {node}", result.outputs[node.name]) for node in nodes)
     for objective in stepper.objectives:
-        yield f"layer {objective} is the first non-finite: its output", result.losses[objective.name]
-    yield "the penalties are the first non-finite: their sum with the loss", result.loss
+        yield f"the output of layer {objective}", result.losses[objective.name]
+    yield "the sum of loss and penalties", result.loss
     for node in reversed(nodes):
-        yield f"layer {node} is the first non-finite: its delta", result.deltas.get(node.name)
-        yield f"layer {node} is the first non-finite: its gradient", result.grads.get(node.name)
+        yield f"the delta of layer {node}", result.deltas.get(node.name)
+        yield f"the gradient of layer {node}", result.grads.get(node.name)
 
 
 def _of_update(stepper: Stepper, train: TrainState) -> Iterator[tuple[str, Any]]:
     for node in stepper.network.nodes:
-        yield f"layer {node} is the first non-finite: its update", train.params.get(node.name)
-        yield f"layer {node} is the first non-finite: its state", train.state.get(node.name)
-    yield "the optimizer's averages of the gradients are the first non-finite", train.optimizer
+        yield f"the update of layer {node}", train.params.get(node.name)
+        yield f"the state of layer {node}", train.state.get(node.name)
+    yield "the optimizer's average of the gradients", train.optimizer
 
 
 def _first(named: Iterable[tuple[str, Any]]) -> str | None:
-    """Return the name of the first tree that is not finite, and how it is not; None when all are."""
+    """Describe the first tree with non-finite values; None if there is none."""
     for name, tree in named:
         for leaf in jax.tree.leaves(tree):
             if not jnp.issubdtype(leaf.dtype, jnp.inexact):
@@ -64,7 +64,7 @@ def _first(named: Iterable[tuple[str, Any]]) -> str | None:
             values = np.asarray(leaf, np.float64).ravel()
             bad = values[~np.isfinite(values)]
             if len(bad):
-                return f"{name} has {len(bad)} of {values.size} values {bad[0]}"
+                return f"{name} has the first non-finite values: {len(bad)} of {values.size}, such as {bad[0]}"
     return None
 
 

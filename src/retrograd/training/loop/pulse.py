@@ -1,4 +1,4 @@
-"""A sign of life between the ends of epochs: what the process does, and how far it is."""
+"""Signs of life between the ends of epochs: what the process is doing, and how far it has come."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 
 from retrograd.record.events import Phase, Progress
 
-LEAST_SECONDS, MOST_SECONDS = 0.25, 2.0  # between two signs, and
-SHARE = 1 / 240  # of the time so far: a day of them takes 5 MB
+LEAST_SECONDS, MOST_SECONDS = 0.25, 2.0  # bounds of the interval between two signs of life
+SHARE = 1 / 240  # the interval as a share of the time so far; a day's events take 5 MB
 
 
 class Pulse:
-    """Tells phases, and progress where no epoch has ended for a while.
+    """Reports phases, and progress when no epoch has ended for a while.
 
-    It looks at losses that are there already: dispatches and numbers are the same with it and without. When it tells is
-    decided by the clock.
+    It reads only losses that are already computed, so dispatches and numbers are the same with and without it. The
+    clock decides when it reports.
     """
 
     def __init__(
@@ -27,32 +27,32 @@ class Pulse:
     ) -> None:
         self.tell, self.clock = tell, clock
         self.begun = self.last = self.due = clock()
-        self.step = 0  # that was told last, or at which the run stood since
+        self.step = 0  # last step reported or reached
         self.phase = ""
-        self._losses: list[tuple[int, Any]] = []  # of dispatches, with the step that each ends at
+        self._losses: list[tuple[int, Any]] = []  # of dispatches, each with its last step
 
     def enter(self, phase: str) -> None:
-        """Tell a phase if it is another one."""
+        """Report a phase if it is new."""
         if phase != self.phase:
             self.phase = phase
             self.tell(Phase(phase))
 
     def dispatched(self, step: int, loss: Any) -> None:
-        """Hear of a dispatch, which is on its way; it ends at `step`."""
-        if self.phase != "training":  # the first one has been compiled
+        """Register a dispatch under way, whose last step is `step`."""
+        if self.phase != "training":  # the first program has been compiled
             self.enter("training")
             self._from(step - loss.size)
         self._losses.append((step, loss))
         self._look()
 
     def wait(self) -> None:
-        """Wait for the dispatches one after the other, where all are waited for anyway."""
+        """Wait for the dispatches one by one, at a point where all are waited for anyway."""
         for _, loss in list(self._losses):
             loss.block_until_ready()
             self._look()
 
     def _look(self) -> None:
-        """Tell how far the dispatches are if it is time."""
+        """Report how far the dispatches have come, if a report is due."""
         now = self.clock()
         if now < self.due:
             return
@@ -66,7 +66,7 @@ class Pulse:
         self._from(last)
 
     def stands(self, step: int) -> None:
-        """Hear where the run stands: an epoch has ended and was told, or what came after that step is undone."""
+        """Set the current step: an epoch has ended and was reported, or the steps after it were undone."""
         self._losses.clear()
         self._from(step)
 

@@ -1,4 +1,4 @@
-"""Where a run stands at the end of a stretch: with its events, all that another process needs to go on bit for bit."""
+"""A run's state at the end of a stretch: with the events, all that a process needs to resume it bit for bit."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ TRAIN, BEST, STEPS = "train", "best", "steps"  # first segments of the arrays' n
 
 @dataclass(frozen=True)
 class Saved:
-    """A run's place: arrays of its own memory, what the guard remembers, the seconds so far, and what has happened.
+    """A run's state: copied arrays, the guard's memory, the seconds so far, and the events.
 
-    The arrays are the state that the next step takes, the best weights unless these are the first ones, and what the
-    steps of an unfinished group of epochs reported. Everything else follows from the events, and from the seed.
+    The arrays are the input state of the next step, the best weights unless these are the initial ones, and the
+    outcomes of the steps in an unfinished group of epochs. Everything else follows from the events and the seed.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -33,28 +33,28 @@ class Saved:
     seconds: float
     history: Sequence[Epoch] = ()
     interventions: Sequence[Intervention] = ()
-    slices: Slices = field(default_factory=dict)  # this process's, of the arrays that are cut among devices
+    slices: Slices = field(default_factory=dict)  # this process's slices of arrays cut among devices
 
     @property
     def step(self) -> int:
-        """The number of steps that were taken."""
+        """The number of steps taken."""
         return int(self.arrays[f"{TRAIN}/step"])
 
     def train(self, form: TrainState) -> TrainState:
-        """Return the state, in the form of a run's first one.
+        """Return the training state in the structure of `form`, the run's initial one.
 
-        Raises:  ModelFileError naming each array that is missing, too many or of another shape
+        Raises:  ModelFileError naming each array that is missing, unexpected or of another shape
         """
         state: TrainState = _tree(TRAIN, form._replace(key=jax.random.key_data(form.key)), self.arrays)
         return state._replace(key=jax.random.wrap_key_data(state.key))
 
     def best(self, form: Variables) -> Variables:
-        """Return the best weights, in the form of any others of the network."""
+        """Return the best weights in the structure of `form`, any weights of the network."""
         best: Variables = _tree(BEST, form, self.arrays)
         return best
 
     def outcomes(self) -> list[Outcome]:
-        """Return what the steps of the unfinished group of epochs reported, as one outcome if there are some."""
+        """Return the outcome of the steps in the unfinished group of epochs, as a list of one or none."""
         fields: dict[str, Any] = {name: self.arrays.get(f"{STEPS}/{name}") for name in Outcome._fields}
         return [] if fields["loss"] is None else [Outcome(**fields)]
 
@@ -62,9 +62,9 @@ class Saved:
 def arrays_of(
     train: TrainState, best: Variables | None, steps: Outcome | None
 ) -> tuple[dict[str, np.ndarray], dict[str, list[Slice]]]:
-    """Return a run's arrays by name, and the slices that are here of those that are cut.
+    """Return a run's whole arrays by name, and this process's slices of the arrays cut among devices.
 
-    All are copied: the next step takes the memory of the state.
+    All are copies: the next step reuses the memory of the state.
     """
     parts = {TRAIN: train._replace(key=jax.random.key_data(train.key)), BEST: best, STEPS: steps}
     leaves = {name: leaf for part, tree in parts.items() for name, leaf in named(part, tree)}
@@ -74,7 +74,7 @@ def arrays_of(
 
 
 def slices_of(array: jax.Array) -> list[Slice]:
-    """Return the slices of an array that this process writes: of those that several devices have, one has to."""
+    """Return the slices of an array that this process writes; one device writes a slice that several hold."""
     return [
         Slice(
             array.shape,
@@ -87,16 +87,16 @@ def slices_of(array: jax.Array) -> list[Slice]:
 
 
 def named(part: str, tree: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of a tree, each with its path."""
+    """Yield the leaves of a tree with their paths."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return ((f"{part}/{jax.tree_util.keystr(path, simple=True, separator='/')}", leaf) for path, leaf in leaves)
 
 
 def _tree(part: str, form: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    wanted = dict(named(part, form))
-    of_part = {name for name in arrays if name.startswith(f"{part}/")}
-    problems = [Problem(name, "not in this run") for name in sorted(of_part - set(wanted))]
-    for name, leaf in wanted.items():
+    expected = dict(named(part, form))
+    names = {name for name in arrays if name.startswith(f"{part}/")}
+    problems = [Problem(name, "not in this run") for name in sorted(names - set(expected))]
+    for name, leaf in expected.items():
         array = arrays.get(name)
         if array is None:
             problems.append(Problem(name, f"missing, expected {leaf.dtype} {leaf.shape}"))
@@ -104,5 +104,5 @@ def _tree(part: str, form: Any, arrays: Mapping[str, np.ndarray]) -> Any:
             message = f"expected {leaf.dtype} {leaf.shape}, found {array.dtype} {array.shape}"
             problems.append(Problem(name, message))
     if problems:
-        raise ModelFileError([*problems[:-1], problems[-1]._replace(cure="this is the place of another run")])
-    return jax.tree.unflatten(jax.tree.structure(form), [jnp.array(arrays[name]) for name in wanted])
+        raise ModelFileError([*problems[:-1], problems[-1]._replace(cure="this is the checkpoint of another run")])
+    return jax.tree.unflatten(jax.tree.structure(form), [jnp.array(arrays[name]) for name in expected])

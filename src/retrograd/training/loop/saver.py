@@ -1,4 +1,4 @@
-"""The place of a run, saved now and then: taken between two stretches, written by a thread while training goes on."""
+"""Saving a run's state at intervals: captured between two stretches, written by a thread while training continues."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from retrograd.base.errors import RetrogradError, RetrogradWarning
 from retrograd.training.loop.loop import Moment
 from retrograd.training.loop.saved import Saved
 
-SHARE = 0.01  # of the time, that saving may take
+SHARE = 0.01  # largest share of the time spent saving
 
 
 class Saver:
-    """Saves a run's place every so many `seconds`, and where it ends or is interrupted.
+    """Saves a run's state every `seconds` seconds, and when it ends or is interrupted.
 
-    `job` is asked between two stretches, and returns what the thread does. The clock decides when, which changes no
-    number of the run. A disk that refuses is told of at the next stretch, once, and is not worth the run; any other
-    error is raised there. `before` are the seconds that the run took before this process. Several processes that save
-    `together` share the clock, and then decide by nothing else; `missed` is called where they wait for a part of the
-    place that this one cannot take.
+    `job` is called between two stretches and returns what the thread runs. The clock decides when, which changes no
+    number of the run. A disk failure is reported once, at the next stretch, and does not end the run; any other error
+    is raised there. `before` is the time in seconds that the run took before this process. Several processes that save
+    `together` share the clock and decide by it alone; `missed` is called when they wait for a part of the state that
+    this process could not capture.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Saver:
         self.job, self.seconds, self.clock, self.together, self.missed = job, seconds, clock, together, missed
         self.last = clock()
         self.begun = self.last - before
-        self._cost = 0.0  # of the last time, in seconds of the processor and of waiting
+        self._cost = 0.0  # seconds of processor time and waiting for the last save
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
         self._has_failed = False
@@ -49,17 +49,17 @@ class Saver:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._wait()
         if error is None:
-            self._tell()
+            self._report_failure()
 
     def __call__(self, take: Callable[[], Saved], moment: Moment) -> None:
-        """Save the place that `take` returns, if it is time."""
-        self._tell()
+        """Save the state that `take` returns, if a save is due."""
+        self._report_failure()
         begin = self.clock()
         is_writing = self._is_writing() and not self.together
         if moment == "between" and (is_writing or not self._is_due(begin)):
             return
         if moment == "ended" and begin - self.begun < self.seconds:
-            return  # as soon trained again
+            return  # training again would be as quick
         self._wait()
         self.last = begin
         try:
@@ -74,7 +74,7 @@ class Saver:
             self._thread.start()
         else:
             self._do(job)
-            self._tell()
+            self._report_failure()
 
     def _is_due(self, now: float) -> bool:
         return now - self.last >= max(self.seconds, 0.0 if self.together else self._cost / SHARE)
@@ -95,8 +95,8 @@ class Saver:
             self._thread.join()
             self._thread = None
 
-    def _tell(self) -> None:
-        """Raise what went wrong, or warn of it if it was the disk."""
+    def _report_failure(self) -> None:
+        """Raise the error of the last save, or warn of it if it was the disk or the memory."""
         failure, self._failure = self._failure, None
         if failure is None:
             return

@@ -1,4 +1,4 @@
-"""Reasons to stop: each a small rule over the history; the first that holds names the reason."""
+"""Reasons to stop: small rules over the history; the first one met names the reason."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from retrograd.base.errors import ConfigError
 from retrograd.record.events import Epoch, Metrics
 from retrograd.training.config.settings import Convergence, EarlyStopping, Goal, TrainingSettings
 
-# metrics where less is better
+# metrics where lower is better
 FALLING = ("loss", "mean_absolute_error", "root_mean_squared_error", "log_loss", "error_rate")
 
 
 EXPECTED_ERRORS = 0.05  # wrong rows in a whole validation part
-FOUR_DIGITS = 5e-5  # what is nearer to 1 prints as 1.000
+FOUR_DIGITS = 5e-5  # a score closer to 1 prints as 1.000
 
 
 class Stop(NamedTuple):
-    """Why training ended: a name that never changes, and a sentence with the numbers."""
+    """Why training ended: a fixed name, and a sentence with the numbers."""
 
     reason: str
     sentence: str
@@ -29,35 +29,35 @@ Rule = Callable[[Sequence[Epoch]], Stop | None]
 
 
 def watched(epoch: Epoch) -> float:
-    """Return the loss that decides which weights are best: of the validation part, else of the training part."""
+    """Return the loss that decides which weights are best: on the validation part, else on the training part."""
     return epoch.metrics.get("valid", {}).get("loss", epoch.loss)
 
 
 def rules(settings: TrainingSettings, valid_rows: int = 0) -> list[Rule]:
-    """Return the rules that a configuration asks for; `valid_rows` are those held out, 0 for none."""
-    chosen: list[Rule] = []
+    """Return the configured rules; `valid_rows` is the number of validation rows, 0 for none."""
+    stopping_rules: list[Rule] = []
     if settings.goal:
-        chosen.append(_goal(settings.goal))
+        stopping_rules.append(_goal(settings.goal))
     if settings.convergence:
-        chosen.append(_converged(settings.convergence))
+        stopping_rules.append(_converged(settings.convergence))
     if settings.early_stopping:
         if settings.early_stopping.stop_when_perfect and valid_rows:
-            chosen.append(_perfect(valid_rows))
-        chosen.append(_early(settings.early_stopping))
+            stopping_rules.append(_perfect(valid_rows))
+        stopping_rules.append(_early(settings.early_stopping))
     if settings.time_limit:
-        chosen.append(_time(settings.time_limit))
-    return chosen
+        stopping_rules.append(_time(settings.time_limit))
+    return stopping_rules
 
 
 def check_goal(goal: Goal, part: str, names: Sequence[str]) -> None:
-    """Raise ConfigError when the metric of a goal is none of those that are measured on this part of the data."""
+    """Raise ConfigError if the metric of a goal is not measured on this part of the data."""
     if goal_score(goal, {part: dict.fromkeys(names, 0.0)}) is None:
         have = ", ".join(f"{part}.{name}" for name in names)
-        raise ConfigError(f"no metric '{goal.metric}'", where="training.goal.metric", cure=f"have: {have}")
+        raise ConfigError(f"unknown metric '{goal.metric}'", where="training.goal.metric", cure=f"have: {have}")
 
 
 def goal_score(goal: Goal, measured: Metrics) -> tuple[str, float] | None:
-    """Return the full name and the value of the metric that a goal means, if it was measured."""
+    """Return the full name and the value of a goal's metric, if it was measured."""
     scores = {f"{part}.{name}": value for part, metrics in measured.items() for name, value in metrics.items()}
     names = (goal.metric, f"valid.{goal.metric}", f"train.{goal.metric}")
     return next(((name, scores[name]) for name in names if name in scores), None)
@@ -66,17 +66,17 @@ def goal_score(goal: Goal, measured: Metrics) -> tuple[str, float] | None:
 def _goal(goal: Goal) -> Rule:
     def rule(history: Sequence[Epoch]) -> Stop | None:
         measured = goal_score(goal, history[-1].metrics)
-        if measured is None:  # an epoch in the middle of a group, or predictions that are not finite
+        if measured is None:  # an epoch in the middle of a group, or non-finite predictions
             return None
         name, score = measured
         reached = score <= goal.value if falls(goal.metric) else score >= goal.value
-        return Stop("goal", f"{name} {score:.4g} has reached {goal.value:g}") if reached else None
+        return Stop("goal", f"{name} reached {score:.4g}, goal {goal.value:g}") if reached else None
 
     return rule
 
 
 def falls(metric: str) -> bool:
-    """Return whether less of a metric is better."""
+    """Return whether lower values of a metric are better."""
     return metric.rpartition(".")[2] in FALLING
 
 
@@ -89,7 +89,7 @@ def _converged(settings: Convergence) -> Rule:
             change = abs(history[-1].loss - history[-2].loss)
             if change < settings.loss_change:
                 return Stop(
-                    "converged", f"the loss changed by {change:.3g} in an epoch, below {settings.loss_change:g}"
+                    "converged", f"the loss changed by {change:.3g} in one epoch, below {settings.loss_change:g}"
                 )
         return None
 
@@ -115,10 +115,10 @@ def _early(settings: EarlyStopping) -> Rule:
 
 
 def _perfect(rows: int) -> Rule:
-    """Return the rule that ends training once the validation rows cannot measure any further progress.
+    """Return the rule that ends training once the validation rows can measure no further progress.
 
-    A mean loss L says that the network expects to get about a share L of such rows wrong: with n L below 0.05, fewer
-    than one row in twenty validation parts of this size. A score counts as 1 when it prints as 1 in four digits.
+    A mean loss L means that the network expects to get about a share L of such rows wrong: with n L below 0.05, fewer
+    than one row in twenty validation parts of this size. A score counts as 1 if it prints as 1 to four digits.
     """
     enough = max(EXPECTED_ERRORS / rows, FOUR_DIGITS)
 
@@ -126,9 +126,9 @@ def _perfect(rows: int) -> Rule:
         scores = history[-1].metrics.get("valid", {})
         loss = scores.get("loss", math.inf)
         if scores.get("r2", 0.0) > 1 - FOUR_DIGITS:
-            return Stop("perfect", f"r2 is {scores['r2']:.6f} on the validation rows: no digit shows more")
+            return Stop("perfect", f"r2 is {scores['r2']:.6f} on the validation rows: no room for improvement")
         if scores.get("accuracy", scores.get("average_precision", 0.0)) == 1 and 0 <= loss < enough:
-            return Stop("perfect", f"every validation row is right, with a loss of {loss:.2g}: no score shows more")
+            return Stop("perfect", f"every validation row is right, with a loss of {loss:.2g}: no room for improvement")
         return None
 
     return rule

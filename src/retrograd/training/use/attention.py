@@ -1,4 +1,4 @@
-"""The weights of attention for one row of a part, where they are an output of the network."""
+"""The attention weights for one row of a part, if the network outputs them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ MOST_NODES, MOST_HEADS, MOST_PLACES = 12, 8, 128
 def attention_of(
     network: Network, variables: Variables, part: str, columns: Mapping[str, Any], precision: Precision
 ) -> Attention | None:
-    """Return the weights of some nodes for the first row; None where no node puts them out."""
-    nodes = [n.name for n in network.nodes if _puts_weights_out(n.layer.wrapped or n.layer)]
+    """Return the attention weights of some nodes for the first row; None if no node outputs them."""
+    nodes = [n.name for n in network.nodes if _outputs_weights(n.layer.wrapped or n.layer)]
     nodes = nodes[:MOST_NODES]
     if not nodes:
         return None
@@ -35,7 +35,7 @@ def attention_of(
     return Attention(part, tuple(map(_maps, nodes, weights)))
 
 
-def _puts_weights_out(layer: Layer) -> bool:
+def _outputs_weights(layer: Layer) -> bool:
     return isinstance(layer, MultiHeadAttention) and layer.output != "sequence"
 
 
@@ -45,7 +45,7 @@ def _weights(network: Network, nodes: tuple[str, ...], params: Any, state: Any, 
 
 
 def _maps(node: str, weights: np.ndarray) -> HeadMaps:
-    """Return the weights of the row [heads, queries, keys], or of their mean, as bytes."""
+    """Return the row's weights [heads, queries, keys], or their mean over the heads, as bytes."""
     heads = weights[0].reshape(-1, *weights.shape[-2:])[:MOST_HEADS, :MOST_PLACES, :MOST_PLACES]
     heads = np.nan_to_num(heads.astype(np.float64))
     largest = float(heads.max(initial=0.0))

@@ -1,4 +1,4 @@
-"""What is taken for what: confusion matrices, the most confused pairs of many classes, and two by two of labels."""
+"""Confusion matrices, the most confused pairs among many classes, and two-by-two tables of labels."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 
 from retrograd.record.judged import LabelCounts, Mistaken
 
-MOST_CLASSES = 20  # in a confusion matrix that can be read
+MOST_CLASSES = 20  # in a readable confusion matrix
 MOST_PAIRS, MOST_LABELS = 20, 30
 MOST_CHARACTERS = 60  # of a class's name
 
 
 def confusion(truth: np.ndarray, found: np.ndarray, names: Sequence[Any]) -> dict[str, Any]:
-    """Return the fields of Judged for class numbers [rows] of classes with these names.
+    """Return the fields of Judged for class numbers [rows], given the names of the classes.
 
-    Of many classes the whole matrix is never made: the pairs that occur are no more than the rows.
+    With many classes the full matrix is never built: no more pairs occur than there are rows.
     """
     codes = truth.astype(np.int64) * len(names) + found
     if len(names) ** 2 <= len(codes):
@@ -30,7 +30,7 @@ def confusion(truth: np.ndarray, found: np.ndarray, names: Sequence[Any]) -> dic
 
 
 def counted(truth: np.ndarray, found: np.ndarray, counts: np.ndarray, names: Sequence[Any]) -> dict[str, Any]:
-    """Return the same for the pairs that occur, [pairs] each: true class, answer, and how often."""
+    """Return the same fields from the pairs that occur, each argument [pairs]: true class, answer, and count."""
     rows = np.bincount(truth, counts, len(names))
     wrong = np.flatnonzero(truth != found)
     order = wrong[np.lexsort((found[wrong], truth[wrong], -counts[wrong]))]
@@ -49,9 +49,7 @@ def counted(truth: np.ndarray, found: np.ndarray, counts: np.ndarray, names: Seq
 
 
 def label_counts(truth: np.ndarray, found: np.ndarray, names: Sequence[Any]) -> dict[str, Any]:
-    """Return the fields of Judged for labels that each row has or not, bool [rows, labels]; of many labels those that
-    are most often wrong.
-    """
+    """Return the fields of Judged for labels, bool [rows, labels]; of many labels, those most often wrong."""
     wrong = (truth != found).sum(0)
     shown = np.arange(len(names))
     if len(names) > MOST_LABELS:
@@ -70,6 +68,6 @@ def label_counts(truth: np.ndarray, found: np.ndarray, names: Sequence[Any]) -> 
 
 
 def class_name(label: Any) -> str:
-    """Return a label as text that is not too long for a table."""
+    """Return a label as text, shortened to fit into a table."""
     text = str(label)
     return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 3]}..."

@@ -1,4 +1,4 @@
-"""Texts token by token: the likeliest next one, one drawn by chance, or the best of several (beam search)."""
+"""Generating texts token by token: greedily, by sampling, or by beam search."""
 
 from __future__ import annotations
 
@@ -20,16 +20,14 @@ from retrograd.network.precision import computing_in
 from retrograd.training.use.evaluate import Evaluator
 from retrograd.training.use.stepping import empty, step
 
-NextLogits = Callable[
-    [np.ndarray], np.ndarray
-]  # beginnings [rows, tokens] -> logits of the next token [rows, tokens known]
+NextLogits = Callable[[np.ndarray], np.ndarray]  # prefixes [rows, tokens] -> next token's logits [rows, vocabulary]
 
 
-USUAL = Marks()
+DEFAULT_MARKS = Marks()
 
 
 class Speaker(Protocol):
-    """What decoding needs of a model."""
+    """The parts of a model that decoding needs."""
 
     @property
     def evaluator(self) -> Evaluator:
@@ -45,30 +43,30 @@ class Speaker(Protocol):
 
 
 class Beam(NamedTuple):
-    """A finished text: its identifiers without start and end, and the logarithm of its probability."""
+    """A finished text: its identifiers without start and end, and its log probability."""
 
     tokens: np.ndarray
     score: float
 
 
 def continuation(model: Speaker, inputs: CorpusInputs) -> NextLogits:
-    """Return the next token's logits under a language model, which sees the last `length` tokens at most."""
+    """Return a function for the next token's logits under a language model, which sees at most `length` tokens."""
 
     def logits(begun: np.ndarray) -> np.ndarray:
-        seen = begun[:, -inputs.length :]
-        x = np.full((len(seen), inputs.length), inputs.vocabulary.marks.padding, np.int32)
-        x[:, : seen.shape[1]] = seen
-        there = np.broadcast_to(np.arange(inputs.length) < seen.shape[1], x.shape)
-        return _outputs(model, {"x": x, "mask": there})[:, seen.shape[1] - 1]
+        window = begun[:, -inputs.length :]
+        x = np.full((len(window), inputs.length), inputs.vocabulary.marks.padding, np.int32)
+        x[:, : window.shape[1]] = window
+        mask = np.broadcast_to(np.arange(inputs.length) < window.shape[1], x.shape)
+        return _outputs(model, {"x": x, "mask": mask})[:, window.shape[1] - 1]
 
     return logits
 
 
 @dataclass
 class Kept:
-    """The next token's logits under a language model that keeps the keys and values of the tokens before.
+    """The next token's logits under a language model, with the keys and values of earlier tokens cached.
 
-    A text that is longer than the model's sequences is computed as a whole: all places move then.
+    A text longer than the model's sequences is recomputed as a whole, since all its positions shift.
     """
 
     model: Speaker
@@ -83,7 +81,7 @@ class Kept:
         self.empty = partial(empty, network, params, self.inputs.length)
 
     def __call__(self, begun: np.ndarray) -> np.ndarray:
-        """Return the logits of the token after each text [rows, tokens known]."""
+        """Return the next token's logits for each text [rows, vocabulary]."""
         rows, tokens = begun.shape
         if tokens > self.inputs.length:
             return self.whole(begun)
@@ -107,14 +105,14 @@ class Kept:
         return np.asarray(logits)
 
 
-def _places(known: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:
-    """Return which known text each wanted one is; None where one is new."""
-    same = (known[None] == wanted[:, None]).all(-1)
+def _places(known: np.ndarray, texts: np.ndarray) -> np.ndarray | None:
+    """Return the index of each text among the known ones; None if one is new."""
+    same = (known[None] == texts[:, None]).all(-1)
     return same.argmax(1) if same.any(1).all() else None
 
 
 def answering(model: Speaker, target: Answer, columns: Mapping[str, np.ndarray], copies: int = 1) -> NextLogits:
-    """Return the next token's logits of answers to the texts in `columns`, each of them `copies` times."""
+    """Return a function for the next token's logits in answers to the texts in `columns`, each `copies` times."""
     sources = {name: np.repeat(column, copies, 0) for name, column in columns.items()}
 
     def logits(begun: np.ndarray) -> np.ndarray:
@@ -126,7 +124,7 @@ def answering(model: Speaker, target: Answer, columns: Mapping[str, np.ndarray],
 
 
 def answers(model: Speaker, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the likeliest answers token by token (greedy), identifiers [rows, length]."""
+    """Return the most likely answers token by token (greedy), identifiers [rows, length]."""
     target = model.preprocessing.target
     assert isinstance(target, Answer)
     rows = len(columns["x"])
@@ -136,13 +134,13 @@ def answers(model: Speaker, columns: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def likeliest(logits: np.ndarray) -> np.ndarray:
-    """Return the likeliest token of each row."""
+    """Return the most likely token of each row."""
     tokens: np.ndarray = logits.argmax(-1)
     return tokens
 
 
 def drawn(temperature: float, top: int | None, rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a choice by chance, p = softmax(logits / temperature) among the `top` likeliest tokens."""
+    """Return a sampler with p = softmax(logits / temperature) over the `top` most likely tokens."""
 
     def choose(logits: np.ndarray) -> np.ndarray:
         scaled = logits.astype(np.float64) / temperature
@@ -162,9 +160,9 @@ def extend(
     begun: np.ndarray,
     length: int,
     choose: Callable[[np.ndarray], np.ndarray],
-    marks: Marks = USUAL,
+    marks: Marks = DEFAULT_MARKS,
 ) -> np.ndarray:
-    """Return beginnings [rows, tokens] with up to `length` tokens more; a row that has ended is filled with padding."""
+    """Return prefixes [rows, tokens] extended by up to `length` tokens; rows that have ended are padded."""
     done = np.zeros(len(begun), bool)
     for _ in range(length):
         tokens = np.where(done, marks.padding, choose(_allowed(next_logits(begun), marks)))
@@ -181,18 +179,18 @@ def search(
     length: int,
     width: int,
     exponent: float = 1.0,
-    marks: Marks = USUAL,
+    marks: Marks = DEFAULT_MARKS,
 ) -> list[Beam]:
-    """Return the best `width` texts that a beam search finds from one beginning [tokens], the best first.
+    """Return the best `width` texts that a beam search finds from one prefix [tokens], the best first.
 
-    At each step only the `width` likeliest of all extensions stay. Finished texts are compared by their log
-    probability divided by (number of tokens, the end included) ** exponent: with 0 short ones win, with 1 it is the
-    mean of a token. Those that `length` cut stand after them. `next_logits` must take `width` rows.
+    At each step only the `width` most likely extensions are kept. Finished texts are compared by log probability /
+    (number of tokens including the end) ** exponent: 0 favours short ones, 1 takes the mean per token. Texts cut at
+    `length` come after them. `next_logits` must accept `width` rows.
 
     See:  Wu et al. 2016, arXiv:1609.08144, section 7
     """
     alive, scores = np.repeat(begun[None], width, 0), np.full(width, -np.inf)
-    scores[0] = 0.0  # the others are copies
+    scores[0] = 0.0  # the other rows are copies
     ended: list[Beam] = []
 
     def rank(beam: Beam) -> float:
@@ -204,16 +202,15 @@ def search(
         rows, tokens = np.unravel_index(order, totals.shape)
         best = totals[rows, tokens]
         likely = np.isfinite(best)
-        ends = np.flatnonzero(
-            (tokens == marks.end) & likely & (np.arange(len(best)) < width)
-        )  # as likely as what goes on
+        # an end counts only if it is among the `width` most likely extensions
+        ends = np.flatnonzero((tokens == marks.end) & likely & (np.arange(len(best)) < width))
         ended += [Beam(alive[rows[i], len(begun) :], float(best[i])) for i in ends]
-        on = np.flatnonzero((tokens != marks.end) & likely)[:width]
-        if not len(on) or (len(ended) >= width and best[on[0]] < min(beam.score for beam in ended)):
+        going = np.flatnonzero((tokens != marks.end) & likely)[:width]
+        if not len(going) or (len(ended) >= width and best[going[0]] < min(beam.score for beam in ended)):
             return sorted(ended, key=rank)[:width]
-        places = np.resize(on, width)
+        places = np.resize(going, width)
         alive = np.column_stack([alive[rows[places]], tokens[places].astype(np.int32)])
-        scores = np.where(np.arange(width) < len(on), best[places], -np.inf)
+        scores = np.where(np.arange(width) < len(going), best[places], -np.inf)
     cut = [Beam(row[len(begun) :], float(s)) for row, s in zip(alive, scores, strict=True) if np.isfinite(s)]
     return [*sorted(ended, key=rank), *sorted(cut, key=rank)][:width]
 
@@ -223,7 +220,7 @@ def _outputs(model: Speaker, columns: dict[str, Any]) -> np.ndarray:
 
 
 def _allowed(logits: np.ndarray, marks: Marks) -> np.ndarray:
-    """Return logits in which nothing but tokens and the end can be chosen: one mark may be another's, too."""
+    """Return logits that allow only tokens and the end; a forbidden mark that doubles as the end stays allowed."""
     logits = logits.copy()
     never = [mark for mark in (marks.padding, marks.unknown, marks.start) if mark != marks.end]
     logits[:, never] = -np.inf

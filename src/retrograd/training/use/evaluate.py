@@ -1,4 +1,4 @@
-"""Loss, outputs and metrics of weights on rows."""
+"""Loss, outputs and metrics of a network on rows of data."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from retrograd.training.use.members import combined
 from retrograd.training.use.tallies import Tally, tally_of
 from retrograd.update.step import counts
 
-ROWS_AT_ONCE = 4096  # of a forward pass over a whole part
-BYTES_AT_ONCE = 256 * 1024**2  # of the outputs of all nodes: rows with large outputs go fewer at once
+ROWS_AT_ONCE = 4096  # in one forward pass over a whole part
+BYTES_AT_ONCE = 256 * 1024**2  # for the outputs of all nodes: fewer rows at once if their outputs are large
 
 
 class Measured(NamedTuple):
-    """What one portion of rows gave: losses by objective, what their means were divided by, and the main output."""
+    """The results of one portion of rows: losses by objective, the divisors of their means, and the main output."""
 
     columns: Mapping[str, np.ndarray]
     losses: Mapping[str, np.ndarray]
@@ -41,10 +41,10 @@ class Measured(NamedTuple):
 
 
 class Evaluator:
-    """Measures a network on columns of rows, out of training, a bounded number of rows at a time.
+    """Evaluates a network on columns of rows in inference mode, a bounded number of rows at a time.
 
-    In float64 if that is the precision, else in float32: what trains in bfloat16 has float32 weights. Of several
-    members the weights are stacked, and the main output is the one that says what they say on average.
+    Computes in float64 if that is the precision, else in float32: weights trained in bfloat16 are float32. The weights
+    of several members are stacked, and the main output represents their average answer.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Evaluator:
         return np.concatenate(list(self.each_output(variables, columns)))
 
     def each_output(self, variables: Variables, columns: Mapping[str, Any]) -> Iterator[np.ndarray]:
-        """Yield the main output of a portion of rows after the other."""
+        """Yield the main output, one portion of rows at a time."""
         return (output[:rows] for output, rows in self._portions(self._forward, variables, columns))
 
     def outputs_apart(self, variables: Variables, columns: Mapping[str, Any]) -> np.ndarray:
@@ -82,36 +82,36 @@ class Evaluator:
         return np.concatenate([apart[:, :rows] for apart, rows in portions], 1)
 
     def loss(self, variables: Variables, columns: Mapping[str, Any]) -> tuple[float, np.ndarray]:
-        """Return the loss over all rows (each portion weighed by its count) and the main output."""
+        """Return the loss over all rows (each portion weighted by its count) and the main output."""
         outputs: list[np.ndarray] = []
-        loss = self._sum(self._each(variables, columns), lambda each: outputs.append(each.output))
+        loss = self._sum(self._measured(variables, columns), lambda measured: outputs.append(measured.output))
         return loss, np.concatenate(outputs)
 
     def scores(self, variables: Variables, columns: Mapping[str, Any], *, full: bool = False) -> dict[str, float]:
-        """Return loss and metrics: those that are quick, or with `full` all of the task's."""
+        """Return loss and metrics: the quick ones, or with `full` all metrics of the task."""
         loss, tally = self.tallied(variables, columns)
         return {"loss": loss, **(tally.scores(full) if tally is not None else {})}
 
     def tallied(self, variables: Variables, columns: Mapping[str, Any]) -> tuple[float, Tally | None]:
-        """Return the loss, and what the rows add up to."""
+        """Return the loss, and the tally of the rows."""
         tallies: list[Tally | None] = []
 
-        def see(each: Measured) -> None:
+        def see(measured: Measured) -> None:
             if not tallies:
-                tallies.append(self.tally(each.output.shape))
+                tallies.append(self.tally(measured.output.shape))
             if tallies[0] is not None:
-                tallies[0].add(each.output, each.columns)
+                tallies[0].add(measured.output, measured.columns)
 
-        loss = self._sum(self._each(variables, columns), see)
+        loss = self._sum(self._measured(variables, columns), see)
         return loss, tallies[0]
 
     def metric_names(self, shape: Sequence[int]) -> tuple[str, ...]:
-        """Return what is measured after an epoch where outputs have this shape."""
+        """Return the names of the metrics measured after an epoch for outputs of this shape."""
         tally = self.tally(shape)
         return ("loss",) if tally is None else ("loss", *tally.names)
 
     def chunks(self, columns: Mapping[str, Any], *, even: bool = False) -> Iterator[dict[str, Any]]:
-        """Yield the rows in portions, of powers of two if `even`; what is to be decoded is, one portion ahead."""
+        """Yield the rows in portions, of powers of two if `even`; images are decoded one portion ahead."""
         rows, size = len(next(iter(columns.values()))), self._rows_at_once(columns)
         size = 1 << size.bit_length() - 1 if even else size
         if rows <= size:
@@ -126,13 +126,13 @@ class Evaluator:
 
     @property
     def main(self) -> Objective:
-        """The objective on the network's last output, else the first."""
-        own = [objective for objective in self.objectives if objective.inputs[0] == self.network.output]
-        return (own or list(self.objectives))[0]
+        """The objective on the network's output, else the first one."""
+        on_output = [objective for objective in self.objectives if objective.inputs[0] == self.network.output]
+        return (on_output or list(self.objectives))[0]
 
     @property
     def main_output(self) -> str:
-        """The node whose output predictions are read from."""
+        """The output that predictions are read from."""
         has_boxes = self.preprocessing is not None and isinstance(self.preprocessing.target, Boxes)
         return self.network.output if has_boxes else self.main.inputs[0]
 
@@ -146,27 +146,27 @@ class Evaluator:
         return self._sizes[key]
 
     def tally(self, shape: Sequence[int]) -> Tally | None:
-        """Return what adds up the metrics of outputs of this shape, if they predict the target."""
+        """Return the tally for outputs of this shape, if they predict the target."""
         target = self.preprocessing.target if self.preprocessing else None
         return tally_of(target, self.main.inputs[1:2], tuple(shape), link_of(self.main.loss))
 
     def _portions(
         self, program: Program, variables: Variables, columns: Mapping[str, Any]
     ) -> Iterator[tuple[np.ndarray, int]]:
-        """Yield what a program gives for a portion of rows after the other, and how many rows of it count.
+        """Yield a program's output for each portion of rows, and the number of its rows that count.
 
-        Any number of rows takes at most 13 programs: a portion is filled up to a power of two with copies of its last
-        row.
+        At most 13 programs are compiled for any number of rows: a portion is padded to a power of two with copies of
+        its last row.
         """
         needed = {name: columns[name] for name in self.in_use.columns}
         for chunk in self.chunks(needed, even=True):
             rows = len(next(iter(chunk.values())))
-            filled = {name: filled_up(column) for name, column in chunk.items()}
+            padded = {name: filled_up(column) for name, column in chunk.items()}
             with computing_in(self.precision):
-                output = np.asarray(program(*variables, in_precision(filled, self.precision)))
+                output = np.asarray(program(*variables, in_precision(padded, self.precision)))
             yield output, rows
 
-    def _each(self, variables: Variables, columns: Mapping[str, Any]) -> Iterator[Measured]:
+    def _measured(self, variables: Variables, columns: Mapping[str, Any]) -> Iterator[Measured]:
         for chunk in self.chunks(columns):
             with computing_in(self.precision):
                 rows = self.team.measured(in_precision(chunk, self.precision))
@@ -174,15 +174,15 @@ class Evaluator:
             yield Measured(chunk, *measured)
 
     def _sum(self, portions: Iterator[Measured], see: Any) -> float:
-        """Return the total loss of all portions; each is shown to `see`."""
+        """Return the total loss of all portions, passing each to `see`."""
         sums: dict[str, float] = {}
         counts: dict[str, float] = {}
-        for each in portions:
-            for name, value in each.losses.items():
-                weight = float(each.counts.get(name, 1.0))
+        for portion in portions:
+            for name, value in portion.losses.items():
+                weight = float(portion.counts.get(name, 1.0))
                 sums[name] = sums.get(name, 0.0) + float(value) * weight
-                counts[name] = counts.get(name, 0.0) + weight if name in each.counts else 1.0
-            see(each)
+                counts[name] = counts.get(name, 0.0) + weight if name in portion.counts else 1.0
+            see(portion)
         means = {name: np.float64(value / counts[name] if counts[name] else 0.0) for name, value in sums.items()}
         return float(total(self.objectives, means))  # type: ignore[arg-type]
 
@@ -190,7 +190,7 @@ class Evaluator:
 def _outputs(
     network: Network, averaged: Loss | None, output: str, params: Any, state: Any, columns: Mapping[str, Array]
 ) -> Mapping[str, Any]:
-    """Return the outputs of all nodes; of members, averaged under a loss, the main one alone beside the columns."""
+    """Return the outputs of all nodes; for members averaged under a loss, only the main output and the columns."""
     if averaged is None:
         return forward(network, params, state, Context(), columns).outputs
     return {**columns, output: combined(_apart(network, output, params, state, columns), averaged)}
@@ -221,7 +221,7 @@ def _apart(network: Network, output: str, params: Any, state: Any, columns: Mapp
 
 
 def filled_up(column: np.ndarray) -> np.ndarray:
-    """Return a column whose last row is repeated until the number of rows is a power of two."""
+    """Return a column with its last row repeated until the number of rows is a power of two."""
     rows = len(column)
     missing = (1 << (rows - 1).bit_length()) - rows if rows else 0
     return np.concatenate([column, np.repeat(column[-1:], missing, 0)]) if missing else column

@@ -1,4 +1,4 @@
-"""Texts from a trained model: continued by a language model, or answered by a sequence-to-sequence model."""
+"""Generating texts: continuations by a language model, or answers by a sequence-to-sequence model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from retrograd.training.use.decoding import Kept, NextLogits, answering, continu
 from retrograd.training.use.predict import Model
 from retrograd.training.use.stepping import can_step
 
-USUAL_TOKENS = 200  # of a continuation
+USUAL_TOKENS = 200  # default length of a continuation
 
 
 def generate(
@@ -25,44 +25,45 @@ def generate(
     top: int | None = None,
     seed: int = 0,
 ) -> str:
-    """Return what a language model says after a text, or the answer of a sequence-to-sequence model to it.
+    """Return a language model's continuation of a text, or a sequence-to-sequence model's answer to it.
 
-    Each token is drawn from softmax(logits / temperature), among the `top` likeliest if given; with temperature 0 it
-    is the likeliest one. The same seed gives the same text. `length` bounds the tokens (200; of answers their own).
+    Each token is drawn from softmax(logits / temperature), among the `top` most likely if given; temperature 0 takes
+    the most likely one. The same seed gives the same text. `length` is the maximum number of tokens (default 200; for
+    answers, the model's own length).
 
-    Raises:  UsageError for a model that generates no texts, or arguments that mean nothing
+    Raises:  UsageError for a model that generates no texts, or invalid arguments
     """
     if not temperature >= 0 or not np.isfinite(temperature) or (top is not None and top < 1):
         raise UsageError(f"expected a temperature >= 0 and top >= 1, got {temperature} and {top}")
     logits, begun, most, vocabulary = _start(without_adaptation(model), text)
     rng = np.random.Generator(np.random.PCG64(seed))
     choose = likeliest if temperature == 0 else drawn(temperature, top, rng)
-    found = extend(logits, begun[None], _bounded(model, length, most), choose, vocabulary.marks)
-    return vocabulary.decode(found[0, len(begun) :])
+    tokens = extend(logits, begun[None], _bounded(model, length, most), choose, vocabulary.marks)
+    return vocabulary.decode(tokens[0, len(begun) :])
 
 
 def beam_search(
     model: Model, text: str = "", *, width: int = 4, length: int | None = None, exponent: float = 1.0
 ) -> list[tuple[str, float]]:
-    """Return the best texts that a beam search finds, the best first, each with its log probability.
+    """Return the texts found by beam search, the best first, each with its log probability.
 
-    Finished texts are compared by log probability / tokens ** exponent. With width 1 this is the greedy choice.
+    Finished texts are compared by log probability / tokens ** exponent. Width 1 is the greedy choice.
 
     Raises:  UsageError for a model that generates no texts
     """
     if width < 1:
         raise UsageError(f"expected a width of at least 1, got {width}")
     logits, begun, most, vocabulary = _start(without_adaptation(model), text, width)
-    found = search(logits, begun, _bounded(model, length, most), width, exponent, vocabulary.marks)
-    return [(vocabulary.decode(beam.tokens), beam.score) for beam in found]
+    beams = search(logits, begun, _bounded(model, length, most), width, exponent, vocabulary.marks)
+    return [(vocabulary.decode(beam.tokens), beam.score) for beam in beams]
 
 
 def _start(model: Model, text: str, copies: int = 1) -> tuple[NextLogits, np.ndarray, int, Vocabulary]:
-    """Return the next token's logits, the beginning, the usual number of tokens, and the vocabulary of the answer."""
+    """Return the next-token function, the prefix, the default number of tokens, and the vocabulary of the answer."""
     inputs, target = model.preprocessing.inputs, model.preprocessing.target
     if isinstance(target, MaskedToken):
         raise UsageError(
-            "the model restores hidden tokens", cure="complete a text with [MASK] in it: `retrograd predict`"
+            "the model fills in masked tokens", cure="complete a text containing [MASK]: `retrograd predict`"
         )
     if isinstance(inputs, CorpusInputs):
         begun = np.concatenate([[inputs.vocabulary.marks.start], inputs.vocabulary.encode(text)]).astype(np.int32)
@@ -82,7 +83,7 @@ def _start(model: Model, text: str, copies: int = 1) -> tuple[NextLogits, np.nda
 
 
 def _bounded(model: Model, length: int | None, most: int) -> int:
-    """Return how many tokens are generated at most: an answer has no places beyond its own length."""
+    """Return the maximum number of tokens: an answer has no positions beyond its own length."""
     if length is not None and length < 1:
         raise UsageError(f"expected a length of at least 1, got {length}")
     is_answer = isinstance(model.preprocessing.target, Answer)

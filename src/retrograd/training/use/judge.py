@@ -1,4 +1,4 @@
-"""Judging the answers for a part of the data row by row: what is taken for what, and which rows are the worst."""
+"""Judging the answers for a part of the data row by row: what is confused with what, and which rows are worst."""
 
 from __future__ import annotations
 
@@ -24,44 +24,44 @@ LEAST = 1e-300  # a probability, so that its logarithm is finite
 
 
 class Answers(NamedTuple):
-    """What a part was answered: fields of Judged, and the worst rows."""
+    """The answers for a part: fields of Judged, and the worst rows."""
 
     fields: dict[str, Any]
     worst: Worst
 
 
 def judge(part: str, tally: Tally | None, dataset: Dataset) -> Judged | None:
-    """Return how a part was answered, from what its scoring has added up; None where there is nothing to judge.
+    """Judge the answers for a part from its tally; None if there is nothing to judge.
 
     Outputs are decoded portion by portion, as they were scored.
     """
     if isinstance(tally, MaskTally):
         return _of_masks(part, tally) if tally.finite else None
     if isinstance(tally, ClassTally):
-        found = _of_classes(tally)
+        answers = _of_classes(tally)
     elif isinstance(tally, PlainTally):
-        with np.errstate(all="ignore"):  # rows that are not finite are left out of everything but the worst rows
-            found = (
+        with np.errstate(all="ignore"):  # non-finite rows count only among the worst rows
+            answers = (
                 _of_several(tally, tally.target)
                 if isinstance(tally.target, MultiLabels)
                 else _of_quantities(tally, tally.target)
             )
     else:
         return None
-    judged = Judged(part, found.worst.count, nonfinite=found.worst.nonfinite, **found.fields)
-    return replace(judged, worst=worst_rows(found.worst, dataset, part))
+    judged = Judged(part, answers.worst.count, nonfinite=answers.worst.nonfinite, **answers.fields)
+    return replace(judged, worst=worst_rows(answers.worst, dataset, part))
 
 
 def mistaken(tally: Tally | None) -> tuple[Mistaken, ...]:
-    """Return the most confused pairs of classes, the most frequent first; none where there are no classes."""
+    """Return the most confused pairs of classes, the most frequent first; empty if there are no classes."""
     if isinstance(tally, MaskTally):
         return _of_masks("", tally).pairs if tally.finite else ()
     return _of_classes(tally).fields["pairs"] if isinstance(tally, ClassTally) else ()
 
 
 def _of_masks(part: str, tally: MaskTally) -> Judged:
-    truth, found = np.nonzero(tally.counts)
-    fields = counted(truth, found, tally.counts[truth, found], tally.target.values)
+    truth, predicted = np.nonzero(tally.counts)
+    fields = counted(truth, predicted, tally.counts[truth, predicted], tally.target.values)
     return Judged(part, int(tally.counts.sum()), "pixels", **fields)
 
 
@@ -78,11 +78,11 @@ def _of_several(tally: PlainTally, target: MultiLabels) -> Answers:
     worst = Worst(lambda row: (_labels(row["truth"], target), _labels(row["answer"], target)))
     for output, truth in zip(tally.outputs, tally.truths, strict=True):
         share = np.asarray(target.decode(output, link=tally.link).probabilities)
-        has, found, finite = truth >= 0.5, share >= 0.5, np.isfinite(output).all(1)
+        has, predicted, finite = truth >= 0.5, share >= 0.5, np.isfinite(output).all(1)
         losses = -np.log(np.maximum(np.where(has, share, 1 - share), LEAST)).mean(1)
-        worst.add(losses, finite, truth=has, answer=found)
+        worst.add(losses, finite, truth=has, answer=predicted)
         truths.append(has[finite])
-        answers.append(found[finite])
+        answers.append(predicted[finite])
     fields = label_counts(np.concatenate(truths), np.concatenate(answers), target.classes)
     return Answers({**fields, "measure": "binary cross-entropy, the mean over labels"}, worst)
 
@@ -92,16 +92,16 @@ def _of_quantities(tally: PlainTally, target: Quantities) -> Answers:
     worst = Worst(lambda row: (_values(row["truth"]), _values(row["answer"])))
     for output, scaled, level in zip(tally.outputs, tally.truths, tally.levels, strict=True):
         truth = at_level(target.scaling.undo(scaled), level)
-        found = at_level(np.asarray(target.decode(output, link=tally.link).values), level)
-        finite = np.isfinite(found).all(1)
+        predicted = at_level(np.asarray(target.decode(output, link=tally.link).values), level)
+        finite = np.isfinite(predicted).all(1)
         numbers = exponential(output) if tally.link == "log" else np.asarray(output, np.float64)
         losses = ((numbers - scaled) ** 2).mean(1)
-        worst.add(losses, finite, truth=truth, answer=found)
+        worst.add(losses, finite, truth=truth, answer=predicted)
         truths.append(truth[finite])
-        answers.append(found[finite])
-    truth, found = np.concatenate(truths), np.concatenate(answers)
+        answers.append(predicted[finite])
+    truth, predicted = np.concatenate(truths), np.concatenate(answers)
     count = min(MOST_TARGETS, truth.shape[1]) if len(truth) else 0
-    shown = [residuals(class_name(target.names[i]), truth[:, i], found[:, i]) for i in range(count)]
+    shown = [residuals(class_name(target.names[i]), truth[:, i], predicted[:, i]) for i in range(count)]
     measure = (
         "squared error"
         if set(target.scaling.scale) == {1.0} and target.scaling.is_affine

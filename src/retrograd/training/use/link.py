@@ -1,4 +1,4 @@
-"""What the outputs of a network are, by the loss that it was trained with."""
+"""The link of a network's outputs, given the loss that it was trained with."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from retrograd.network.losses.loss import Loss
 
 
 def link_of(loss: Loss | Any) -> Link:
-    """Return what the outputs of a network trained with this loss are: logits (a hinge's scores count as such), the
-    logarithms of rates, or what is asked for itself.
+    """Return what a network trained with this loss outputs: logits (including a hinge's scores), log rates, or the
+    target itself.
     """
     if getattr(loss, "log_input", False):
         return "log"

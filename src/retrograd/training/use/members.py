@@ -1,4 +1,4 @@
-"""An ensemble: members with weights of their own, stacked along a first axis, whose answers are averaged."""
+"""An ensemble: members whose weights are stacked along a first axis, and whose answers are averaged."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from retrograd.training.use.link import link_of
 
 
 def stacked(members: Sequence[Variables]) -> Variables:
-    """Return the weights of several members as arrays with the members first, in the members' precision."""
+    """Stack the weights of several members along a new first axis, in the members' precision."""
     return Variables(
         *jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *map(tuple, members))
     )
 
 
 def stacked_specs(specs: Any, members: int) -> Any:
-    """Return the shapes of a member's weights as those of several members."""
+    """Return the specs of several members' weights, given those of one."""
     return specs if members == 1 else jax.tree.map(lambda spec: Spec((members, *spec.shape), spec.dtype), specs)
 
 
 def combined(outputs: Array, loss: Any) -> Array:
-    """Return the output [rows, ...] that says what members' outputs [members, rows, ...] say on average.
+    """Return the output [rows, ...] equivalent to the average answer of the members' outputs [members, rows, ...].
 
-    logits:      y = log of the mean probability (of two classes log p - log(1 - p)), so that softmax gives the mean
+    logits:      y = log of the mean probability (for two classes log p - log(1 - p)), so that softmax gives the mean
     logarithms:  y = log of the mean rate
     else:        y = mean of the outputs
     """
@@ -46,5 +46,5 @@ def combined(outputs: Array, loss: Any) -> Array:
 
 
 def mean_of_logarithms(logarithms: Array) -> Array:
-    """Return the logarithm of the mean over the first axis of what these are the logarithms of."""
+    """Return log(mean(exp(logarithms))) over the first axis."""
     return jax.nn.logsumexp(logarithms, 0) - jnp.log(jnp.asarray(len(logarithms), logarithms.dtype))

@@ -1,4 +1,4 @@
-"""Metrics of classes and of quantities: scikit-learn's numbers, without the second that it takes to import."""
+"""Metrics for classes and quantities: scikit-learn's numbers, without the second that importing it takes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-LEAST = 1e-15  # of a probability whose logarithm is taken
+LEAST = 1e-15  # smallest probability whose logarithm is taken
 BLOCK = 2**18
 
 
@@ -16,7 +16,7 @@ def regression_metrics(
 ) -> dict[str, float]:
     """Return R², and with `full` the mean absolute and root mean squared error in the target's unit.
 
-    Several targets are averaged; with `full` each one's own are there as well, under its name.
+    Several targets are averaged; with `full` the metrics of each target are included under its name.
     """
     if found is None or len(truth) < 2 or not np.isfinite(found).all():
         return {}
@@ -27,16 +27,16 @@ def regression_metrics(
         return scores
     scores |= _full_regression(truth, found)
     for i, name in enumerate(names if len(names) > 1 else ()):
-        own = regression_metrics(truth[:, i : i + 1], found[:, i : i + 1], full)
-        scores |= {f"{metric} of {name}": value for metric, value in own.items()}
+        target_scores = regression_metrics(truth[:, i : i + 1], found[:, i : i + 1], full)
+        scores |= {f"{metric} of {name}": value for metric, value in target_scores.items()}
     return scores
 
 
 class Judged(NamedTuple):
-    """Rows of classes, judged one portion after the other: probabilities of thousands of classes are not kept.
+    """Rows of classes, judged portion by portion: the probabilities of thousands of classes are not kept.
 
-    Shapes:  true and found class [rows], surprise -log p(true class) [rows], positive p(second class) [rows],
-             sure p(found class) [rows], finite whether all probabilities are [rows]
+    Shapes:  true and predicted class [rows], surprise -log p(true class) [rows], positive p(second class) [rows],
+             sure p(predicted class) [rows], finite [rows]: whether all probabilities are
     """
 
     truth: np.ndarray
@@ -48,17 +48,17 @@ class Judged(NamedTuple):
 
 
 def judged(truth: np.ndarray, probabilities: np.ndarray) -> Judged:
-    """Return the rows of a portion in short.
+    """Summarise the rows of a portion.
 
-    The surprise is that of scikit-learn's log loss, whose mean over all rows it is summed up to.
+    The mean of the surprise over all rows is scikit-learn's log loss.
     """
-    rows, found = np.arange(len(truth)), probabilities.argmax(1).astype(np.int32)
+    rows, predicted = np.arange(len(truth)), probabilities.argmax(1).astype(np.int32)
     share = np.clip(probabilities[rows, truth], LEAST, None)
     share = share / np.clip(probabilities, LEAST, None).sum(1)
     eps = np.finfo(share.dtype).eps
     surprise = -np.log(np.clip(share, eps, 1 - eps))
     finite = np.isfinite(probabilities).all(1)
-    return Judged(truth, found, surprise, probabilities[:, -1], probabilities[rows, found], finite)
+    return Judged(truth, predicted, surprise, probabilities[:, -1], probabilities[rows, predicted], finite)
 
 
 def class_metrics(rows: Judged, full: bool, binary: bool) -> dict[str, float]:
@@ -68,8 +68,8 @@ def class_metrics(rows: Judged, full: bool, binary: bool) -> dict[str, float]:
 
 
 def label_metrics(truth: np.ndarray, probabilities: np.ndarray, full: bool, names: Sequence[str]) -> dict[str, float]:
-    """Return the share of right answers over all labels; with `full` also the share of rows in which every label is
-    right, macro F1, log loss and ROC AUC (the means over labels), and the first of each label.
+    """Return the share of right answers over all labels; with `full` also the share of rows with every label right,
+    macro F1, log loss and ROC AUC (means over labels), and the metrics of each label.
 
     Shapes:  truth, probabilities [rows, labels]
     """
@@ -79,15 +79,15 @@ def label_metrics(truth: np.ndarray, probabilities: np.ndarray, full: bool, name
     scores = {"accuracy": float(right.mean())}
     if not full:
         return scores
-    each = [_one_label(truth[:, i] >= 0.5, probabilities[:, i]) for i in range(truth.shape[1])]
+    per_label = [_one_label(truth[:, i] >= 0.5, probabilities[:, i]) for i in range(truth.shape[1])]
     scores["all_right"] = float(right.all(1).mean())
     for metric in ("f1_macro", "log_loss", "roc_auc"):
-        known = [own[metric] for own in each if metric in own]
+        known = [label_scores[metric] for label_scores in per_label if metric in label_scores]
         if known:
             scores[metric] = float(np.mean(known))
     for i, name in enumerate(names):
         scores |= {f"accuracy of {name}": float(right[:, i].mean())}
-        scores |= {f"{metric.removesuffix('_macro')} of {name}": value for metric, value in each[i].items()}
+        scores |= {f"{metric.removesuffix('_macro')} of {name}": value for metric, value in per_label[i].items()}
     return scores
 
 
@@ -101,8 +101,8 @@ def _one_label(truth: np.ndarray, share: np.ndarray) -> dict[str, float]:
     return {name: float(value) for name, value in scores.items()}
 
 
-def _full_regression(truth: np.ndarray, found: np.ndarray) -> dict[str, float]:
-    error = found - truth
+def _full_regression(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    error = predicted - truth
     return {
         "mean_absolute_error": float(np.abs(error).mean(0).mean()),
         "root_mean_squared_error": float(np.sqrt((error**2).mean(0)).mean()),
@@ -119,21 +119,21 @@ def _full_classes(rows: Judged, binary: bool) -> dict[str, float]:
 
 
 def recall_and_f1(truth: np.ndarray, predicted: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return each class's recall and F1, 0 where a class neither is there nor was predicted.
+    """Return each class's recall and F1, 0 if a class neither occurs nor was predicted.
 
         recall = right / true,  F1 = 2 right / (true + predicted)
 
     Shapes:  truth, predicted class numbers [rows], classes [k] -> recall, F1 [k]
     """
     length = 1 + max(truth.max(initial=0), predicted.max(initial=0), classes.max(initial=0))
-    true, said, right = (
+    actual, answered, right = (
         np.bincount(labels, minlength=length)[classes] for labels in (truth, predicted, truth[truth == predicted])
     )
-    return right / np.maximum(true, 1), 2 * right / np.maximum(true + said, 1)
+    return right / np.maximum(actual, 1), 2 * right / np.maximum(actual + answered, 1)
 
 
 def roc_auc(positive: np.ndarray, score: np.ndarray) -> float:
-    """Return how often a positive row has the higher score than a negative one; equal scores count half.
+    """Return how often a positive row scores higher than a negative one; equal scores count half.
 
         AUC = Σ over positive rows (negative rows below + those equal / 2) / (p n)
 
@@ -145,5 +145,5 @@ def roc_auc(positive: np.ndarray, score: np.ndarray) -> float:
 
 
 def _blocks(values: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield a few of the values after the other: what is worked out of them is never as long as all of them."""
+    """Yield the values in blocks, so that temporary arrays never have their full length."""
     return (values[start : start + BLOCK] for start in range(0, len(values), BLOCK))

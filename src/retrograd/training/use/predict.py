@@ -53,15 +53,15 @@ from retrograd.training.use.tallies import Tally
 
 @dataclass(frozen=True, repr=False)
 class Model:
-    """A network with its weights, and the preprocessing that was fitted with it."""
+    """A network with its weights, and the preprocessing fitted with it."""
 
     config: RunConfig
     network: Network
     objectives: tuple[Objective, ...]
     variables: Variables
     preprocessing: Preprocessing
-    facts: Mapping[str, Any]  # task, columns, what was measured, versions
-    average: Variables | None = None  # averaged over the steps of training, beside `variables`
+    facts: Mapping[str, Any]  # task, columns, metrics, versions
+    average: Variables | None = None  # weights averaged over the training steps, beside `variables`
 
     @functools.cached_property
     def evaluator(self) -> Evaluator:
@@ -70,9 +70,9 @@ class Model:
         return Evaluator(self.network, self.objectives, self.preprocessing, precision, self.members)
 
     def averaged(self) -> Model:
-        """Return the model with the weights that were averaged over the steps of its training.
+        """Return the model with the weights averaged over its training steps.
 
-        Raises:  UsageError where none were
+        Raises:  UsageError if it has none
         """
         if self.average is None:
             raise UsageError("the model has no averaged weights", cure="train it with `training: {average: 0.999}`")
@@ -80,7 +80,7 @@ class Model:
 
     @property
     def members(self) -> int:
-        """How many networks answer together."""
+        """The number of networks that answer together."""
         return int(self.facts.get("members", 1))
 
     def __repr__(self) -> str:
@@ -92,8 +92,8 @@ class Model:
         return self.preprocessing.classes
 
     def predict(self, data: Any, report: Report | None = None) -> Any:
-        """Return labels for classes (masks for segmentation; texts: answers, transcripts, completed ones), or values in
-        the target's unit, for rows of a file, folder, frame or array; for detection each image's boxes (see `decode`).
+        """Return class labels, masks, texts (answers, transcripts, completed texts), values in the target's unit, or
+        each image's boxes (see `decode`), for the rows of a file, folder, frame or array.
 
         Shapes:  rows -> [rows]; for several targets [rows, targets]; masks [rows, height, width]
         """
@@ -115,7 +115,7 @@ class Model:
         return probabilities
 
     def decode(self, data: Any, report: Report | None = None) -> Decoded:
-        """Return all that the model says of rows: labels and probabilities, or values.
+        """Return the full predictions for rows: labels and probabilities, or values.
 
         A box is (x_min, y_min, x_max, y_max, score, class number), in pixels of its own image.
         """
@@ -123,7 +123,7 @@ class Model:
         return self._decoded(rows, self.columns(rows, report))
 
     def decode_with_spread(self, data: Any, report: Report | None = None) -> tuple[Decoded, np.ndarray | None]:
-        """Return all that the model says of rows, and how far its members lie apart; None for a single network."""
+        """Return the full predictions for rows, and the spread of the members; None for a single network."""
         rows = data if isinstance(data, np.ndarray) else self.rows(data)
         columns = self.columns(rows, report)
         return self._decoded(rows, columns), self._spread(columns) if self.members > 1 else None
@@ -147,8 +147,8 @@ class Model:
         return decoded._replace(boxes=in_pixels(decoded.boxes, self.preprocessing.rows_of(rows).sizes))
 
     def spread(self, data: Any) -> np.ndarray:
-        """Return how far the members of an ensemble lie apart: the standard deviation of their values [rows] or [rows,
-        targets], for classes that of the probability of the class (or of each label) that they answer with.
+        """Return the spread of an ensemble's members: the standard deviation of their values [rows] or [rows, targets],
+        or for classes that of the probability of the predicted class (or of each label).
 
         Raises:  UsageError for a model of a single network
         """
@@ -170,11 +170,11 @@ class Model:
         if isinstance(self.preprocessing.target, MultiLabels):
             return spread
         answers = shares.mean(0).argmax(-1)[..., None]
-        chosen: np.ndarray = np.take_along_axis(spread, answers, -1)[..., 0]
-        return chosen
+        predicted_spread: np.ndarray = np.take_along_axis(spread, answers, -1)[..., 0]
+        return predicted_spread
 
     def _check_finite(self, decoded: Decoded) -> None:
-        """Raise NonFiniteError for predictions that are none, unless a model with such weights was asked for."""
+        """Raise NonFiniteError for non-finite predictions, unless a model with non-finite weights was allowed."""
         for numbers in (decoded.probabilities, decoded.values):
             if numbers is None or (finite := np.isfinite(numbers).reshape(len(numbers), -1).all(1)).all():
                 continue
@@ -182,7 +182,7 @@ class Model:
                 return
             bad = np.flatnonzero(~finite)
             message = f"the output is not finite in {len(bad)} of {len(finite)} rows, first in row {bad[0] + 1}"
-            cure = "look for extreme values there; if every row is concerned, the weights are too large: train again"
+            cure = "look for extreme values there; if every row is affected, the weights are too large: train again"
             raise NonFiniteError(message, where=self.config.name, cure=cure)
 
     def columns(self, rows: Any, report: Report | None = None) -> dict[str, Any]:
@@ -197,11 +197,11 @@ class Model:
         return self.evaluator.outputs(self.variables, self.columns(self.read(data), report))
 
     def evaluate(self, data: Any, y: Any = None, report: Report | None = None) -> dict[str, float]:
-        """Return loss and all metrics on rows that have their targets, or whose targets are y."""
+        """Return loss and all metrics on rows that include their targets, or with targets y."""
         return self.measured(data if y is None else self._with_targets(data, y), report)[0]
 
     def measured(self, data: Any, report: Report | None = None) -> tuple[dict[str, float], Tally | None]:
-        """Return the same, and what the rows add up to."""
+        """Return the same, and the tally of the rows."""
         with self._reading():
             columns = self.preprocessing.transform(self.read(data), with_target=True, report=report)
         check_identifiers(self.network, columns)
@@ -212,27 +212,27 @@ class Model:
         return reading_in(self.config.training.precision)
 
     def _with_targets(self, data: Any, y: Any) -> Any:
-        """Return rows and their targets in the form in which the model was trained on them."""
+        """Return rows and targets joined in the form that the model was trained on."""
         target = self.preprocessing.target
         if target is None or not hasattr(data, "columns"):
             return {**(data if isinstance(data, Mapping) else {"x": data}), "y": y}
         return joined(data, y, target.names).frame
 
     def read(self, data: Any) -> Any:
-        """Return what a path holds; anything else is returned as it is."""
+        """Return the content of a path; anything else is returned unchanged."""
         if not isinstance(data, (str, Path)):
             return data
-        own = self.config.data or DataSettings()
-        settings = dataclasses.replace(own, builtin=None, samples=None, noise=None, path=str(data))
+        data_settings = self.config.data or DataSettings()
+        settings = dataclasses.replace(data_settings, builtin=None, samples=None, noise=None, path=str(data))
         settings = form_of_its_own(Path(data), self.preprocessing.settings(settings))
         return read_file(Path(data), settings)
 
     def rows(self, data: Any) -> Any:
-        """Return what `decode` makes of a path, an array or a frame before it is encoded: Images, a table in order."""
+        """Return the rows of a path, an array or a frame before they are encoded: Images, or a table in order."""
         return self.preprocessing.rows_of(self.read(data))
 
     def save(self, path: str | Path) -> Path:
-        """Write one file that holds weights, configuration and preprocessing; return its path."""
+        """Write weights, configuration and preprocessing to one file; return its path."""
         save_model(
             Path(path),
             *jax.tree.map(np.asarray, tuple(self.variables)),
@@ -245,33 +245,33 @@ class Model:
 
 
 def load(path: str | Path, *, runs: str | Path = "runs", allow_nonfinite: bool = False) -> Model:
-    """Return the model in a file, of a run's folder, or of a run below `runs`: its name, a beginning of it, or `last`.
+    """Return the model of a file, of a run folder, or of a run in `runs`, by its name, a prefix of it, or `last`.
 
     Loading never executes code.
 
-    Raises:  UsageError when there is no such run; ModelFileError when the file is damaged, foreign, newer, does not fit
-             its own configuration, or holds non-finite weights (unless allowed).
+    Raises:  UsageError if there is no such run; ModelFileError if the file is damaged, foreign, newer, does not fit its
+             own configuration, or holds non-finite weights (unless allowed).
     """
     return load_file(locate(path, runs), allow_nonfinite=allow_nonfinite)
 
 
 def locate(path: str | Path, runs: str | Path = "runs") -> Path:
-    """Return the model file that is meant by a path or the name of a run (see `load`).
+    """Return the model file for a path or the name of a run (see `load`).
 
-    Raises:  UsageError when there is none
+    Raises:  UsageError if there is none
     """
     inside = Path(path) / MODEL
     for folder in (Path(path), Path(path).parent if Path(path).name == MODEL else None):
         if folder is not None and os.path.isdir(folder):
             settle_if_free(folder)
-    found = [Path(each) for each in (path, inside) if os.path.isfile(each)]
-    path = found[0] if found else find_run(Path(runs), str(path)).model_path
+    files = [Path(candidate) for candidate in (path, inside) if os.path.isfile(candidate)]
+    path = files[0] if files else find_run(Path(runs), str(path)).model_path
     if not path.exists():
         if is_locked(path.parent):
-            cure = f"wait for its end, or, of a long run, for an epoch's end after {SECONDS:g} seconds"
+            cure = f"wait for its end, or in a long run for the first epoch to end after {SECONDS:g} seconds"
             raise UsageError("the run has written no model yet", where=str(path.parent), cure=cure)
         cure = f"continue it: retrograd train --resume {path.parent}"
-        raise UsageError("the run ended before it had written a model", where=str(path.parent), cure=cure)
+        raise UsageError("the run ended before it wrote a model", where=str(path.parent), cure=cure)
     return path
 
 
@@ -298,8 +298,8 @@ def load_file(path: Path, *, allow_nonfinite: bool = False) -> Model:
     bad = nonfinite(stored.params)
     if bad and not allow_nonfinite:
         raise ModelFileError(f"non-finite weights in {', '.join(bad)}", where=str(path),
-                             cure="train again, or give --allow-nonfinite")  # fmt: skip
-    kept: Any = np.asarray if precision == "float64" else jnp.asarray  # JAX would round float64 here
-    variables = Variables(*jax.tree.map(kept, (stored.params, stored.state)))
-    beside = Variables(*jax.tree.map(kept, (stored.average_params, stored.average_state))) if has_average else None
-    return Model(config, network, tuple(objectives), variables, preprocessing, stored.facts, beside)
+                             cure="train again, or use --allow-nonfinite")  # fmt: skip
+    as_array: Any = np.asarray if precision == "float64" else jnp.asarray  # JAX would round float64 here
+    variables = Variables(*jax.tree.map(as_array, (stored.params, stored.state)))
+    average = Variables(*jax.tree.map(as_array, (stored.average_params, stored.average_state))) if has_average else None
+    return Model(config, network, tuple(objectives), variables, preprocessing, stored.facts, average)

@@ -1,4 +1,4 @@
-"""What a compiled pass cannot report, checked on the host: identifiers, labels and answers outside their range."""
+"""Checks on the host that a compiled pass cannot make: identifiers, labels and targets outside their range."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Columns = Mapping[str, np.ndarray]
 
 
 def check_identifiers(network: Network, columns: Columns) -> None:
-    """Check the columns that embeddings read: the device would take the nearest row for an identifier out of range.
+    """Check the columns that embeddings read: the device would clamp an identifier out of range to the nearest row.
 
     Raises:  LabelError naming the layer, the row and the identifier.
     """
@@ -31,23 +31,23 @@ def check_identifiers(network: Network, columns: Columns) -> None:
         vocabulary = int(node.layer.vocabulary)  # type: ignore[attr-defined]
         wrong = np.argwhere((ids < 0) | (ids >= vocabulary))
         if len(wrong):
-            found, more = ids[tuple(wrong[0])], f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            identifier, others = ids[tuple(wrong[0])], f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
             with located(node):
-                raise LabelError(f"id {found} out of range [0, {vocabulary}){more}", where=f"row {wrong[0][0]}")
+                raise LabelError(f"id {identifier} out of range [0, {vocabulary}){others}", where=f"row {wrong[0][0]}")
 
 
 def check_targets(objective: Objective, units: int, columns: Columns) -> None:
-    """Check that the targets are ones that the loss can compare an output of so many units with.
+    """Check that the loss can compare the targets with an output of `units` units.
 
-    Raises:  LabelError for a class that has no unit; DataError for an answer that is not from 0 to 1
+    Raises:  LabelError for a class without a unit; DataError for a target outside 0 to 1
     """
     target, loss = columns.get(objective.inputs[1]), objective.loss
-    if not isinstance(target, np.ndarray):  # none, or masks on disk, whose values were read when the data were
+    if not isinstance(target, np.ndarray):  # none, or masks on disk, whose values were checked on reading
         return
     with located(objective):
         if isinstance(loss, CrossEntropy) and units == 1:
-            cure = "choose the loss binary_cross_entropy, or a unit for each class"
-            raise ShapeError("a single unit has nothing to be compared with", cure=cure)
+            cure = "use the loss binary_cross_entropy, or one unit per class"
+            raise ShapeError("cross_entropy needs at least two units: softmax over one unit is constant", cure=cure)
         if getattr(loss, "takes_labels", False) and target.dtype.kind in "iu" and units > 1:
             check_labels(target, units, getattr(loss, "ignored", None))
         if isinstance(loss, BinaryCrossEntropy | Focal):
@@ -57,6 +57,6 @@ def check_targets(objective: Objective, units: int, columns: Columns) -> None:
 def _check_answers(target: np.ndarray) -> None:
     wrong = np.argwhere(~((target >= 0) & (target <= 1)))
     if len(wrong):
-        cure = "choose the loss mean_squared_error for quantities, cross_entropy for several classes"
-        found = f"expected numbers from 0 to 1, found {target[tuple(wrong[0])]:g}"
-        raise DataError(found, where=f"row {wrong[0][0]}", cure=cure)
+        cure = "use the loss mean_squared_error for quantities, cross_entropy for several classes"
+        message = f"expected numbers from 0 to 1, found {target[tuple(wrong[0])]:g}"
+        raise DataError(message, where=f"row {wrong[0][0]}", cure=cure)

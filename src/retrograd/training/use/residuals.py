@@ -1,4 +1,4 @@
-"""Predictions of quantities against their true values: quantiles of the residuals, and the rows as points or counts."""
+"""Predictions of quantities against true values: quantiles of the residuals, and the rows as points or counts."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import numpy as np
 
 from retrograd.record.judged import QUANTILES, Residuals
 
-MOST_POINTS = 400  # that a drawing shows apart
-CELLS = 40  # a side, into which more rows are counted
+MOST_POINTS = 400  # drawn individually
+CELLS = 40  # per side, into which more rows are counted
 DIGITS = 6
 
 
 def residuals(target: str, truth: np.ndarray, found: np.ndarray) -> Residuals:
-    """Return what is stored of one target's true values and predictions [rows], all finite."""
+    """Return the stored summary of one target's true values and predictions [rows], all finite."""
     quantiles = tuple(short(value) for value in np.quantile(found - truth, QUANTILES))
     low, high = float(min(truth.min(), found.min())), float(max(truth.max(), found.max()))
     if len(truth) <= MOST_POINTS:
@@ -25,5 +25,5 @@ def residuals(target: str, truth: np.ndarray, found: np.ndarray) -> Residuals:
 
 
 def short(value: float) -> float:
-    """Return a number with the digits that a drawing or a sentence can use."""
+    """Return a number rounded to the digits useful in a drawing or a sentence."""
     return float(f"{value:.{DIGITS}g}")

@@ -1,4 +1,4 @@
-"""A language model token by token: attention keeps keys and values, every other layer sees one token at a time."""
+"""Running a language model token by token: attention caches keys and values, other layers see one token at a time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLACED = (kinds.LearnedPositions, kinds.Positions)
 
 
 def can_step(network: Network) -> bool:
-    """Return whether each layer sees of a sequence one token alone, or is causal self-attention."""
+    """Return whether each layer acts on single tokens of a sequence, or is causal self-attention."""
     return network.columns == (DEFAULT_INPUT,) and all(_can(node.layer, len(node.inputs)) for node in network.nodes)
 
 
@@ -35,58 +35,60 @@ def _can(layer: Layer, inputs: int) -> bool:
 
 
 def empty(network: Network, params: Mapping[str, Params], places: int, rows: int) -> dict[str, tuple[Array, Array]]:
-    """Return room for keys and values of so many places, by the names of the nodes."""
-    kept = {}
+    """Return empty caches for the keys and values of `places` positions, by node name."""
+    caches = {}
     for node in network.nodes:
         if isinstance(node.layer, kinds.MultiHeadAttention):
-            own, shared = own_params(params, node), node.layer.key_value_heads or node.layer.heads
+            weights, heads = own_params(params, node), node.layer.key_value_heads or node.layer.heads
             keys, values = (
-                jnp.zeros((rows, shared, places, own[f"{role}_weight"].shape[1] // shared), own["key_weight"].dtype)
+                jnp.zeros(
+                    (rows, heads, places, weights[f"{role}_weight"].shape[1] // heads), weights["key_weight"].dtype
+                )
                 for role in ("key", "value")
             )
-            kept[node.name] = (keys, values)
-    return kept
+            caches[node.name] = (keys, values)
+    return caches
 
 
 def step(
     network: Network, params: Any, state: Any, kept: Mapping[str, Any], x: Array, start: Array, last: Array
 ) -> tuple[Array, dict[str, Any]]:
-    """Return the logits after token `last` of x [rows, tokens], whose first stands at the place `start`, and what is
-    kept with these tokens.
+    """Return the logits after token `last` of x [rows, tokens], whose first token has position `start`, and the updated
+    caches.
     """
     outputs: dict[str, Any] = {DEFAULT_INPUT: x}
     new = dict(kept)
     for node in network.nodes:
         inputs = [take(outputs, reference) for reference in node.inputs]
-        own = own_params(params, node)
+        node_params = own_params(params, node)
         if isinstance(node.layer, kinds.MultiHeadAttention):
-            outputs[node.name], new[node.name] = _attend(node.layer, own, new[node.name], inputs[0], start)
+            outputs[node.name], new[node.name] = _attend(node.layer, node_params, new[node.name], inputs[0], start)
         elif isinstance(node.layer, PLACED):
-            outputs[node.name] = inputs[0] + _places(node.layer, own, inputs[0], start, kept)
+            outputs[node.name] = inputs[0] + _places(node.layer, node_params, inputs[0], start, kept)
         else:
-            outputs[node.name] = _alone(node, own, state, inputs)
+            outputs[node.name] = _single(node, node_params, state, inputs)
     logits: Array = lax.dynamic_index_in_dim(take(outputs, network.output), last, 1, keepdims=False)
     return logits, new
 
 
-def _attend(layer: kinds.MultiHeadAttention, own: Params, kept: Any, x: Array, start: Array) -> tuple[Array, Any]:
+def _attend(layer: kinds.MultiHeadAttention, params: Params, cache: Any, x: Array, start: Array) -> tuple[Array, Any]:
     (roles,) = FEEDS[("query",)]
-    columns = project(own, x, roles)
-    norm = layer.norm_of(own)
-    columns = norm.forward(own, columns)[0] if norm is not None else columns
-    y, kept = layer.heads_of(1).step(columns, kept, start, layer.window)
-    return project(own, y, ("output",))["output"], kept
+    columns = project(params, x, roles)
+    norm = layer.norm_of(params)
+    columns = norm.forward(params, columns)[0] if norm is not None else columns
+    y, cache = layer.heads_of(1).step(columns, cache, start, layer.window)
+    return project(params, y, ("output",))["output"], cache
 
 
-def _places(layer: Layer, own: Params, x: Array, start: Array, kept: Mapping[str, Any]) -> Array:
-    """Return what is added to the tokens of x for their places."""
+def _places(layer: Layer, params: Params, x: Array, start: Array, caches: Mapping[str, Any]) -> Array:
+    """Return the position terms added to the tokens of x."""
     if isinstance(layer, kinds.LearnedPositions):
-        rows = own["weight"]
+        rows = params["weight"]
     else:
-        places = max((each[0].shape[2] for each in kept.values()), default=x.shape[1])
+        places = max((keys.shape[2] for keys, _ in caches.values()), default=x.shape[1])
         rows = jnp.asarray(waves(places, x.shape[2]))
     return lax.dynamic_slice_in_dim(rows, start, x.shape[1])[None].astype(x.dtype)
 
 
-def _alone(node: Node, own: Params, state: Any, inputs: list[Array]) -> Any:
-    return node.layer.forward(own, state.get(node.name, {}), Context(path=node.name), *inputs).y
+def _single(node: Node, params: Params, state: Any, inputs: list[Array]) -> Any:
+    return node.layer.forward(params, state.get(node.name, {}), Context(path=node.name), *inputs).y

@@ -1,4 +1,4 @@
-"""Metrics that are added up portion by portion: of plain targets, of masks, of tokens, of transcripts, of boxes."""
+"""Metrics accumulated portion by portion: for plain targets, masks, tokens, transcripts and boxes."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ Columns = Mapping[str, np.ndarray]
 
 
 class Tally(Protocol):
-    """What a part of the data adds up to; `names` are the metrics that are quick to measure."""
+    """An accumulator of metrics over a part of the data; `names` are the metrics that are quick to measure."""
 
     names: tuple[str, ...]
 
     def add(self, output: np.ndarray, columns: Columns) -> None:
-        """Take the outputs of a portion and its columns."""
+        """Add the outputs of a portion and its columns."""
 
     def scores(self, full: bool) -> dict[str, float]:
-        """Return the metrics of all portions; none where outputs were not finite."""
+        """Return the metrics of all portions; empty if outputs were not finite."""
 
 
 class ClassTally(Tally):
-    """Of labels: a few numbers for each row are kept, however many classes there are."""
+    """For labels: keeps a few numbers per row, regardless of the number of classes."""
 
     names = ("accuracy",)
 
@@ -46,7 +46,7 @@ class ClassTally(Tally):
     @override
     def add(self, output: np.ndarray, columns: Columns) -> None:
         truth = np.asarray(columns["y"]).reshape(-1).astype(np.int32)
-        with np.errstate(invalid="ignore"):  # rows that are not finite are marked
+        with np.errstate(invalid="ignore"):  # non-finite rows are marked
             probabilities = self.target.decode(output, link=self.link).probabilities
         self.portions.append(judged(truth, np.asarray(probabilities)))
 
@@ -56,7 +56,7 @@ class ClassTally(Tally):
         return class_metrics(rows, full, self.target.binary) if rows.finite.all() else {}
 
     def rows(self) -> Judged:
-        """Return the rows of all portions, from now on one portion: of no column are there two copies for long."""
+        """Return the rows of all portions, merged column by column so that few data exist twice."""
         if len(self.portions) > 1:
             columns = [list(column) for column in zip(*self.portions, strict=True)]
             self.portions.clear()
@@ -65,7 +65,7 @@ class ClassTally(Tally):
 
 
 class PlainTally(Tally):
-    """Of quantities, or of several labels at once: outputs and targets are kept."""
+    """For quantities, or several labels at once: keeps outputs and targets."""
 
     def __init__(self, target: MultiLabels | Quantities, link: Link) -> None:
         self.target, self.link = target, link
@@ -89,23 +89,23 @@ class PlainTally(Tally):
         return self._regression(self.target.scaling.undo(truth), np.asarray(decoded.values), full)
 
     def _regression(self, truth: np.ndarray, found: np.ndarray, full: bool) -> dict[str, float]:
-        """Return the metrics of values; of several series, R² is that around each one's own level."""
-        scores = regression_metrics(truth, found, full, self.target.names)
+        """Return the metrics of values; for several series, R² is relative to the level of each."""
+        relative = regression_metrics(truth, found, full, self.target.names)
         if not self.levels or not self.levels[0]:
-            return scores
-        level = {name: np.concatenate([each[name] for each in self.levels]) for name in self.levels[0]}
-        own = regression_metrics(at_level(truth, level), at_level(found, level), full, self.target.names)
-        return own | {name: value for name, value in scores.items() if name.startswith("r2")}
+            return relative
+        level = {name: np.concatenate([levels[name] for levels in self.levels]) for name in self.levels[0]}
+        scores = regression_metrics(at_level(truth, level), at_level(found, level), full, self.target.names)
+        return scores | {name: value for name, value in relative.items() if name.startswith("r2")}
 
 
 class MaskTally(Tally):
-    """Of masks: how often each class was found where each class is."""
+    """For masks: counts pixels by true and predicted class."""
 
     names = ("accuracy", "mean_iou")
 
     def __init__(self, target: Masks) -> None:
         self.target = target
-        self.counts = np.zeros((target.units, target.units), np.int64)  # [true class, found class]
+        self.counts = np.zeros((target.units, target.units), np.int64)  # [true class, predicted class]
         self.finite = True
 
     @override
@@ -116,7 +116,7 @@ class MaskTally(Tally):
         self.counts += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
     def scores(self, full: bool) -> dict[str, float]:
-        """Return the share of right pixels, and intersection over union, the mean over classes that are there."""
+        """Return the share of right pixels, and the intersection over union averaged over the classes present."""
         if not self.finite:
             return {}
         right, union = np.diag(self.counts), self.counts.sum(0) + self.counts.sum(1) - np.diag(self.counts)
@@ -128,7 +128,7 @@ class MaskTally(Tally):
 
 
 class TokenTally(Tally):
-    """Of tokens: how many were right, and how surprising they were; padding, and what is not hidden, do not count."""
+    """For tokens: counts right ones and sums their surprise; padding and unmasked tokens do not count."""
 
     names = ("accuracy", "perplexity")
 
@@ -140,13 +140,13 @@ class TokenTally(Tally):
     @override
     def add(self, output: np.ndarray, columns: Columns) -> None:
         y = np.asarray(columns["y"])
-        there = y != self.no_target
-        logits = output[there].astype(np.float64)
+        counted = y != self.no_target
+        logits = output[counted].astype(np.float64)
         highest = logits.max(-1, initial=-np.inf, keepdims=True)
-        chosen = np.take_along_axis(logits, y[there][:, None], -1) - highest
+        chosen = np.take_along_axis(logits, y[counted][:, None], -1) - highest
         self.surprise += float((np.log(np.exp(logits - highest).sum(-1)) - chosen[:, 0]).sum())
-        self.right += int((logits.argmax(-1) == y[there]).sum())
-        self.count += int(there.sum())
+        self.right += int((logits.argmax(-1) == y[counted]).sum())
+        self.count += int(counted.sum())
 
     def scores(self, full: bool) -> dict[str, float]:
         """Return the share of right tokens, and the perplexity: the exponential of the mean cross-entropy."""
@@ -157,7 +157,7 @@ class TokenTally(Tally):
 
 
 class TranscriptTally(Tally):
-    """Of transcripts: how many are without a mistake, and how many mistakes are in the others."""
+    """For transcripts: counts those without a mistake, and the mistakes in the others."""
 
     names = ("accuracy", "error_rate")
 
@@ -176,14 +176,14 @@ class TranscriptTally(Tally):
             self.mistakes, self.tokens = self.mistakes + distance, self.tokens + len(truth)
 
     def scores(self, full: bool) -> dict[str, float]:
-        """Return the share of transcripts without a mistake, and mistakes for each token that is there."""
+        """Return the share of transcripts without a mistake, and the mistakes per true token."""
         if not self.finite:
             return {}
         return {"accuracy": self.right / self.rows, "error_rate": self.mistakes / max(1, self.tokens)}
 
 
 def edits(found: np.ndarray, truth: np.ndarray) -> int:
-    """Return the fewest insertions, deletions and exchanges that turn one sequence into another (Levenshtein)."""
+    """Return the smallest number of insertions, deletions and substitutions between two sequences (Levenshtein)."""
     costs = list(range(len(truth) + 1))
     for i, token in enumerate(found, 1):
         before, costs[0] = costs[0], i
@@ -193,13 +193,13 @@ def edits(found: np.ndarray, truth: np.ndarray) -> int:
 
 
 class BoxTally(Tally):
-    """Of boxes: every cell's box, score and class, and the true ones."""
+    """For boxes: keeps every cell's box, score and class, and the true boxes."""
 
     names = ("average_precision",)
 
     def __init__(self, target: Boxes) -> None:
         self.target = target
-        self.found: list[np.ndarray] = []  # of each image [objects, 6]
+        self.found: list[np.ndarray] = []  # per image [objects, 6]
         self.truth: list[np.ndarray] = []
         self.finite = True
 
@@ -211,20 +211,20 @@ class BoxTally(Tally):
             self.truth += self.target.true_boxes(columns)
 
     def scores(self, full: bool) -> dict[str, float]:
-        """Return the average precision at an overlap of one half, the mean over classes."""
+        """Return the average precision at an overlap of one half, averaged over classes."""
         return {"average_precision": average_precision(self.found, self.truth)} if self.finite else {}
 
 
 def _answers(target: Target, units: tuple[int, ...]) -> bool:
-    """Return whether so many units predict a target; a pretrained network has logits that no token uses."""
+    """Return whether an output of these units predicts a target; pretrained networks may have unused extra logits."""
     marks = target.vocabulary.special if isinstance(target, (NextToken, MaskedToken, Answer)) else None
     return units == (target.units,) or (marks is not None and units > (target.units,))
 
 
 def tally_of(target: Target | None, compared: tuple[str, ...], shape: tuple[int, ...], link: Link) -> Tally | None:
-    """Return the tally of outputs of this shape (batch first), if they predict the target.
+    """Return the tally for outputs of this shape (batch first), if they predict the target.
 
-    `compared` are the columns with which the loss compares them.
+    `compared` are the columns that the loss compares the outputs with.
     """
     if isinstance(target, Boxes):
         return BoxTally(target) if target.fits(shape) else None

@@ -1,4 +1,4 @@
-"""The rows with the largest losses, with all that helps to recognise them."""
+"""The rows with the largest losses, with everything that helps to recognise them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from retrograd.record.judged import Picture, WorstRow
 from retrograd.training.use.confusion import class_name
 
 WORST = 10
-MOST_SIDE = 64  # pixels of a picture that is stored
+MOST_SIDE = 64  # pixels per side of a stored picture
 
 Words = Callable[[dict[str, Any]], tuple[str, str]]
 
 
 class Worst:
-    """Takes the losses of all rows portion by portion, and keeps what belongs to the largest ones."""
+    """Takes the losses of all rows portion by portion, and keeps the largest ones with their columns."""
 
     def __init__(self, words: Words) -> None:
-        self.words = words  # the true and the predicted value of a row that was kept
+        self.words = words  # returns the true and the predicted value of a kept row
         self.nonfinite = 0
-        self.kept: list[tuple[float, int, dict[str, Any]]] = []  # loss, row, what was added of it
+        self.kept: list[tuple[float, int, dict[str, Any]]] = []  # loss, row, its columns
         self.count = 0
 
     def add(self, losses: np.ndarray, finite: np.ndarray, **columns: np.ndarray) -> None:
-        """Take the losses of a portion, infinite where the output is not finite, and columns of the same rows."""
+        """Add the losses of a portion, infinite where the output is not finite, and columns of the same rows."""
         losses = np.where(finite, losses, np.inf)
         self.nonfinite += int((~finite).sum())
         chosen = np.argsort(-losses, kind="stable")[:WORST]
@@ -38,33 +38,33 @@ class Worst:
             (float(losses[i]), self.count + int(i), {name: column[i] for name, column in columns.items()})
             for i in chosen
         ]
-        self.kept = sorted(self.kept, key=lambda each: -each[0])[:WORST]
+        self.kept = sorted(self.kept, key=lambda entry: -entry[0])[:WORST]
         self.count += len(losses)
 
 
 def worst_rows(worst: Worst, dataset: Dataset, part: str) -> tuple[WorstRow, ...]:
     """Return the rows with the largest losses of a part, the worst first."""
-    return tuple(_row(loss, row, found, worst.words, dataset, part) for loss, row, found in worst.kept)
+    return tuple(_row(loss, row, values, worst.words, dataset, part) for loss, row, values in worst.kept)
 
 
-def _row(loss: float, row: int, found: dict[str, Any], words: Words, dataset: Dataset, part: str) -> WorstRow:
-    truth, answer = words(found)
-    probability = float(found["probability"]) if "probability" in found else None
+def _row(loss: float, row: int, values: dict[str, Any], words: Words, dataset: Dataset, part: str) -> WorstRow:
+    truth, answer = words(values)
+    probability = float(values["probability"]) if "probability" in values else None
     if not math.isfinite(loss):
         answer, probability = "not finite", None
-    seen = dataset.seen.get(part)
-    if seen is None:
+    original = dataset.seen.get(part)
+    if original is None:
         return WorstRow(f"row {row + 1} of the {part} part", loss, truth, answer, probability)
-    cells = {class_name(name): cell for name, cell in seen.cells(row).items()}
-    picture = seen.picture(row)
+    cells = {class_name(name): cell for name, cell in original.cells(row).items()}
+    picture = original.picture(row)
     inputs = dataset.preprocessing.inputs
     if isinstance(inputs, ImageInputs):
         picture = inputs.scaling.undo(np.asarray(getattr(dataset, part)["x"][np.array([row])])[0])
-    return WorstRow(seen.place(row), loss, truth, answer, probability, cells, _picture(picture))
+    return WorstRow(original.place(row), loss, truth, answer, probability, cells, _picture(picture))
 
 
 def _picture(values: np.ndarray | None) -> Picture | None:
-    """Return a picture in 8 bits, from its darkest to its brightest value, at most 64 pixels wide and high."""
+    """Return a picture in 8 bits, scaled from its darkest to its brightest value, at most 64 pixels per side."""
     if values is None or 0 in values.shape:
         return None
     values = np.asarray(values, np.float64)

@@ -18,7 +18,7 @@ from retrograd.network.layers.activations.elementwise import Elementwise
 @layers.register("celu", examples=examples(({}, [(5, 4)]), ({"alpha": 0.5}, [(1, 3, 1)])))
 @dataclass(frozen=True)
 class CELU(Elementwise):
-    """Keep what is positive; bend what is negative towards -alpha, with slope 1 at 0 whatever alpha is.
+    """Keep positive values; bend negative ones towards -alpha, with slope 1 at 0 for any alpha.
 
         y = x where x > 0, else alpha (exp(x / alpha) - 1)
 
@@ -28,7 +28,7 @@ class CELU(Elementwise):
 
     alpha: Annotated[
         PositiveFloat,
-        Words("very negative inputs approach -alpha", more="more negative outputs", less="nearer to relu"),
+        Words("very negative inputs approach -alpha", more="more negative outputs", less="closer to relu"),
     ] = 1.0
 
     initializer = "he_normal"

@@ -22,7 +22,7 @@ from retrograd.network.layers.activations.elementwise import Elementwise
 )
 @dataclass(frozen=True)
 class Clip(Elementwise):
-    """Cut values off at two bounds: the hyperbolic tangent drawn with a ruler.
+    """Clip values at two bounds: a piecewise linear tanh.
 
         y = min(max(x, low), high)
 

@@ -1,4 +1,4 @@
-"""Activations that act on each element by itself."""
+"""Activations that act on each element separately."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing_extensions import override
 from retrograd.base.schema import unwritten
 from retrograd.network.layer import Activation, Backward, Context, Forward, Params, State, examples
 
-SHAPES = examples(({}, [(5, 4)]), ({}, [(1, 3, 1)]))  # that an activation without settings is tried with
+SHAPES = examples(({}, [(5, 4)]), ({}, [(1, 3, 1)]))  # inputs for testing activations without settings
 
 
 @dataclass(frozen=True)
 class Elementwise(Activation):
-    """A function of each element, without parameters: a subclass states `value` and, under it, `delta`.
+    """A function of each element, without parameters: a subclass defines `value` and, below it, `delta`.
 
     Shapes:  x [batch, ...] -> y, the same
-    Tape:    y or x, whichever `delta` is computed from
+    Tape:    y or x, whichever `delta` uses
     """
 
     tape: ClassVar[Literal["x", "y"]] = "y"

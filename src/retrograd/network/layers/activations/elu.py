@@ -18,7 +18,7 @@ from retrograd.network.layers.activations.elementwise import Elementwise
 @layers.register("elu", examples=examples(({}, [(5, 4)]), ({"alpha": 0.5}, [(1, 3, 1)])))
 @dataclass(frozen=True)
 class ELU(Elementwise):
-    """Keep what is positive; bend what is negative smoothly towards -alpha.
+    """Keep positive values; bend negative ones smoothly towards -alpha.
 
         y = x where x > 0, else alpha (exp(x) - 1)
 
@@ -31,8 +31,8 @@ class ELU(Elementwise):
         Words(
             "very negative inputs approach -alpha",
             more="more negative outputs",
-            less="nearer to relu",
-            why="1: the slope has no corner at 0",
+            less="closer to relu",
+            why="1: the slope is continuous at 0",
         ),
     ] = 1.0
 

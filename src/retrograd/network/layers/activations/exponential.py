@@ -20,7 +20,7 @@ class Exponential(Elementwise):
         y = exp(x)
 
     Shapes:  x [batch, ...] -> y, the same
-    See:     overflows in float32 above x = 88: for positive outputs softplus is the safer choice.
+    See:     overflows in float32 above x = 88; softplus is safer for positive outputs.
     """
 
     equations = Equations(

@@ -13,7 +13,7 @@ from typing_extensions import override
 from retrograd.base.annotations import Words
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 
-SLOPE = math.sqrt(2 / math.pi)  # of erf(x / sqrt 2) at 0, and of the tanh that stands for it
+SLOPE = math.sqrt(2 / math.pi)  # of erf(x / sqrt 2) at 0, and of the tanh that approximates it
 CUBIC = 0.044715
 FAR = 50.0  # beyond it both forms are 0 or x to the last bit, and their slopes 0 or 1, in float64 too
 
@@ -26,18 +26,18 @@ FAR = 50.0  # beyond it both forms are 0 or x to the last bit, and their slopes 
 )
 @dataclass(frozen=True)
 class GELU(Activation):
-    """Weigh each input by the probability that a standard Gaussian is smaller.
+    """Weight each input by the probability that a standard Gaussian is smaller.
 
         y = x (1 + t) / 2,  t = erf(x / sqrt 2),  or approximate: t = tanh(sqrt(2/pi) (x + 0.044715 x^3))
 
     Shapes:  x [batch, ...] -> y, the same
-    Tape:    x, p = (1 + t) / 2; the approximate p is a sigmoid, whose far tail needs no tanh that ends at exactly -1
+    Tape:    x, p = (1 + t) / 2; the approximate p is a sigmoid, whose far tail keeps the digits that tanh would lose
     See:     Hendrycks & Gimpel 2016, arXiv:1606.08415. Exact by default, as PyTorch and Keras;
              jax.nn.gelu defaults to the tanh.
     """
 
     approximate: Annotated[
-        bool, Words("whether the tanh formula replaces the exact one", why="exact; they differ by up to 0.0005")
+        bool, Words("whether to use the tanh approximation", why="false: exact; they differ by up to 0.0005")
     ] = False
 
     initializer = "he_normal"

@@ -1,4 +1,4 @@
-"""The sigmoid drawn with a ruler."""
+"""The piecewise linear sigmoid."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 @layers.register("hard_sigmoid", examples=(*SHAPES, *examples(({"slope": 0.2}, [(2, 3)]))))
 @dataclass(frozen=True)
 class HardSigmoid(Elementwise):
-    """Approximate the sigmoid by a straight line, between -3 and 3 unless told: no exponential on small devices.
+    """Approximate the sigmoid by a straight line, by default between -3 and 3: no exponential on small devices.
 
         y = min(max(slope x + 1/2, 0), 1)
 

@@ -1,4 +1,4 @@
-"""Silu drawn with a ruler."""
+"""The piecewise version of silu."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retrograd.network.layers.activations.hard_sigmoid import hard_logistic
 @layers.register("hard_swish", examples=SHAPES)
 @dataclass(frozen=True)
 class HardSwish(Elementwise):
-    """Weigh each input by its hard sigmoid: 0 below -3, x above 3.
+    """Weight each input by its hard sigmoid: 0 below -3, x above 3.
 
         y = x h,  h = min(max(x / 6 + 1/2, 0), 1)
 

@@ -20,7 +20,7 @@ from retrograd.network.layers.activations.elementwise import Elementwise
 )
 @dataclass(frozen=True)
 class LeakyReLU(Elementwise):
-    """Keep what is positive and a little of what is negative, so that no unit is dead for good.
+    """Keep positive values and a small share of negative ones, so that no unit dies for good.
 
         y = x where x > 0, else slope * x
 
@@ -31,7 +31,7 @@ class LeakyReLU(Elementwise):
     slope: Annotated[
         NonNegativeFloat,
         Words(
-            "slope for negative inputs", more="passes more of negative inputs", less="nearer to relu", why="PyTorch's"
+            "slope for negative inputs", more="passes more of negative inputs", less="closer to relu", why="PyTorch's"
         ),
     ] = 0.01
 

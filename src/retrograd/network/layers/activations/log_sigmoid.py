@@ -15,7 +15,7 @@ from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 @layers.register("log_sigmoid", examples=SHAPES)
 @dataclass(frozen=True)
 class LogSigmoid(Elementwise):
-    """Return log-probabilities of two classes without ever forming the probability.
+    """Return log-probabilities of two classes without computing the probability.
 
         y = -log(1 + exp(-x))
 

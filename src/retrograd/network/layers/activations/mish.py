@@ -11,13 +11,13 @@ from typing_extensions import override
 from retrograd.network.layer import Equations, layers
 from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 
-FAR = 50.0  # beyond it t is 1, or x t is smaller than 1e-20
+FAR = 50.0  # beyond it t is 1, or x t is below 1e-20
 
 
 @layers.register("mish", examples=SHAPES)
 @dataclass(frozen=True)
 class Mish(Elementwise):
-    """Weigh each input by the tanh of its softplus.
+    """Weight each input by the tanh of its softplus.
 
         y = x t,  t = tanh(log(1 + exp(x)))
 

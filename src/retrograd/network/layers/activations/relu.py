@@ -20,18 +20,18 @@ from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 @layers.register("relu", examples=(*SHAPES, *examples(({"threshold": 0.3, "maximum": 1.0}, [(5, 4)]))))
 @dataclass(frozen=True)
 class ReLU(Elementwise):
-    """Keep what is positive, or what is above a threshold.
+    """Keep positive values, or those above a threshold.
 
         y = max(x, 0)
 
-    With a `threshold` y = x where x > threshold, else 0; with a `maximum` no output is above it.
+    With a `threshold`, y = x where x > threshold, else 0; with a `maximum`, no output exceeds it.
 
     Shapes:  x [batch, ...] -> y, the same
     See:     Nair & Hinton 2010. The derivative at 0 is 0, as in PyTorch. Keras's max_value and threshold.
     """
 
     threshold: Annotated[
-        NonNegativeFloat, Words("what is not above it becomes 0", more="fewer units speak", less="more units speak")
+        NonNegativeFloat, Words("inputs up to this become 0", more="fewer active units", less="more active units")
     ] = 0.0
     maximum: Annotated[PositiveFloat | None, Words("the largest output", why="none: as large as the input")] = None
 
@@ -64,8 +64,8 @@ class ReLU(Elementwise):
         y = f"x where x > {self.threshold:g}, else 0" if self.threshold else "max(x, 0)"
         top = "" if self.maximum is None else f", at most {self.maximum:g}"
         within = "" if self.maximum is None else f" and y < {self.maximum:g}"
-        made = self.equations
-        return made._replace(forward=f"y = {y}{top}", backward=(f"dx = dy where y > 0{within}, else 0",))
+        equations = self.equations
+        return equations._replace(forward=f"y = {y}{top}", backward=(f"dx = dy where y > 0{within}, else 0",))
 
 
 def relu(x: Array) -> Array:

@@ -14,7 +14,7 @@ from retrograd.base.quantities import PositiveFloat
 from retrograd.network.layer import Equations, examples, layers
 from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 
-# The one pair for which mean 0 and variance 1 of independent inputs is a stable fixed point (the paper's equation 14).
+# The only pair for which mean 0 and variance 1 of independent inputs is a stable fixed point (equation 14).
 ALPHA = 1.6732632423543772
 SCALE = 1.0507009873554805
 
@@ -27,7 +27,7 @@ class SELU(Elementwise):
         y = scale * (x where x > 0, else alpha (exp(x) - 1)),  scale = 1.0507, alpha = 1.6733
 
     Shapes:  x [batch, ...] -> y, the same
-    See:     Klambauer et al. 2017, arXiv:1706.02515. It needs weights of variance 1 / fan_in: lecun_normal.
+    See:     Klambauer et al. 2017, arXiv:1706.02515. It needs weights with variance 1 / fan_in: lecun_normal.
              ONNX calls scale gamma.
     """
 

@@ -20,8 +20,8 @@ class Sigmoid(Elementwise):
         y = 1 / (1 + exp(-x))
 
     Shapes:  x [batch, ...] -> y, the same
-    See:     y is right to the round-off of 1, so it is 0 below x = -17 (float32); a loss that takes its logarithm
-             should act on x itself, as binary_cross_entropy does.
+    See:     y is accurate to the round-off of 1, so it is 0 below x = -17 (float32); a loss that takes its logarithm
+             should use x itself, as binary_cross_entropy does.
     """
 
     steepest = 0.25

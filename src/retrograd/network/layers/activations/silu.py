@@ -17,7 +17,7 @@ FAR = 50.0  # beyond it s is 0 or 1 to the last bit, in float64 too
 @layers.register("silu", examples=SHAPES)
 @dataclass(frozen=True)
 class SiLU(Elementwise):
-    """Weigh each input by its own sigmoid.
+    """Weight each input by its own sigmoid.
 
         y = x s,  s = 1 / (1 + exp(-x))
 

@@ -27,7 +27,7 @@ class Softplus(Elementwise):
     """
 
     beta: Annotated[
-        PositiveFloat, Words("how sharp the bend is", more="nearer to relu", less="a wider bend", why="1: as PyTorch")
+        PositiveFloat, Words("sharpness of the bend", more="closer to relu", less="a wider bend", why="1: as PyTorch")
     ] = 1.0
 
     equations = Equations(

@@ -1,4 +1,4 @@
-"""Queries and keys made of one length, head by head, before they are compared."""
+"""Normalising queries and keys per head before they are compared."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from jax import Array, lax
 from retrograd.network.layer import Params
 
 KINDS = Literal["rms", "l2"]
-FIRST_COSINE_SCALE = 10.0  # Swin V2's: cosines lie between -1 and 1, too near each other for a softmax
+FIRST_COSINE_SCALE = 10.0  # Swin V2's: cosines lie between -1 and 1, too close together for a softmax
 RMS_EPS, L2_EPS = 1e-6, 1e-12
 Tape = dict[str, tuple[Array, Array]]  # role -> xhat [batch, time, heads, width], 1 / length
 
 
 class HeadNorm(NamedTuple):
-    """Divide each head's queries and keys by their root mean square or length; what is learned scales them again.
+    """Divide each head's queries and keys by their root mean square or length, then apply a learned scale.
 
-    rms:  q = query_scale · x / sqrt(mean(x²) + eps), keys alike
-    l2:   q = cosine_scale · x / sqrt(Σ x² + eps), keys alike without a scale
+    rms:  q = query_scale · x / sqrt(mean(x²) + eps), likewise for keys
+    l2:   q = cosine_scale · x / sqrt(Σ x² + eps), likewise for keys, without a scale
     """
 
     kind: KINDS
     width: int
 
     def init(self, heads: int, first: float | None) -> Params:
-        """Return the first scales: of rms 1 for each number of a head, of l2 one for each head."""
+        """Return the initial scales: 1 for each number of a head (rms), or `first` for each head (l2)."""
         if self.kind == "rms":
             return {f"{role}_scale": jnp.ones(self.width, jnp.float32) for role in ("query", "key")}
         return {"cosine_scale": jnp.full(heads, first or FIRST_COSINE_SCALE, jnp.float32)}
@@ -65,7 +65,7 @@ class HeadNorm(NamedTuple):
 
     @property
     def eps(self) -> float:
-        """What is added below the root."""
+        """The number added under the root."""
         return RMS_EPS if self.kind == "rms" else L2_EPS
 
     def _heads(self, x: Array) -> Array:
@@ -76,7 +76,7 @@ class HeadNorm(NamedTuple):
         return x.mean(-1, keepdims=True) if self.kind == "rms" else x.sum(-1, keepdims=True)
 
     def _scale(self, params: Params, role: str, dtype: jnp.dtype) -> Array | float:
-        """Return what multiplies xhat; the products are divided by sqrt(width) later, which cosines are not."""
+        """Return the factor of xhat, without the later division by sqrt(width), which must not apply to cosines."""
         if self.kind == "rms":
             return params[f"{role}_scale"].astype(dtype)
         return math.sqrt(self.width) * params["cosine_scale"].astype(dtype)[:, None] if role == "query" else 1.0

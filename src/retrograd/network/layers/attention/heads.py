@@ -1,4 +1,4 @@
-"""Heads: columns of projections that attend side by side, by a native kernel where one is faster, or by the formula."""
+"""Heads: columns of projections that attend side by side, by a native kernel if that is faster, else by the formula."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ Columns = Mapping[str, Array]  # role -> [batch, time, heads x width]
 
 
 class Packed(NamedTuple):
-    """What a native kernel leaves for its way back: the weights follow again from two numbers for each row of them."""
+    """The tape of a native kernel: the weights are recomputed from two numbers per row."""
 
-    sides: tuple[Array, ...]  # what each source was projected to, the roles side by side
+    sides: tuple[Array, ...]  # the projections of each source, roles side by side
     mask: Array | None  # [batch, keys]
     y: Array  # [batch, queries, units]
     statistics: Array  # [batch, heads, queries, 2]
 
 
 class Heads(NamedTuple):
-    """How many there are, what they see, and which roles each source plays."""
+    """The number of heads, what they see, and the roles of each source."""
 
     number: int
-    shared: int  # of keys and values, each for some of the queries'
+    shared: int  # heads of keys and values, each shared by several query heads
     causal: bool
     rotary: bool
     sources: tuple[tuple[str, ...], ...]
     turn: Turn = Turn()
-    scale: float | None = None  # of the products; 1 / sqrt(width) unless given
+    scale: float | None = None  # of the products; default 1 / sqrt(width)
     softcap: float | None = None
 
     def attend(
         self, columns: Columns, allowed: Array | None, rate: float, key: Array | None, added: Array | None, read: bool
     ) -> Attended | Packed:
-        """Let the heads attend (`scaled_dot_product.attend`); `read` tells that somebody wants to see the weights."""
+        """Let the heads attend (`scaled_dot_product.attend`); `read` means that the weights are an output."""
         columns = self._scaled(columns) if self.scale else columns
         query, value = columns["query"], columns["value"]
         in_kernel = allowed is None or allowed.shape[:-1] == (len(query), 1)
@@ -68,9 +68,9 @@ class Heads(NamedTuple):
     def step(
         self, columns: Columns, kept: tuple[Array, Array], start: Array, window: int | None
     ) -> tuple[Array, tuple[Array, Array]]:
-        """Let tokens at the places from `start` on attend to themselves and those before, by the formula.
+        """Let tokens at positions from `start` on attend to themselves and earlier ones, by the formula.
 
-        `kept` are keys and values [batch, heads, places, width] of those before; they are returned with the new ones.
+        `kept` caches keys and values [batch, heads, places, width]; it is returned with the new ones added.
         """
         q, k, v = self._apart(self._scaled(columns) if self.scale else columns)
         places, tokens = kept[0].shape[2], q.shape[3]
@@ -88,7 +88,7 @@ class Heads(NamedTuple):
     def back(
         self, tape: Attended | Packed, dy: Array, dweights: Array | None, rate: float
     ) -> tuple[Columns, Array | None]:
-        """Return the deltas of the columns and, where the formula ran, of the scores."""
+        """Return the deltas of the columns and, if the formula ran, of the scores."""
         if isinstance(tape, Packed):
             sides = self._kernel(dy.shape[1]).attend_back(self._formula_back, *tape, dy)
             deltas = {role: self._turned(x, role, back=True) for role, x in self._columns(sides).items()}
@@ -100,7 +100,7 @@ class Heads(NamedTuple):
         return self._scaled(whole) if self.scale else whole, dscores
 
     def _scaled(self, columns: Columns) -> Columns:
-        """Return queries such that their products, divided by sqrt(width), have the scale; their deltas likewise."""
+        """Scale queries, or their deltas, so that products divided by sqrt(width) have the configured scale."""
         width = columns["query"].shape[-1] // self.number
         return {**columns, "query": columns["query"] * ((self.scale or 1.0) * math.sqrt(width))}
 
@@ -122,7 +122,7 @@ class Heads(NamedTuple):
         return {"query": joined(q), "key": joined(k[:, :, None]), "value": joined(v[:, :, None])}
 
     def _turned(self, x: Array, role: str, back: bool = False) -> Array:
-        """Return columns with their heads turned by position, if they are to be."""
+        """Return columns with their heads rotated by position, if configured."""
         if not self.rotary or role == "value":
             return x
         count = self._count(role)
@@ -130,7 +130,7 @@ class Heads(NamedTuple):
         return rotate(heads, back, self.turn).swapaxes(1, 2).reshape(x.shape)
 
     def _beside(self, columns: Columns) -> tuple[Array, ...]:
-        """Return what each source was projected to as one array: XLA undoes the cut instead of copying."""
+        """Return the projections of each source as one array: XLA undoes the cut instead of copying."""
         return tuple(jnp.concatenate([columns[role] for role in roles], -1) for roles in self.sources)
 
     def _columns(self, sides: tuple[Array, ...]) -> Columns:
@@ -146,14 +146,14 @@ class Heads(NamedTuple):
         return Cut(self.number, self.shared, block_size(queries, self.causal), self.causal)
 
     def _formula(self, mask: Array, *sides: Array) -> tuple[Array, Array]:
-        """Compute what the kernel computes; a mask of no numbers is none."""
+        """Compute the same as the kernel; an empty mask means no mask."""
         q, k, v = self._apart(self._columns(sides))
         allowed = mask[:, None] != 0 if mask.shape[1] else None
         y = joined(attend(q, k, v, allowed, self.causal).y)
         return y, row_statistics(q, k, allowed, self.causal).reshape(len(y), self.number, -1, 2)
 
     def _formula_back(self, mask: Array, y: Array, statistics: Array, dy: Array, *sides: Array) -> tuple[Array, ...]:
-        """Compute what the kernel computes on the way back; the formula needs the weights, and so the way there."""
+        """Compute the same as the backward kernel; the formula needs the weights, so it runs forward again."""
         q, k, v = self._apart(self._columns(sides))
         tape = attend(q, k, v, mask[:, None] != 0 if mask.shape[1] else None, self.causal)
         dq, dk, dv, _ = attend_back(tape, self.cut(dy, "query"), None, self.causal)
@@ -168,12 +168,12 @@ def joined(heads: Array) -> Array:
 
 
 def attended_by(tape: Attended | Packed) -> Array:
-    """Return the means of values, the heads side by side."""
+    """Return the weighted means of values, heads side by side."""
     return tape.y if isinstance(tape, Packed) else joined(tape.y)
 
 
 def weights_of(tape: Attended, of_each_head: bool) -> Array:
-    """Return the weights of all blocks of queries as one array, of each head or the mean over heads."""
+    """Return the weights of all blocks of queries as one array, per head or averaged over heads."""
     keys = tape.k.shape[2]
     blocks = [jnp.pad(a, [*[(0, 0)] * 4, (0, keys - a.shape[-1])]) for a in tape.weights]
     whole = jnp.concatenate(blocks, 3)

@@ -28,24 +28,24 @@ from retrograd.network.layer import (
 )
 from retrograd.network.layers.attention.positions import expect_sequence
 
-SMALL = Normal(0.02)  # the vectors of the places begin well below those of the tokens, as in GPT-2
+SMALL = Normal(0.02)  # position vectors start much smaller than those of tokens, as in GPT-2
 
 
 @layers.register("learned_positions", examples=examples(({}, [(2, 3, 4)]), ({"length": 3}, [(1, 1, 2)])))
 @dataclass(frozen=True)
 class LearnedPositions(Layer):
-    """Add to each step of a sequence a vector that is learned for its place.
+    """Add a learned vector for its position to each step of a sequence.
 
         y(t) = x(t) + W(t)
 
     Shapes:  x [batch, time, features] -> y, the same
-    Params:  weight [length, features]; `length` is that of the first sequences seen unless it is given
-    Raises:  ShapeError when x is not a sequence, or longer than `length`.
-    See:     Gehring et al. 2017, arXiv:1705.03122. What lies beyond the training sequences' length is never learned.
+    Params:  weight [length, features]; `length` defaults to that of the first sequences seen
+    Raises:  ShapeError if x is not a sequence, or is longer than `length`.
+    See:     Gehring et al. 2017, arXiv:1705.03122. Positions beyond the training sequences are never learned.
     """
 
-    length: Annotated[PositiveInt | None, Words("the longest sequence; that of the data unless given")] = None
-    weight: Annotated[Initial, Words("first values of the rows", why="small beside the embedding")] = SMALL
+    length: Annotated[PositiveInt | None, Words("maximum sequence length", why="none: that of the data")] = None
+    weight: Annotated[Initial, Words("initial values of the rows", why="small compared with the embedding")] = SMALL
 
     equations = Equations(
         forward="y(t) = x(t) + W(t)",
@@ -64,7 +64,8 @@ class LearnedPositions(Layer):
         expect_sequence(x)
         weight = params["weight"]
         if x.shape[1] > len(weight):
-            raise ShapeError(f"a sequence of {x.shape[1]} steps for {len(weight)} places", cure="set a larger `length`")
+            raise ShapeError(f"a sequence of {x.shape[1]} steps exceeds {len(weight)} positions",
+                             cure="set a larger `length`")  # fmt: skip
         return Forward(x + weight[None, : x.shape[1]].astype(x.dtype))
 
     @override

@@ -1,4 +1,4 @@
-"""Attention in several heads."""
+"""Attention with several heads."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from retrograd.network.layers.attention.scaled_dot_product import Attended
 from retrograd.network.layers.attention.visible import allowed_keys, beside_scores, by_name
 
 GLOROT, ZEROS = GlorotUniform(), Zeros()
-FIRST_PROJECTION = Words("first values of the weights", why="keeps the scale of signals")
+FIRST_PROJECTION = Words("initial values of the weights", why="preserves the scale of signals")
 InputName = Literal["query", "memory", "key", "value", "mask", "scores"]
 MASKED = ["query", "mask"]
 STRETCHED = {"rotary": True, "rotary_stretch": 2, "rotary_slow": {"factor": 8, "length": 9, "high": 1.4}}
@@ -102,7 +102,7 @@ STRETCHED = {"rotary": True, "rotary_stretch": 2, "rotary_slow": {"factor": 8, "
 )
 @dataclass(frozen=True)
 class MultiHeadAttention(Layer):
-    """Let each query take a mean of values, weighted by how well it fits their keys; several heads side by side.
+    """Give each query a mean of values, weighted by how well it matches their keys; several heads side by side.
 
         q = x W_q + b_q,  k = m W_k + b_k,  v = m W_v + b_v,  each cut into heads
         y = softmax(q kᵀ / sqrt(width of a head)) v W_o + b_o
@@ -110,39 +110,39 @@ class MultiHeadAttention(Layer):
     Shapes:  query x [batch, queries, features], memory m [batch, keys, features] -> sequence [batch, queries, units];
              `output: all` adds `weights` [batch, queries, keys], the mean over heads, `output: heads` those of each
              head [batch, heads, queries, keys]. Without a memory the query attends to itself; `key` and `value` name
-             a memory of two. By name alone, as in `inputs: {query: x, mask: seen}`: `mask` [batch, keys],
+             separate memories. Only by name, as in `inputs: {query: x, mask: seen}`: `mask` [batch, keys],
              [batch, queries, keys] or [batch, heads, queries, keys], true where to attend; `scores` [batch, queries,
              keys] or [batch, heads, queries, keys], added to the products
     Params:  query_weight [features, heads x head width], key_weight and value_weight [features, key_value_heads x
              head or value width], output_weight [heads x value width, units], and a bias for each
-    Tape:    inputs, heads of queries, keys and values, the softmax, where dropout kept a weight; of a native kernel not
-             the softmax, but two numbers for each row of it
-    Raises:  ShapeError when heads do not divide the units, or inputs or mask do not fit.
-    See:     Vaswani et al. 2017, arXiv:1706.03762. `units` is the width of the query unless given. In PyTorch a mask is
-             true where *not* to attend, and a query that may see nothing gives NaN, here zeros (so y = b_o). `causal`:
+    Tape:    inputs, heads of queries, keys and values, the softmax, where dropout kept a weight; a native kernel keeps
+             two numbers per row instead of the softmax
+    Raises:  ShapeError if heads do not divide the units, or inputs or mask do not fit.
+    See:     Vaswani et al. 2017, arXiv:1706.03762. `units` defaults to the width of the query. In PyTorch a mask is
+             true where *not* to attend, and a query that sees no key gives NaN, here zeros (so y = b_o). `causal`:
              query i sees keys 0..i. `key_value_heads`: several query heads share one (Ainslie et al. 2023). `qk_norm`:
-             before heads are turned, as in Qwen 3 (rms) or Swin V2 (l2; `scale` is the first cosine_scale).
+             before rotation, as in Qwen 3 (rms) or Swin V2 (l2; `scale` is the initial cosine_scale).
     """
 
     heads: Annotated[
         PositiveInt,
         Words(
-            "attention patterns side by side; they share the width",
-            more="more patterns, each of fewer numbers",
-            less="fewer patterns, each finer",
+            "number of attention patterns side by side; they share the width",
+            more="more patterns, each of smaller width",
+            less="fewer patterns, each of larger width",
         ),
     ]
     units: Annotated[
         PositiveInt | None,
         Words(
-            "width of all heads together",
-            more="more to compare by; slower",
+            "total width of all heads",
+            more="richer comparisons; slower",
             less="faster",
             why="the width of the queries",
         ),
     ] = None
     causal: Annotated[
-        bool, Words("whether a place sees only itself and those before", why="false: every place sees all")
+        bool, Words("whether a position sees only itself and earlier ones", why="false: every position sees all")
     ] = False
     key_value_heads: Annotated[PositiveInt | None, KEY_VALUE_HEADS] = None
     rotary: Annotated[bool, TURNED] = False
@@ -157,13 +157,11 @@ class MultiHeadAttention(Layer):
     ] = 0.0
     output: Annotated[
         Literal["sequence", "all", "heads"],
-        Words(
-            "which output is passed on: the sequence; with all the weights too, the mean over heads, or of each head"
-        ),
+        Words("the output: the sequence; `all` adds the weights averaged over heads, `heads` those of each head"),
     ] = "sequence"
     reads: Annotated[
         tuple[InputName, ...],
-        Words("names of its inputs, in their order", why="those that `inputs` gives; else query, memory"),
+        Words("names of its inputs, in order", why="those given in `inputs`; else query, memory"),
     ] = ()
     bias: Annotated[InitialOrNone, FIRST_BIAS] = ZEROS
     query_weight: Annotated[Initial, FIRST_PROJECTION] = GLOROT
@@ -213,10 +211,10 @@ class MultiHeadAttention(Layer):
             yield Problem("units", f"expected a multiple of {self.heads} heads, found {self.units}")
         for name in TURNS:
             if not self.rotary and getattr(self, name) != getattr(type(self), name):
-                yield Problem(name, "concerns heads that are turned", "add `rotary: true`")
+                yield Problem(name, "applies only to rotary positions", "add `rotary: true`")
         if self.reads and (self._attended not in FEEDS or len({*self.reads}) < len(self.reads)):
             choices = "; ".join(", ".join(names) for names in FEEDS)
-            yield Problem("reads", f"expected one of {choices}; and perhaps mask, scores", f"found {self.reads}")
+            yield Problem("reads", f"expected one of {choices}; optionally mask, scores", f"found {self.reads}")
 
     @override
     def reading(self, names: Sequence[str]) -> MultiHeadAttention:
@@ -234,9 +232,11 @@ class MultiHeadAttention(Layer):
         units = self.units or features
         width = self.head_width or units // self.heads
         if (not self.head_width and units % self.heads) or (self.rotary and self.rotary_share == 1 and width % 2):
-            raise ShapeError(f"{units} units do not make {self.heads} heads{' of even width' if self.rotary else ''}")
+            raise ShapeError(f"{units} units cannot be divided into {self.heads} heads"
+                             + (" of even width" if self.rotary else ""))  # fmt: skip
         if self.rotary and not Turn(share=self.rotary_share).width(width):
-            raise ShapeError(f"{self.rotary_share:g} of a head of {width} is no pair to turn", where="rotary_share")
+            raise ShapeError(f"{self.rotary_share:g} of a head of width {width} leaves no pair to rotate",
+                             where="rotary_share")  # fmt: skip
         shared, value_width = self.key_value_heads or self.heads, self.value_width or width
         shapes = {
             "query": (features, width * self.heads),
@@ -313,17 +313,17 @@ class MultiHeadAttention(Layer):
         return tuple(inputs[name] for name in (self._attended or tuple(inputs)))
 
     def norm_of(self, params: Params) -> HeadNorm | None:
-        """Return what makes queries and keys of one length, if it does."""
+        """Return the normalisation of queries and keys, if there is one."""
         return HeadNorm(self.qk_norm, params["query_weight"].shape[1] // self.heads) if self.qk_norm else None
 
     def heads_of(self, sources: int) -> Heads:
-        """Return the heads of so many sources."""
-        scale = None if self.qk_norm == "l2" else self.scale  # cosines have a learned one
+        """Return the heads, given the number of sources."""
+        scale = None if self.qk_norm == "l2" else self.scale  # cosines have a learned scale
         return Heads(self.heads, self.key_value_heads or self.heads, self.causal, self.rotary, FEEDS[UNNAMED[sources]],
                      self.turn, scale, self.softcap)  # fmt: skip
 
     @property
     def turn(self) -> Turn:
-        """How heads are turned by their position."""
+        """How heads are rotated by position."""
         slow = self.rotary_slow.stretched if self.rotary_slow else None
         return Turn(self.rotary_base, self.rotary_share, self.rotary_stretch, slow)

@@ -1,4 +1,4 @@
-"""Settings of attention that few networks change."""
+"""Rarely changed settings of attention."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ from retrograd.network.layers.attention.rotary import Stretched
 
 KEY_VALUE_HEADS = Words(
     "heads of keys and values, shared by groups of query heads",
-    more="nearer to full attention",
+    more="closer to full attention",
     less="less memory for keys and values",
-    why="as many as `heads`",
+    why="the same number as `heads`",
 )
-TURNED = Words("whether queries and keys are turned by their position", why="false: positions come from another layer")
-TURNS = ("rotary_base", "rotary_share", "rotary_stretch", "rotary_slow")  # settings that concern turned heads alone
+TURNED = Words("whether queries and keys are rotated by position", why="false: positions come from another layer")
+TURNS = ("rotary_base", "rotary_share", "rotary_stretch", "rotary_slow")  # settings for rotary positions only
 
 Share = Annotated[float, Field(gt=0, le=1), Expect("a number above 0, at most 1")]
 
 Scale = Annotated[
     PositiveFloat | None,
-    Words("multiplies the products of queries and keys", more="sharper weights", less="flatter", why="1 / sqrt(width)"),
+    Words("factor of the products of queries and keys", more="sharper weights", less="flatter", why="1 / sqrt(width)"),
 ]
 SoftCap = Annotated[
-    PositiveFloat | None, Words("bound towards which products are bent by tanh", more="bends less", why="none")
+    PositiveFloat | None, Words("soft cap: products are bounded by tanh", more="bends less", why="none")
 ]
 WindowOfKeys = Annotated[
     PositiveInt | None,
-    Words("places that a query sees on each side, itself counted", more="sees further", less="local", why="all"),
+    Words("positions that a query sees on each side, including its own", more="sees further", less="local", why="all"),
 ]
 RotaryBase = Annotated[
     PositiveFloat,
-    Words("how slowly the slowest pair turns", more="tells far places apart", why="the paper's"),
+    Words("how slowly the slowest pair rotates", more="separates distant positions", why="the paper's"),
 ]
-RotaryShare = Annotated[Share, Words("share of each head that is turned", why="1: all of it")]
+RotaryShare = Annotated[Share, Words("share of each head that is rotated", why="1: all of it")]
 RotaryStretch = Annotated[
     PositiveFloat,
-    Words("divides positions: for longer texts than those trained on", why="1: as they are"),
+    Words("divisor of positions, for texts longer than in training", why="1: unchanged"),
 ]
 
 
 @dataclass(frozen=True)
 class RotarySlow(Settings):
-    """Stretch the slow pairs of rotary positions alone, as LLaMA 3.1 does: near places stay as far apart as before."""
+    """Stretch only the slow pairs of rotary positions, as LLaMA 3.1 does: near positions stay as distinct as before."""
 
-    factor: Annotated[PositiveFloat, Words("divides the positions of the slowest pairs", more="for longer texts")]
-    length: Annotated[PositiveInt, Words("tokens of the texts that it was first trained on")]
+    factor: Annotated[PositiveFloat, Words("divisor of positions for the slowest pairs", more="for longer texts")]
+    length: Annotated[PositiveInt, Words("length in tokens of the original training texts")]
     low: Annotated[
         PositiveFloat,
-        Words("turns within this length, below which a pair is stretched by the whole factor", why="LLaMA's"),
+        Words("rotations within this length below which a pair is stretched by the full factor", why="LLaMA's"),
     ] = 1.0
-    high: Annotated[PositiveFloat, Words("turns above which a pair stays as it is", why="LLaMA's")] = 4.0
+    high: Annotated[PositiveFloat, Words("rotations above which a pair is unchanged", why="LLaMA's")] = 4.0
 
     @property
     def stretched(self) -> Stretched:
@@ -66,21 +66,21 @@ class RotarySlow(Settings):
         return Stretched(self.factor, self.low, self.high, self.length)
 
     def rules(self) -> Iterator[Problem]:
-        """Yield what is wrong between fields."""
+        """Yield contradictions between fields."""
         if self.high <= self.low:
-            yield Problem("high", f"expected more turns than `low`, {self.low:g}, found {self.high:g}")
+            yield Problem("high", f"expected more rotations than `low`, {self.low:g}, found {self.high:g}")
 
 
-SlowPairs = Annotated[RotarySlow | None, Words("how slow pairs alone are stretched, as in LLaMA 3.1", why="none")]
+SlowPairs = Annotated[RotarySlow | None, Words("stretching of only the slow pairs, as in LLaMA 3.1", why="none")]
 OutputBias = Annotated[
-    bool, Words("whether the last projection adds a bias, where the others do", why="true; false in Qwen 2")
+    bool, Words("whether the last projection adds a bias if the others do", why="true; false in Qwen 2")
 ]
-HeadWidth = Annotated[PositiveInt | None, Words("numbers of each head of queries and keys", why="units / heads")]
-ValueWidth = Annotated[PositiveInt | None, Words("numbers of each head of values", why="as wide as the queries' heads")]
+HeadWidth = Annotated[PositiveInt | None, Words("width of each head of queries and keys", why="units / heads")]
+ValueWidth = Annotated[PositiveInt | None, Words("width of each head of values", why="that of the queries' heads")]
 QKNorm = Annotated[
     KINDS | None,
     Words(
-        "gives queries and keys one length: `rms`, with a learned scale for each number of a head, or `l2`, whose "
+        "normalisation of queries and keys: `rms`, with a learned scale for each number of a head, or `l2`, whose "
         "products are cosines times a learned scale for each head",
         why="none: long queries attend sharply",
     ),

@@ -12,19 +12,19 @@ from typing_extensions import override
 from retrograd.base.errors import ShapeError
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, Spec, State, examples, layers
 
-SLOWEST = 10000.0  # wavelengths go from 2π to 10000 · 2π steps
+SLOWEST = 10000.0  # wavelengths range from 2π to 10000 · 2π steps
 
 
 @layers.register("positions", examples=examples(({}, [(2, 5, 4)]), ({}, [(1, 1, 3)])))
 @dataclass(frozen=True)
 class Positions(Layer):
-    """Add to each step of a sequence a pattern of waves that marks its place.
+    """Add a pattern of waves that marks its position to each step of a sequence.
 
         y(t) = x(t) + p(t),  p(t, 2i) = sin(t / 10000^(2i/features)),  p(t, 2i+1) = cos of the same
 
     Shapes:  x [batch, time, features] -> y, the same
-    Raises:  ShapeError when x is not a sequence.
-    See:     Vaswani et al. 2017, arXiv:1706.03762, section 3.5. It has no parameters and no largest length; the first
+    Raises:  ShapeError if x is not a sequence.
+    See:     Vaswani et al. 2017, arXiv:1706.03762, section 3.5. It has no parameters and no maximum length; the initial
              embeddings should not be much smaller than the waves. `learned_positions` learns them instead.
     """
 

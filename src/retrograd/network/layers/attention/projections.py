@@ -9,19 +9,19 @@ from retrograd.native.matrix import transposed_product
 from retrograd.network.layer import Params, expect_features, product, rows
 from retrograd.network.layers.attention.heads import Columns
 
-FEEDS = {  # which inputs are attended to -> which projections each of them feeds
+FEEDS = {  # inputs that are attended to -> the projections that each of them feeds
     ("query",): (("query", "key", "value"),),
     ("query", "memory"): (("query",), ("key", "value")),
     ("query", "key", "value"): (("query",), ("key",), ("value",)),
 }
-UNNAMED = {len(names): names for names in FEEDS}  # what inputs without names are, by their number
+UNNAMED = {len(names): names for names in FEEDS}  # roles of unnamed inputs, by their number
 
 
 def project(params: Params, x: Array, names: tuple[str, ...]) -> dict[str, Array]:
     """Return x W + b for each of the named projections.
 
-    They keep parameters of their own, whose names say what they do; one product over the weights side by side costs a
-    copy of the weights, and reads x once.
+    They keep separate parameters with meaningful names; a single product over the weights side by side costs a copy
+    of the weights, and reads x once.
     """
     weight = jnp.concatenate([params[f"{name}_weight"] for name in names], -1).astype(x.dtype)
     expect_features(x, weight.shape[0], f"{' and '.join(names)}: input")
@@ -32,7 +32,7 @@ def project(params: Params, x: Array, names: tuple[str, ...]) -> dict[str, Array
 
 
 def project_back(params: Params, x: Array, names: tuple[str, ...], deltas: Columns) -> tuple[Array, Params]:
-    """dx = Σ dy Wᵀ, dW = xᵀ dy, db = the sum of dy over the rows: for the projections of one input at once."""
+    """dx = Σ dy Wᵀ, dW = xᵀ dy, db = the sum of dy over the rows: for all projections of one input at once."""
     weight = jnp.concatenate([params[f"{name}_weight"] for name in names], -1)
     dy = lax.optimization_barrier(jnp.concatenate([deltas[name] for name in names], -1))
     borders = _borders(params, names)
@@ -45,6 +45,6 @@ def project_back(params: Params, x: Array, names: tuple[str, ...], deltas: Colum
 
 
 def _borders(params: Params, names: tuple[str, ...]) -> list[int]:
-    """Return where to cut what several projections computed side by side."""
+    """Return where to cut the results of several projections computed side by side."""
     widths = [params[f"{name}_weight"].shape[-1] for name in names]
     return [sum(widths[:i]) for i in range(1, len(widths))]

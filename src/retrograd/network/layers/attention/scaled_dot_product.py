@@ -1,4 +1,4 @@
-"""Scaled dot-product attention and its adjoint: the part of an attention layer that has no parameters."""
+"""Scaled dot-product attention and its adjoint: the part of an attention layer without parameters."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from jax import Array, lax
 
 from retrograd.network.layers.noise.dropout import apply_mask, draw_kept
 
-MANY_QUERIES = 64  # from here on a causal product pays for being cut in blocks that skip the keys of the future
+MANY_QUERIES = 64  # from here on it pays to cut a causal product into blocks that skip future keys
 BLOCKS = 4
 
 
 class Attended(NamedTuple):
-    """What attention leaves for its way back; one item of `weights` and `kept` for each block of queries."""
+    """The tape of attention; `weights` and `kept` have one item per block of queries."""
 
     q: Array  # [batch, heads, group, queries, width], scaled
     k: Array  # [batch, heads, keys, width]
@@ -24,7 +24,7 @@ class Attended(NamedTuple):
     y: Array  # [batch, heads, group, queries, value width]
     weights: tuple[Array, ...]  # each [batch, heads, group, block, keys seen]
     kept: tuple[Array | None, ...]  # where dropout kept a weight
-    bent: tuple[Array | None, ...] = ()  # the slope of a soft cap on the products; () where there is none
+    bent: tuple[Array | None, ...] = ()  # the slope of a soft cap on the products; () without one
 
 
 def attend(
@@ -38,14 +38,14 @@ def attend(
     added: Array | None = None,
     softcap: float | None = None,
 ) -> Attended:
-    """Return y = softmax(q kᵀ / sqrt(width)) v and what backward needs.
+    """Return y = softmax(q kᵀ / sqrt(width)) v and the tape.
 
     Queries of one `group` share a head of keys and values. `allowed` [batch, 1 or queries, keys], or [batch, heads,
-    group, queries, keys], is true where a query may attend; `causal` lets query i see keys 0..i alone. A query that may
-    see nothing gets zeros. With a `key`, each weight is dropped with probability `rate`. `softcap` bends the products
+    group, queries, keys], is true where a query may attend; `causal` lets query i see only keys 0..i. A query that
+    sees no key gets zeros. With a `key`, each weight is dropped with probability `rate`. `softcap` bends the products
     to softcap tanh(product / softcap); then `added` [batch, 1 or heads, 1 or group, queries, keys] is added to them.
-    The scale stands on q, which is smaller than the scores;
-    `optimization_barrier` keeps XLA from computing an exponential for each of its readers.
+    The scale is applied to q, which is smaller than the scores; `optimization_barrier` keeps XLA from recomputing an
+    exponential for each of its readers.
     """
     q = lax.optimization_barrier(q * (1 / q.shape[-1] ** 0.5))
     weights, kept, ys, bent = [], [], [], []
@@ -70,8 +70,8 @@ def attend_back(
 ) -> tuple[Array, Array, Array, Array]:
     """da = dy vᵀ, ds = a (da - Σ dy y), dq = ds k / sqrt(width), dk = dsᵀ q, dv = aᵀ dy.
 
-    The last one returned is ds [batch, heads, group, queries, keys]: the delta of what was added to the scores.
-    `dweights` [batch, heads, group, queries, keys] is the delta of the weights themselves, if somebody read them.
+    The last result is ds [batch, heads, group, queries, keys]: the delta of `added`. `dweights` [batch, heads, group,
+    queries, keys] is the delta of the weights themselves, if they were an output that was read.
     """
     q, k, v = tape.q, tape.k, tape.v
     inner = (wide(dy) * wide(tape.y)).sum(-1, keepdims=True)
@@ -100,7 +100,7 @@ def attend_back(
 
 
 def softmax_where(scores: Array, visible: Array | None) -> Array:
-    """Return the softmax along the last axis over what is visible, 0 elsewhere and where nothing is."""
+    """Return the softmax along the last axis over the visible entries, 0 elsewhere and where none is visible."""
     if visible is None:
         e = lax.optimization_barrier(jnp.exp(scores - scores.max(-1, keepdims=True)))
         total = e.sum(-1, keepdims=True)
@@ -115,7 +115,7 @@ def softmax_where(scores: Array, visible: Array | None) -> Array:
 
 
 def row_statistics(q: Array, k: Array, allowed: Array | None, causal: bool) -> Array:
-    """Return what a softmax over scores subtracts and multiplies by, [batch, heads, group, queries, 2]."""
+    """Return the shift and the inverse sum of a softmax over scores, [batch, heads, group, queries, 2]."""
     q = q * (1 / q.shape[-1] ** 0.5)
     visible = _visible(allowed, causal, 0, q.shape[3], k.shape[2])
     scores = _product(q, k.swapaxes(-1, -2))
@@ -127,12 +127,12 @@ def row_statistics(q: Array, k: Array, allowed: Array | None, causal: bool) -> A
 
 
 def block_size(queries: int, causal: bool) -> int:
-    """Return how many queries are one product."""
+    """Return the number of queries per product."""
     return -(-queries // (BLOCKS if causal and queries >= MANY_QUERIES else 1))
 
 
 def _blocks(queries: int, keys: int, causal: bool) -> Iterator[tuple[int, int, int]]:
-    """Yield each block of queries, from and to, and how many keys it sees."""
+    """Yield the start and end of each block of queries, and the number of keys that it sees."""
     size = block_size(queries, causal)
     for start in range(0, queries, size):
         stop = min(start + size, queries)
@@ -140,7 +140,7 @@ def _blocks(queries: int, keys: int, causal: bool) -> Iterator[tuple[int, int, i
 
 
 def _visible(allowed: Array | None, causal: bool, start: int, stop: int, seen: int) -> Array | None:
-    """Return what a block of queries may see, as it is laid beside the scores; None when that is everything."""
+    """Return the mask of a block of queries, shaped like the scores; None if it sees everything."""
     past = jnp.arange(start, stop)[:, None] >= jnp.arange(seen) if causal else None
     if allowed is None:
         return None if past is None else past[None, None, None]
@@ -155,19 +155,19 @@ def _product(rows: Array, matrix: Array) -> Array:
 
 
 def _transposed_product(rows: Array, others: Array) -> Array:
-    """Return rowsᵀ others, summed over the group; XLA's plain product of a transpose in memory is the faster one."""
+    """Return rowsᵀ others, summed over the group, by a plain product with a transpose in memory, XLA's fastest way."""
     turned = lax.optimization_barrier(_as_one(rows).swapaxes(-1, -2))
     return _wide_product(turned, _as_one(others))
 
 
 def _as_one(rows: Array) -> Array:
-    """Return the rows of a group as one matrix; of an empty batch, too, where a length of -1 would be any."""
+    """Return the rows of a group as one matrix, also for an empty batch, where a length of -1 would be ambiguous."""
     batch, heads, group, count, width = rows.shape
     return rows.reshape(batch, heads, group * count, width)
 
 
 def _wide_product(x: Array, matrix: Array) -> Array:
-    """Return x times matrix; of bfloat16 the sums, and so the scores, are float32."""
+    """Return x times matrix; for bfloat16 the sums, and so the scores, are float32."""
     return jnp.matmul(x, matrix, preferred_element_type=jnp.float32 if x.dtype == jnp.bfloat16 else x.dtype)
 
 

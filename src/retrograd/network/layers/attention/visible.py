@@ -1,4 +1,4 @@
-"""The inputs by name, what queries may see, and what is added to their scores, as they stand beside the heads."""
+"""The inputs by name, the keys visible to queries, and the terms added to scores, shaped like the heads."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ NAMED = "name a mask and scores, as in `inputs: {query: x, mask: seen}`"
 
 
 def by_name(reads: Sequence[str], inputs: Sequence[Any]) -> dict[str, Any]:
-    """Return the inputs by the names that `reads` gives them, or that they have by their number.
+    """Return the inputs by the names in `reads`, or by the default names for their number.
 
-    Raises:  ShapeError when their number, or a dtype, does not fit.
+    Raises:  ShapeError if their number, or a dtype, does not fit.
     """
     names = reads or UNNAMED.get(len(inputs), ())
     if len(names) != len(inputs):
@@ -25,15 +25,15 @@ def by_name(reads: Sequence[str], inputs: Sequence[Any]) -> dict[str, Any]:
         raise ShapeError(f"{expected}; got {len(inputs)} inputs", where="inputs", cure=NAMED)
     for name, value in zip(names, inputs, strict=True):
         if (value.dtype == jnp.bool_) != (name == "mask"):
-            wanted = "true or false" if name == "mask" else "real numbers"
-            raise ShapeError(f"{name}: expected {wanted}, got {value.dtype.name}{list(value.shape)}", cure=NAMED)
+            kind = "true or false" if name == "mask" else "real numbers"
+            raise ShapeError(f"{name}: expected {kind}, got {value.dtype.name}{list(value.shape)}", cure=NAMED)
     return dict(zip(names, inputs, strict=True))
 
 
 def beside_scores(added: Array, sources: tuple[Array, ...], heads: tuple[int, int]) -> Array:
-    """Return what is added to the scores as [batch, 1 or shared heads, 1 or group, queries, keys].
+    """Return the terms added to the scores as [batch, 1 or shared heads, 1 or group, queries, keys].
 
-    heads: how many there are, and how many of them are keys and values.
+    heads: the number of query heads, and of heads of keys and values.
     """
     number, shared = heads
     batch, queries, keys = *sources[0].shape[:2], sources[-1].shape[1]
@@ -48,9 +48,9 @@ def beside_scores(added: Array, sources: tuple[Array, ...], heads: tuple[int, in
 def allowed_keys(
     named: tuple[tuple[str, Array], ...], mask: Array | None, heads: tuple[int, int], window: int | None
 ) -> Array | None:
-    """Return the mask as [batch, 1 or queries, keys], or [batch, shared heads, group, queries, keys] of each head.
+    """Return the mask as [batch, 1 or queries, keys], or per head [batch, shared heads, group, queries, keys].
 
-    Raises:  ShapeError when the inputs, or the mask, do not fit.
+    Raises:  ShapeError if the inputs or the mask do not fit.
     """
     for name, source in named:
         if source.ndim != 3:
@@ -59,7 +59,7 @@ def allowed_keys(
     batch, queries, keys = *sources[0].shape[:2], sources[-1].shape[1]
     if any((len(source), source.shape[1]) != (batch, keys) for source in sources[1:]):
         shapes = ", ".join(f"{name} {tuple(source.shape)}" for name, source in named)
-        raise ShapeError(f"expected as many values as keys, and one batch, got {shapes}")
+        raise ShapeError(f"expected equal numbers of keys and values, and equal batches, got {shapes}")
     near = None if window is None else jnp.abs(jnp.arange(queries)[:, None] - jnp.arange(keys)) < window
     if mask is None:
         return None if near is None else near[None]

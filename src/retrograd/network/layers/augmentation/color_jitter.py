@@ -1,4 +1,4 @@
-"""Images made brighter or darker, of more or less contrast and colour, at random."""
+"""Random changes of an image's brightness, contrast and saturation."""
 
 from __future__ import annotations
 
@@ -35,35 +35,35 @@ class ColorJitter(Layer):
 
     Shapes:  x [batch, height, width, channels] -> y, the same
     Tape:    c and s [batch, 1, 1, 1]; None when not training
-    See:     Krizhevsky et al. 2012; as PyTorch's ColorJitter without hue, in an order that is not drawn. Both steps
-             are symmetric maps, so the backward pass is the same two, the other way round.
+    See:     Krizhevsky et al. 2012; as PyTorch's ColorJitter without hue, in a fixed order. Both steps are symmetric
+             maps, so the backward pass applies the same two in reverse order.
     """
 
     brightness: Annotated[
         NonNegativeFloat,
         Words(
-            "what is added to all values of an image at most, up or down",
-            more="pictures from dusk to glare",
-            less="pictures in nearly their light",
+            "largest amount added to or subtracted from all values of an image",
+            more="from very dark to very bright images",
+            less="nearly the original brightness",
             why="a tenth of the range from 0 to 1",
         ),
     ] = 0.1
     contrast: Annotated[
         Fraction,
         Words(
-            "by which share the distance of the values from their mean is changed at most",
-            more="from faint to harsh pictures",
-            less="pictures of nearly their contrast",
-            why="a tenth: another exposure",
+            "largest relative change of the values' distance from their mean",
+            more="from faint to harsh contrast",
+            less="nearly the original contrast",
+            why="a tenth: like another exposure",
         ),
     ] = 0.1
     saturation: Annotated[
         Fraction,
         Words(
-            "by which share the distance of the channels from grey is changed at most",
-            more="from grey to gaudy pictures",
-            less="pictures in nearly their colours",
-            why="a tenth: another camera; grey pictures have none",
+            "largest relative change of the channels' distance from grey",
+            more="from grey to garish images",
+            less="nearly the original colours",
+            why="a tenth: like another camera; no effect on grey images",
         ),
     ] = 0.1
     seed: OwnSeed = None

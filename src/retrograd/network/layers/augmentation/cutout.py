@@ -1,4 +1,4 @@
-"""A square of each image hidden at random."""
+"""Hiding a random square of each image."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Cutout(Layer):
 
     Shapes:  x [batch, height, width, channels] -> y, the same
     Tape:    m [batch, height, width, 1], true or false; None when not training
-    See:     DeVries & Taylor 2017, arXiv:1708.04552: the network learns to use all of a thing, not its loudest part.
-             Unlike dropout the values that are left are not scaled up.
+    See:     DeVries & Taylor 2017, arXiv:1708.04552: the network learns to use all of an object, not just its most
+             salient part. Unlike in dropout, the remaining values are not scaled up.
     """
 
     size: Annotated[
         PositiveInt,
         Words(
             "height and width of the square in pixels",
-            more="hides more; too much hides the thing itself",
+            more="hides more; too much hides the object itself",
             less="hides less",
             why="8: a quarter of images of 32 pixels",
         ),

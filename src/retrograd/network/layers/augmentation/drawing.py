@@ -1,4 +1,4 @@
-"""What layers that change rows at random have in common: a seed of their own, and numbers for each example."""
+"""Shared parts of random augmentation layers: a seed of the layer's own, and random numbers per example."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ OwnSeed = Annotated[
     Annotated[int, Field(ge=0, lt=SEED_LIMIT)] | None,
     Expect("an integer from 0 to 4294967295, or null"),
     Words(
-        "what the layer's changes are drawn from, whatever the run's seed is",
-        why="null: from the run's seed and the layer's name",
+        "seed of the layer's random changes, independent of the run's seed",
+        why="null: derived from the run's seed and the layer's name",
     ),
 ]
 
 
 def own_key(ctx: Context, seed: int | None) -> Array:
-    """Return the random key of this step for a layer: of the run, or of a seed of the layer's own."""
+    """Return the random key of this step for a layer, from the run or from the layer's own seed."""
     if seed is None:
         return ctx.random_key()
     key = fold_path(jax.random.key(seed), ctx.path) if ctx.path else jax.random.key(seed)
@@ -33,12 +33,12 @@ def own_key(ctx: Context, seed: int | None) -> Array:
 
 
 def uniform(key: Array, x: Array, low: float, high: float) -> Array:
-    """Return a number between low and high for each example [batch], the same in any precision."""
+    """Return a random number between low and high for each example [batch], the same in any precision."""
     return jax.random.uniform(key, (x.shape[0],), jnp.float32, low, high).astype(x.dtype)
 
 
 def whole(key: Array, x: Array, low: int, high: int) -> Array:
-    """Return a whole number from low to high, both included, for each example [batch]."""
+    """Return a random integer from low to high, inclusive, for each example [batch]."""
     return jax.random.randint(key, (x.shape[0],), low, high + 1, jnp.int32)
 
 

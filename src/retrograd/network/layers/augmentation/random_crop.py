@@ -1,4 +1,4 @@
-"""Images moved by a few pixels: a border of zeros, and a crop of the old size at a random place."""
+"""Shifting images by a few pixels: pad with zeros, and crop to the original size at a random position."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from retrograd.network.layers.augmentation.shifting import moved, moved_back
 )
 @dataclass(frozen=True)
 class RandomCrop(Layer):
-    """In training, put `padding` zeros around an image and cut one of its size out at a random place.
+    """In training, pad an image with `padding` zeros and crop it to its size at a random position.
 
         y[i, j] = x[i - a, j - b], 0 where that lies outside
 
-    a and b are whole numbers from -padding to padding, drawn for each image.
+    a and b are integers from -padding to padding, drawn for each image.
 
     Shapes:  x [batch, height, width, channels] -> y, the same
     Tape:    a and b [batch]; None when not training
     See:     Krizhevsky et al. 2012; He et al. 2016 with 4 pixels for images of 32. A network that pools over all
-             places learns to find a thing wherever it is.
+             places learns to find an object anywhere.
     """
 
     padding: Annotated[
         NonNegativeInt,
         Words(
-            "by how many pixels an image is moved at most, in each direction",
-            more="things appear in more places; too much moves them out of the picture",
-            less="things stay nearly where they were",
+            "maximum shift of an image in pixels, in each direction",
+            more="objects appear in more places; too much moves them out of the image",
+            less="objects stay nearly where they were",
             why="4: an eighth of images of 32 pixels",
         ),
     ] = 4

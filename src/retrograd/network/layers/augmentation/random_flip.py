@@ -1,4 +1,4 @@
-"""Mirroring images at random."""
+"""Random mirroring of images."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class RandomFlip(Layer):
 
     Shapes:  x [batch, height, width, channels] -> y, the same
     Tape:    chosen [batch], true or false; None when not training
-    See:     horizontal is left and right exchanged, as a photograph could have been taken; digits and letters have
-             no mirror image. The backward pass mirrors the delta: mirroring is its own adjoint.
+    See:     horizontal swaps left and right, which suits photographs but not digits and letters. The backward pass
+             mirrors the delta: mirroring is its own adjoint.
     """
 
     direction: Annotated[
         Literal["horizontal", "vertical"],
-        Words("whether left and right are exchanged, or top and bottom", why="most things have a left and a right"),
+        Words("whether left and right are swapped, or top and bottom", why="most objects may face either side"),
     ] = "horizontal"
     rate: Annotated[
         Probability,
-        Words("share of the images that are mirrored", more="more mirrored images", less="fewer", why="half of them"),
+        Words("probability that an image is mirrored", more="more mirrored images", less="fewer", why="half of them"),
     ] = 0.5
     seed: OwnSeed = None
 

@@ -1,4 +1,4 @@
-"""Images turned by a random angle."""
+"""Random rotation of images."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from retrograd.network.layers.augmentation.resampling import Reading, radians, r
 )
 @dataclass(frozen=True)
 class RandomRotation(Layer):
-    """In training, turn an image about its centre by an angle between -degrees and degrees.
+    """In training, rotate an image about its centre by an angle between -degrees and degrees.
 
         y = R x
 
-    R reads each new pixel between the four old ones around its place (bilinear); outside are zeros.
+    R interpolates each new pixel between the four old ones around its position (bilinear), with zeros outside.
 
     Shapes:  x [batch, height, width, channels] -> y, the same
     Tape:    numbers and shares of the four pixels [4, batch, height * width]; None when not training
-    See:     Simard et al. 2003. Small angles suit digits: a 6 turned by 180 degrees is a 9.
+    See:     Simard et al. 2003. Small angles suit digits: a 6 rotated by 180 degrees is a 9.
     """
 
     degrees: Annotated[
         NonNegativeFloat,
         Words(
-            "by how many degrees an image is turned at most, either way",
-            more="things appear in more directions; too much makes one thing another",
-            less="things stay nearly upright",
-            why="10: as a careful hand differs",
+            "maximum rotation in degrees, in either direction",
+            more="objects appear at more angles; too much changes their meaning",
+            less="objects stay nearly upright",
+            why="10: the variation of careful handwriting",
         ),
     ] = 10.0
     seed: OwnSeed = None

@@ -1,4 +1,4 @@
-"""Images made larger or smaller at random."""
+"""Random scaling of images."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from retrograd.network.layers.augmentation.resampling import Reading, read, read
 )
 @dataclass(frozen=True)
 class RandomScaling(Layer):
-    """In training, make an image larger or smaller about its centre.
+    """In training, enlarge or shrink an image about its centre.
 
         y = S x
 
-    S is a size between 1 - amount and 1 / (1 - amount), as often smaller as larger; it reads each new pixel between
-    the four old ones around its place (bilinear), outside are zeros.
+    S scales by a factor between 1 - amount and 1 / (1 - amount), shrinking as often as enlarging; each new pixel is
+    interpolated between the four old ones around its position (bilinear), with zeros outside.
 
     Shapes:  x [batch, height, width, channels] -> y, the same
     Tape:    numbers and shares of the four pixels [4, batch, height * width]; None when not training
-    See:     Krizhevsky et al. 2012 crop and resize; here the picture keeps its shape.
+    See:     Krizhevsky et al. 2012 crop and resize; here the image keeps its shape.
     """
 
     amount: Annotated[
         Fraction,
         Words(
-            "by which share an image shrinks at most; it grows as often by as much",
-            more="things appear in more sizes; what grows too much leaves the picture",
-            less="things keep nearly their size",
-            why="a tenth: a step nearer or away",
+            "maximum relative shrinkage; images grow as often and by as much",
+            more="objects appear in more sizes; enlarged too much, they leave the image",
+            less="objects keep nearly their size",
+            why="a tenth: slightly closer or farther away",
         ),
     ] = 0.1
     seed: OwnSeed = None

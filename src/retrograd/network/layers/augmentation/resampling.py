@@ -1,4 +1,4 @@
-"""Images read at other places than their pixels: bilinear, zero outside, with the exact adjoint."""
+"""Reading images between their pixels: bilinear, zero outside, with the exact adjoint."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from jax import Array
 
 
 class Reading(NamedTuple):
-    """For each pixel of the new image the four pixels around the place where the old one is read, and their shares.
+    """For each pixel of the new image, the four old pixels around the position that it reads, and their shares.
 
-    Shapes:  places [4, batch, height * width], numbers of old pixels; shares, the same, 0 for what lies outside
+    Shapes:  places [4, batch, height * width], indices of old pixels; shares, the same, 0 outside the image
     """
 
     places: Array
@@ -20,7 +20,7 @@ class Reading(NamedTuple):
 
 
 def reading(x: Array, matrix: Array) -> Reading:
-    """Return where new images read old ones x: at matrix [batch, 2, 2] times the place, from the centre of the image.
+    """Return where new images read old ones x: at matrix [batch, 2, 2] times the position relative to the centre.
 
     Shapes:  x [batch, height, width, channels]
     """
@@ -55,7 +55,7 @@ def read(x: Array, by: Reading) -> Array:
 
 
 def spread(dy: Array, by: Reading) -> Array:
-    """Return the adjoint of `read`: a new pixel's delta goes, by the same shares, to the four that it was read from."""
+    """Return the adjoint of `read`: each new pixel's delta goes, by the same shares, to the four that it reads."""
     flat = dy.reshape(dy.shape[0], -1, dy.shape[-1])
     examples = jnp.arange(dy.shape[0], dtype=jnp.int32)[:, None]
     dx = jnp.zeros_like(flat)
@@ -65,7 +65,7 @@ def spread(dy: Array, by: Reading) -> Array:
 
 
 def rotation(angle: Array) -> Array:
-    """Return the matrices [batch, 2, 2] that turn by angles in radians [batch]."""
+    """Return the rotation matrices [batch, 2, 2] for angles in radians [batch]."""
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     return jnp.stack([jnp.stack([cos, -sin], -1), jnp.stack([sin, cos], -1)], -2)
 

@@ -1,4 +1,4 @@
-"""Moving the values of each example along axes, with zeros where nothing comes from."""
+"""Shifting the values of each example along axes, filling with zeros."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from jax import Array
 
 
 def moved(x: Array, offsets: Mapping[int, Array]) -> Array:
-    """Return y[b, ..., i, ...] = x[b, ..., i - offset_b, ...] for each axis and its offsets [batch], 0 from outside.
+    """Return y[b, ..., i, ...] = x[b, ..., i - offset_b, ...] for each axis and its offsets [batch], 0 outside.
 
-    Its adjoint is the same with the offsets' signs changed.
+    Its adjoint is the same with negated offsets.
     """
     for axis, offset in offsets.items():
         length = x.shape[axis]

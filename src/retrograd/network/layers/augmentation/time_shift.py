@@ -1,4 +1,4 @@
-"""Sequences moved in time by a few steps."""
+"""Random time shifts of sequences."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from retrograd.network.layers.augmentation.shifting import moved, moved_back
 )
 @dataclass(frozen=True)
 class TimeShift(Layer):
-    """In training, move a sequence by up to `steps` steps, with zeros where nothing comes from.
+    """In training, shift a sequence by up to `steps` steps, filling with zeros.
 
         y[t] = x[t - a], 0 where that lies outside
 
-    a is a whole number from -steps to steps, drawn for each sequence.
+    a is an integer from -steps to steps, drawn for each sequence.
 
     Shapes:  x [batch, time, features] -> y, the same
     Tape:    a [batch]; None when not training
-    See:     for what means the same whenever it begins: recordings, gestures. A forecast depends on the order's end.
+    See:     suits signals whose meaning does not depend on when they start: recordings, gestures; not forecasts.
     """
 
     steps: Annotated[
         NonNegativeInt,
         Words(
-            "by how many steps a sequence is moved at most, forwards or back",
-            more="events appear at more moments; too much moves them out",
-            less="events stay nearly when they were",
+            "maximum shift in steps, forwards or backwards",
+            more="events appear at more times; too much moves them out",
+            less="events stay nearly in place",
             why="2: a beginning",
         ),
     ] = 2

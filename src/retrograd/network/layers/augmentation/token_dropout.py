@@ -1,4 +1,4 @@
-"""Tokens made unknown at random."""
+"""Replacing random tokens by the unknown one."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ class TokenDropout(Layer):
 
         y = x where kept, else the unknown token
 
-    Padding stays padding.
+    Padding is never replaced.
 
     Shapes:  x [batch, length], identifiers -> y, the same
     Tape:    nothing: identifiers have no delta
-    See:     Iyyer et al. 2015 (word dropout); Sennrich & Zhang 2019. The network meets the unknown token in training,
-             as it will in use, and cannot lean on a single word.
+    See:     Iyyer et al. 2015 (word dropout); Sennrich & Zhang 2019. The network sees the unknown token in training,
+             as it will in use, and cannot rely on a single word.
     """
 
     rate: Annotated[
         Fraction,
         Words(
-            "share of the tokens that become unknown",
-            more="less overfitting, and less of the text is left",
-            less="more of the text is left",
+            "share of the tokens replaced by the unknown one",
+            more="less overfitting, but less of the text remains",
+            less="more of the text remains",
             why="a tenth: a word here and there",
         ),
     ] = 0.1
     unknown: Annotated[
-        NonNegativeInt, Words("the identifier that stands for unknown tokens", why="1: as texts are read")
+        NonNegativeInt, Words("identifier of the unknown token", why="1: as in texts read from files")
     ] = 1
-    padding: Annotated[NonNegativeInt, Words("the identifier that is left alone", why="0: as texts are filled up")] = 0
+    padding: Annotated[NonNegativeInt, Words("identifier that is never replaced", why="0: the padding of texts")] = 0
     seed: OwnSeed = None
 
     mixes_batch: ClassVar[bool] = True  # drawn by position in the batch

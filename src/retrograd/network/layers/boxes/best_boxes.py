@@ -1,4 +1,4 @@
-"""The likeliest boxes of an image that do not lie on top of each other."""
+"""The most likely boxes of an image that do not overlap much."""
 
 from __future__ import annotations
 
@@ -43,29 +43,29 @@ FREE, SUPPRESSED, TAKEN = 0, 1, 2  # of a box, in the order of choice
 )
 @dataclass(frozen=True)
 class BestBoxes(Layer):
-    """Choose the boxes of the highest scores, of those that overlap the likelier one: non-maximum suppression.
+    """Choose the boxes with the highest scores, only the best of those that overlap: non-maximum suppression.
 
         y[k] = the likeliest box that overlaps none of y[:k] by more than `overlap`
 
-    Where fewer remain than are asked for, the likeliest of the suppressed ones follow. In training the true boxes, if
-    they are given, come first, so that what reads the boxes sees objects from the first step; elsewhere they are not
-    looked at, and a network in use does without them. Neither the choice nor the coordinates pass a gradient on.
+    If fewer than `count` remain, the likeliest suppressed ones follow. In training the true boxes, if given, come
+    first, so that the next layers see objects from the first step; otherwise they are ignored, and a network in use
+    does not need them. No gradient passes through the choice or the coordinates.
 
     Shapes:  scores [batch, ...], one for each box, boxes [batch, boxes, 4][, true boxes [batch, objects, 4], their
              class numbers [batch, ...], -1 where there is none] -> y [batch, count, 4]
     Tape:    shapes and dtypes of the inputs
-    Raises:  ShapeError when the scores do not fit the boxes, or there are fewer boxes than are asked for.
+    Raises:  ShapeError if the scores do not fit the boxes, or there are fewer boxes than `count`.
     See:     Ren et al. 2015, arXiv:1506.01497, section 3.3: 0.7, and 2000 boxes in training, 300 in use.
     """
 
     count: Annotated[
-        PositiveInt, Words("how many boxes", more="fewer objects are missed; slower", less="faster; misses objects")
+        PositiveInt, Words("number of boxes", more="misses fewer objects; slower", less="faster; misses objects")
     ]
     overlap: Annotated[
         Fraction,
         Words(
             "intersection over union beyond which the less likely of two boxes is suppressed",
-            more="more boxes of one object",
+            more="more boxes per object",
             less="neighbours are suppressed",
             why="0.7: the paper's",
         ),
@@ -92,10 +92,10 @@ class BestBoxes(Layer):
         if scores.size != boxes.size // 4 or scores.ndim < 2:
             raise ShapeError(f"expected a score for each of {boxes.shape[1]} boxes, got {tuple(scores.shape)}")
         if boxes.shape[1] < self.count:
-            raise ShapeError(f"there are {boxes.shape[1]} boxes to choose from", where="count", cure="choose fewer")
+            raise ShapeError(f"only {boxes.shape[1]} boxes to choose from", where="count", cure="choose fewer")
         if len(truth) not in (0, 2):
             raise ShapeError(f"expected true boxes and their class numbers, or neither; got {len(truth)} inputs")
-        described = Static(tuple((each.shape, each.dtype) for each in (scores, boxes, *truth)))
+        described = Static(tuple((array.shape, array.dtype) for array in (scores, boxes, *truth)))
         y = chosen(
             lax.stop_gradient(scores.reshape(boxes.shape[:2])), lax.stop_gradient(boxes), self.count, self.overlap
         )
@@ -126,7 +126,7 @@ def chosen(scores: Array, boxes: Array, count: int, most: float) -> Array:
 
 
 def true_first(boxes: Array, truth: Array, labels: Array) -> Array:
-    """Return as many boxes, of which the first are the true ones that are there."""
+    """Return the same number of boxes, starting with the existing true ones."""
     last = jnp.where(labels >= 0, 0, 2)
     order = jnp.argsort(jnp.concatenate([last, jnp.ones(boxes.shape[:2], last.dtype)], -1), axis=-1, stable=True)
     everything = jnp.concatenate([truth.astype(boxes.dtype), boxes], 1)
@@ -134,5 +134,5 @@ def true_first(boxes: Array, truth: Array, labels: Array) -> Array:
 
 
 def no_deltas(tape: Static) -> tuple[Array | None, ...]:
-    """Return deltas of 0 for the inputs, whose shapes and dtypes are on the tape, that hold real numbers."""
+    """Return zero deltas for the real-valued inputs, whose shapes and dtypes are on the tape."""
     return tuple(jnp.zeros(shape, dtype) if jnp.issubdtype(dtype, jnp.inexact) else None for shape, dtype in tape.value)

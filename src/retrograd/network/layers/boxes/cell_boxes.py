@@ -36,7 +36,7 @@ class CellBoxes(Layer):
              y_max
     Tape:    the shape of x
     Raises:  ShapeError for anything but a grid of boxes.
-    See:     Redmon et al. 2016, arXiv:1506.02640, for the form of a cell's box.
+    See:     Redmon et al. 2016, arXiv:1506.02640, for the encoding of a cell's box.
     """
 
     equations = Equations(

@@ -1,4 +1,4 @@
-"""The arithmetic of boxes, which several layers share."""
+"""The arithmetic of boxes shared by several layers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from jax import Array
 
 from retrograd.base.errors import DataTypeError, ShapeError
 
-LEAST_SIDE = 1e-6  # of a box whose sides are divided by or whose logarithm is taken, as a share of the image
-MOST_STRETCH = math.log(1000 / 16)  # of a side by one shift, as in Detectron: e to a large logit would be infinite
+LEAST_SIDE = 1e-6  # smallest side, as a share of the image, in divisions and logarithms
+MOST_STRETCH = math.log(1000 / 16)  # largest log-stretch of a side, as in Detectron: exp of a large logit overflows
 
 
 def expect_boxes(*boxes: Array) -> None:
     """Raise ShapeError unless these are boxes [batch, n, 4] of one batch."""
-    if any(each.ndim != 3 or each.shape[-1] != 4 or len(each) != len(boxes[0]) for each in boxes):
-        shapes = ", ".join(str(tuple(each.shape)) for each in boxes)
+    if any(array.ndim != 3 or array.shape[-1] != 4 or len(array) != len(boxes[0]) for array in boxes):
+        shapes = ", ".join(str(tuple(array.shape)) for array in boxes)
         raise ShapeError(f"expected boxes (batch, boxes, 4), got {shapes}", cure="put reshape: [-1, 4] before it")
 
 
 def expect_truth(truth: Array, labels: Array) -> Array:
-    """Return the class numbers of true boxes as [batch, objects], or raise ShapeError for another number of them."""
+    """Return the class numbers of true boxes as [batch, objects], or raise ShapeError if their number differs."""
     expect_boxes(truth)
     if labels.ndim < 2 or labels.size != truth.size // 4:
         raise ShapeError(f"expected a class number for each of {truth.shape[1]} true boxes, got {tuple(labels.shape)}")
@@ -33,7 +33,7 @@ def expect_truth(truth: Array, labels: Array) -> Array:
 
 
 def overlaps(boxes: Array, others: Array) -> Array:
-    """Return intersection over union of each box with each other one: [..., n, 4], [..., m, 4] -> [..., n, m]."""
+    """Return the intersection over union of all pairs of boxes: [..., n, 4], [..., m, 4] -> [..., n, m]."""
     boxes, others = boxes[..., :, None, :], others[..., None, :, :]
     low, high = jnp.maximum(boxes[..., :2], others[..., :2]), jnp.minimum(boxes[..., 2:], others[..., 2:])
     shared = jnp.prod(jnp.maximum(high - low, 0), -1)
@@ -42,7 +42,7 @@ def overlaps(boxes: Array, others: Array) -> Array:
 
 
 def shifts_between(boxes: Array, targets: Array) -> Array:
-    """Return by what `shifted` moves boxes onto their targets [..., 4]: (c' - c) / w and log(w' / w) for both axes."""
+    """Return the shifts that move boxes onto their targets [..., 4]: (c' - c) / w and log(w' / w) for both axes."""
     middle, side = _middles_and_sides(boxes)
     aim, length = _middles_and_sides(targets)
     side, length = jnp.maximum(side, LEAST_SIDE), jnp.maximum(length, LEAST_SIDE)

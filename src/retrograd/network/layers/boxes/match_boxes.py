@@ -1,4 +1,4 @@
-"""What each box should have been called: the targets of a detector's losses."""
+"""Matching boxes with true boxes: the targets of a detector's losses."""
 
 from __future__ import annotations
 
@@ -47,41 +47,41 @@ from retrograd.network.layers.boxes.geometry import expect_boxes, expect_truth, 
 )
 @dataclass(frozen=True)
 class MatchBoxes(Layer):
-    """Say of each box which true box it overlaps most, and with that what the losses compare a detector's words with.
+    """Match each box with the true box that it overlaps most, which gives the targets of a detector's losses.
 
         class, t = those of the true box that it overlaps most, where by at least `positive`
         t = ((x' - x)/w, (y' - y)/h, log(w'/w), log(h'/h)) from the box to the true one, x and y the centres
 
-    Below `negative` the box is background; between the two it does not count.
+    Below `negative` the box is background; between the two bounds it does not count.
 
     The output has the parts `object` [batch, boxes], 1 for an object and 0 for background; `known` [batch, boxes], 0
-    for a box that does not count; `class` [batch, boxes, 1 + classes], 1 at the class, of which the first is the
-    background, and 0 throughout for a box that does not count; `shift` [batch, boxes, 4], 0 where there is no object.
-    As numbers, `object` and `known` are sample weights of a loss. No gradient passes.
+    for a box that does not count; `class` [batch, boxes, 1 + classes], 1 at the class, the first being the background,
+    and all 0 for a box that does not count; `shift` [batch, boxes, 4], 0 where there is no object. `object` and
+    `known` can serve as sample weights of a loss. No gradient passes.
 
     Shapes:  boxes [batch, boxes, 4], true boxes [batch, objects, 4], their class numbers [batch, ...], -1 where there
              is none -> the parts above
     Tape:    shapes and dtypes of the inputs
-    Raises:  ShapeError when the class numbers do not fit the true boxes.
+    Raises:  ShapeError if the class numbers do not fit the true boxes.
     See:     Ren et al. 2015, arXiv:1506.01497, section 3.1.2: 0.7, 0.3 and `each` for anchors, 0.5 and 0.5 for the
-             second stage. There 256 anchors are drawn, half of them objects; here all count.
+             second stage. The paper samples 256 anchors, half of them objects; here all count.
     """
 
-    classes: Annotated[Units, Words("number of classes of the objects", why="as many as the data have")] = "classes"
+    classes: Annotated[Units, Words("number of object classes", why="that of the data")] = "classes"
     positive: Annotated[
         Fraction,
         Words(
-            "least overlap of a box that stands for an object",
-            more="nearer boxes, fewer of them",
-            less="more boxes stand for an object, and farther ones",
-            why="0.5: usual in the second stage; of anchors 0.7",
+            "minimum overlap for a box to count as an object",
+            more="closer boxes, fewer of them",
+            less="more boxes count as objects, including less close ones",
+            why="0.5: usual in the second stage; 0.7 for anchors",
         ),
     ] = 0.5
     negative: Annotated[
         Fraction,
         Words(
             "overlap below which a box is background",
-            more="nearer boxes are background too",
+            more="closer boxes are background too",
             less="more boxes do not count",
             why="0.5: with positive 0.5 every box counts",
         ),
@@ -89,8 +89,8 @@ class MatchBoxes(Layer):
     each: Annotated[
         bool,
         Words(
-            "whether the boxes that overlap an object most stand for it, however little that is",
-            why="false; of anchors true: each object has one then",
+            "whether the boxes that overlap an object most count as it, however small the overlap",
+            why="false; true for anchors: then each object has one",
         ),
     ] = False
 
@@ -110,8 +110,8 @@ class MatchBoxes(Layer):
     @override
     def rules(self) -> Iterator[Problem]:
         if self.negative > self.positive:
-            cure = f"choose at most {self.positive:g}: no box is an object and background at once"
-            yield Problem("negative", f"is larger than positive: {self.negative:g}", cure)
+            cure = f"choose at most {self.positive:g}: a box cannot be both object and background"
+            yield Problem("negative", f"{self.negative:g} is larger than `positive`", cure)
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, boxes: Array, truth: Array, labels: Array) -> Forward:

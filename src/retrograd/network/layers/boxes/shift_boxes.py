@@ -1,4 +1,4 @@
-"""Boxes moved and stretched by what a network says of each."""
+"""Moving and stretching boxes by a network's predictions."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class ShiftBoxes(Layer):
 
     Shapes:  boxes [batch, boxes, 4]: x_min, y_min, x_max, y_max as shares of the image, t the same -> y the same
     Tape:    boxes, t, and which edges lie inside the image
-    Raises:  ShapeError for anything but boxes and as many shifts.
-    See:     Ren et al. 2015, arXiv:1506.01497, equation 2, solved for the box; tw and th stop at log(1000 / 16), as in
-             Detectron. An edge that was clipped has delta 0.
+    Raises:  ShapeError for anything but boxes and an equal number of shifts.
+    See:     Ren et al. 2015, arXiv:1506.01497, equation 2, solved for the box; tw and th are capped at log(1000 / 16),
+             as in Detectron. A clipped edge has delta 0.
     """
 
     equations = Equations(
@@ -60,6 +60,6 @@ class ShiftBoxes(Layer):
         side, move, stretch = boxes[..., 2:] - boxes[..., :2], shifts[..., :2], shifts[..., 2:]
         factor = jnp.exp(jnp.minimum(stretch, MOST_STRETCH))
         dstretch = jnp.where(stretch < MOST_STRETCH, side * factor * dside, jnp.zeros_like(dside))
-        before = move * dmiddle + factor * dside  # by the side of the box as it came
+        before = move * dmiddle + factor * dside  # by the side of the input box
         dboxes = jnp.concatenate([dmiddle / 2 - before, dmiddle / 2 + before], -1)
         return Backward((dboxes, jnp.concatenate([side * dmiddle, dstretch], -1)))

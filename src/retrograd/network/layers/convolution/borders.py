@@ -1,4 +1,4 @@
-"""What stands beyond the border of an image or sequence when it is not zeros: copies of what is inside."""
+"""Padding an image or sequence with copies of its own values instead of zeros."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Margins = Sequence[tuple[int, int]]
 def pad(x: Array, margins: Margins, mode: PaddingMode) -> Array:
     """Return x [batch, *axes, channels] with margins copied from inside: the other end, the mirror, or the edge.
 
-    Raises:  ShapeError when an axis is too short for its margin.
+    Raises:  ShapeError if an axis is too short for its margin.
     """
     for axis, (length, (low, high)) in enumerate(zip(x.shape[1:-1], margins, strict=True), 1):
         largest = {"circular": length, "reflect": length - 1, "replicate": max(low, high)}[mode]
         if max(low, high) > largest:
-            raise ShapeError(f"{mode} padding of {max(low, high)} needs an axis longer than {length}")
+            raise ShapeError(f"an axis of {length} is too short for {mode} padding of {max(low, high)}")
         x = jnp.take(x, _sources(length, low, high, mode), axis, mode="clip")
     return x
 
 
 def pad_back(dx: Array, lengths: Sequence[int], margins: Margins, mode: PaddingMode) -> Array:
-    """Return the deltas of x: what stands in a margin is added to where it was copied from."""
+    """Return the deltas of x: those in a margin are added to the places that were copied."""
     for axis, (length, (low, high)) in enumerate(zip(lengths, margins, strict=True), 1):
         turned = jnp.moveaxis(dx, axis, 0)
         sources = _sources(length, low, high, mode)
@@ -40,7 +40,7 @@ def pad_back(dx: Array, lengths: Sequence[int], margins: Margins, mode: PaddingM
 
 
 def _sources(length: int, low: int, high: int, mode: PaddingMode) -> np.ndarray:
-    """Return for each place of the padded axis the place that it shows."""
+    """Return the source index of each place on the padded axis."""
     places = np.arange(-low, length + high)
     if mode == "circular":
         return places % length

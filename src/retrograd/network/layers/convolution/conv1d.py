@@ -29,14 +29,14 @@ class Conv1D(Convolution):
         y[i] = sum over p of x[stride i + dilation p] W[p] + b
 
     `padding`: `same` (as many outputs as inputs, divided by the stride and rounded up), `valid` (none), `causal` (all
-    zeros before the beginning: no output sees a later input), a number of zeros at both ends, or [[before, after]].
+    zeros at the start: no output sees a later input), a number of zeros at both ends, or [[before, after]].
     `groups`, `padding_mode` and the rest are as in conv2d.
 
     Shapes:  x [batch, length, channels] -> y [batch, length', filters]
     Params:  weight [kernel, channels / groups, filters], bias [filters]
     Tape:    x
-    Raises:  ShapeError when the kernel is larger than the padded input, or groups do not divide channels and filters.
-    See:     The kernel is not flipped (cross-correlation), as everywhere. PyTorch has the channels first, the weight
+    Raises:  ShapeError if the kernel is larger than the padded input, or groups do not divide channels and filters.
+    See:     The kernel is not flipped (cross-correlation), as is usual. PyTorch has the channels first, the weight
              as [filters, channels, kernel], and no padding by default; Keras agrees with the layout here.
     """
 

@@ -20,17 +20,17 @@ from retrograd.network.layers.convolution.convolution_transpose import Convoluti
 )
 @dataclass(frozen=True)
 class Conv1DTranspose(ConvolutionTranspose):
-    """Lay a small window of weights, times each input, into a larger sequence and add up: the adjoint of conv1d.
+    """Place a small window of weights, times each input, in a larger sequence and add up: the adjoint of conv1d.
 
         y[stride i + p] = sum over the i and p that meet there of x[i] W[p], + b
 
-    The settings, and how long the output is, are as in conv2d_transpose.
+    The settings and the output length are as in conv2d_transpose.
 
     Shapes:  x [batch, length, channels] -> y [batch, length', filters]
     Params:  weight [*kernel, channels, filters / groups], bias [filters]
     Tape:    x
-    Raises:  ShapeError when the padding cuts everything off.
-    See:     conv2d_transpose, for the layout and how PyTorch's and Keras's differ.
+    Raises:  ShapeError if the padding cuts everything off.
+    See:     conv2d_transpose, for the layout and how it differs in PyTorch and Keras.
     """
 
     axes = 1

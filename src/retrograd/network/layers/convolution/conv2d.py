@@ -31,15 +31,15 @@ class Conv2D(Convolution):
         y[i, j] = sum over p, q of x[stride i + dilation p, stride j + dilation q] W[p, q] + b
 
     `padding`: `same` (as many outputs as inputs, divided by the stride and rounded up; an odd zero is added at the
-    end), `valid` (none), or numbers of zeros. `groups` splits channels and filters, each part seeing only its own;
-    `depthwise` has one group for each channel. `padding_mode`: in place of zeros, the other end (`circular`), the
+    end), `valid` (none), or numbers of zeros. `groups` splits channels and filters, each group seeing only its own
+    channels; `depthwise` has one group per channel. `padding_mode`: instead of zeros, the other end (`circular`), the
     mirror image (`reflect`), or the value at the edge (`replicate`).
 
     Shapes:  x [batch, height, width, channels] -> y [batch, height', width', filters]
     Params:  weight [*kernel, channels / groups, filters], bias [filters]
     Tape:    x (with its copied margins)
-    Raises:  ShapeError when the kernel is larger than the padded input, or groups do not divide channels and filters.
-    See:     The kernel is not flipped (cross-correlation), as everywhere. PyTorch has the channels first, the weight
+    Raises:  ShapeError if the kernel is larger than the padded input, or groups do not divide channels and filters.
+    See:     The kernel is not flipped (cross-correlation), as is usual. PyTorch has the channels first, the weight
              as [filters, channels, *kernel], and no padding by default; Keras agrees with the layout here.
     """
 

@@ -20,17 +20,17 @@ from retrograd.network.layers.convolution.convolution_transpose import Convoluti
 )
 @dataclass(frozen=True)
 class Conv2DTranspose(ConvolutionTranspose):
-    """Lay a small window of weights, times each input, into a larger image and add up: the adjoint of conv2d.
+    """Place a small window of weights, times each input, in a larger image and add up: the adjoint of conv2d.
 
         y[stride i + p] = sum over the i and p that meet there of x[i] W[p], + b
 
-    An axis of length n becomes stride · n under `same`; else stride · (n - 1) + kernel, less the `padding` (numbers
-    that are cut off at both ends), plus `output_padding` at its end. `dilation` and `groups` are as in conv2d.
+    An axis of length n becomes stride · n under `same`; else stride · (n - 1) + kernel, minus the `padding` (numbers
+    of places cut off at both ends), plus `output_padding` at its end. `dilation` and `groups` are as in conv2d.
 
     Shapes:  x [batch, height, width, channels] -> y [batch, height', width', filters]
     Params:  weight [*kernel, channels, filters / groups], bias [filters]
     Tape:    x
-    Raises:  ShapeError when the padding cuts everything off.
+    Raises:  ShapeError if the padding cuts everything off.
     See:     Dumoulin & Visin 2016, arXiv:1603.07285. PyTorch has the channels first, the weight as
              [channels, filters / groups, *kernel], no padding by default; Keras stores [*kernel, filters, channels].
     """

@@ -20,17 +20,17 @@ from retrograd.network.layers.shared.window import Padding
 )
 @dataclass(frozen=True)
 class Conv3D(Convolution):
-    """Slide a small window of weights over a volume, or over images that follow one another.
+    """Slide a small window of weights over a volume, or over a sequence of images.
 
         y[i, j, k] = sum over p, q, r of x[stride i + dilation p, ...] W[p, q, r] + b
 
-    The settings are those of conv2d, with an entry for each of three axes.
+    The settings are those of conv2d, with one entry for each of three axes.
 
     Shapes:  x [batch, depth, height, width, channels] -> y [batch, depth', height', width', filters]
     Params:  weight [*kernel, channels / groups, filters], bias [filters]
     Tape:    x (with its copied margins)
-    Raises:  ShapeError when the kernel is larger than the padded input, or groups do not divide channels and filters.
-    See:     conv2d, for the layout and how PyTorch's and Keras's differ.
+    Raises:  ShapeError if the kernel is larger than the padded input, or groups do not divide channels and filters.
+    See:     conv2d, for the layout and how it differs in PyTorch and Keras.
     """
 
     padding: Padding = "same"

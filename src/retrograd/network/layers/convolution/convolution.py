@@ -1,4 +1,4 @@
-"""What convolutions share, of one to three axes: products (forward, by the data, by the weights), and the layer."""
+"""The base of convolutions over one to three axes: forward, data and weight gradient as products, and the layer."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ from retrograd.network.layers.shared.window import (
 )
 
 ZEROS = Zeros()
-FEW_VALUES = 32  # where a window sees fewer, one product of all windows is faster than XLA's own convolution
+FEW_VALUES = 32  # if a window sees fewer, one product of all windows is faster than XLA's convolution
 
-Groups = Annotated[PositiveInt | Literal["depthwise"], Expect("a positive integer, or depthwise (one group a channel)")]
+Groups = Annotated[PositiveInt | Literal["depthwise"], Expect("a positive integer, or depthwise (one per channel)")]
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,15 @@ class Convolution(Layer):
 
     filters: Annotated[
         Units,
-        Words("channels of the output", more="distinguishes more patterns; slower", less="faster, fewer patterns"),
+        Words("number of output channels", more="distinguishes more patterns; slower", less="faster, fewer patterns"),
     ]
     kernel: Annotated[
         Lengths,
         Words(
             "places that one output sees, along each axis",
-            more="sees further at once; more weights",
-            less="fewer weights; depth must make up for it",
-            why="3: two of them see as far as one of 5, with fewer weights",
+            more="larger receptive field; more weights",
+            less="fewer weights; more depth needed",
+            why="3: two such layers see as far as one of 5, with fewer weights",
         ),
     ] = 3
     stride: Annotated[
@@ -100,24 +100,24 @@ class Convolution(Layer):
         Lengths,
         Words(
             "distance between the places of a kernel",
-            more="sees further with as many weights",
-            less="sees neighbours",
+            more="sees further with the same number of weights",
+            less="sees adjacent places",
             why="1: neighbours",
         ),
     ] = 1
     groups: Annotated[
         Groups,
         Words(
-            "channels are cut into this many groups, each with kernels of its own",
+            "number of groups that channels are divided into, each with separate kernels",
             more="fewer weights; groups do not see each other",
             less="every output sees every channel",
             why="1: every output sees every channel",
         ),
     ] = 1
     activation: Annotated[Layer | None, Registered(layers, only=Activation), ACTIVATION_BEHIND] = None
-    weight: Annotated[Initial, FIRST_WEIGHT] = None  # None: chosen by the activation that follows
+    weight: Annotated[Initial, FIRST_WEIGHT] = None  # None: chosen by the next activation
     bias: Annotated[InitialOrNone, FIRST_BIAS] = ZEROS
-    padding_mode: Annotated[PaddingMode, Words("what the added places hold")] = "zeros"
+    padding_mode: Annotated[PaddingMode, Words("values of the added places")] = "zeros"
 
     @override
     def rules(self) -> Iterator[Problem]:
@@ -144,12 +144,12 @@ class Convolution(Layer):
         return self.compute(params, x)
 
     def compute(self, params: Params, x: Array, residual: Array | None = None, relu: bool = False) -> Forward:
-        """Return forward's result with a residual added and relu applied, where they are computed best."""
+        """Return forward's result with a residual added and relu applied, fused where that is faster."""
         window, groups, weight = self._window(x), self._groups(x), params["weight"].astype(x.dtype)
         if weight.shape[-2] * groups != x.shape[-1]:
             raise ShapeError(f"input: expected {weight.shape[-2] * groups} channels, got {x.shape[-1]}")
         tape: Any = x
-        if self.padding_mode != "zeros":  # then what the windows see is made first, and none of it is padding
+        if self.padding_mode != "zeros":  # then the padded input is built first, and the window itself has no padding
             borders = Static((x.shape[1:-1], window.padding))
             x = pad(x, window.padding, self.padding_mode)
             window, tape = self._window(x, "valid"), (x, borders)
@@ -181,7 +181,7 @@ class Convolution(Layer):
 
 
 def groups_of(groups: int | str, channels: int, filters: int) -> int:
-    """Return into how many groups channels and filters are cut, or raise ShapeError where that does not divide."""
+    """Return the number of groups, or raise ShapeError if it does not divide channels and filters."""
     count = channels if isinstance(groups, str) else groups
     for total, what in ((channels, "channels"), (filters, "filters")):
         if not count or total % count:
@@ -194,7 +194,7 @@ def groups_of(groups: int | str, channels: int, filters: int) -> int:
 
 @convolve_natively
 def convolve(x: Array, weight: Array, window: Window, groups: int = 1, behind: Behind = NOTHING) -> Array:
-    """Return y[b, i] = the sum over p and c of x[b, stride i + dilation p, c] weight[p, c], and what follows it."""
+    """Return y[b, i] = the sum over p and c of x[b, stride i + dilation p, c] weight[p, c], then apply `behind`."""
     y = _sums(x, weight, window, groups)
     y = y if behind.bias is None else y + behind.bias
     y = y if behind.residual is None else y + behind.residual
@@ -214,7 +214,7 @@ def _sums(x: Array, weight: Array, window: Window, groups: int) -> Array:
 
 @data_gradient_natively
 def data_gradient(dy: Array, weight: Array, window: Window, groups: int = 1) -> Array:
-    """Return dx: the deltas, `stride` apart, correlated with the flipped kernel, its inputs and outputs swapped."""
+    """Return dx: the deltas, spread by the stride, correlated with the flipped kernel, inputs and outputs swapped."""
     if _is_depthwise(weight, groups):
         spread = _spread(dy, window)
         sliding = place_window(spread.shape[1:-1], window.kernel, dilation=window.dilation)
@@ -241,7 +241,7 @@ def weight_gradient(x: Array, dy: Array, window: Window, groups: int, dtype: jnp
         return jnp.stack(sums).reshape(shape)
     if _is_pointwise(window, groups):
         return transposed_product(views(x, window)[0], dy, dtype).reshape(shape)
-    if groups == 1 and channels * math.prod(window.kernel) < FEW_VALUES:  # im2col: all that a window sees in one row
+    if groups == 1 and channels * math.prod(window.kernel) < FEW_VALUES:  # im2col: one row per window
         return transposed_product(jnp.concatenate(views(x, window), -1), dy, dtype).reshape(shape)
     return lax.conv_general_dilated(
         x, dy, window.dilation, window.margins, rhs_dilation=window.stride, batch_group_count=groups,
@@ -250,7 +250,7 @@ def weight_gradient(x: Array, dy: Array, window: Window, groups: int, dtype: jnp
 
 
 def _depthwise(seen: list[Array], weight: Array) -> Array:
-    """Return y[.., c m + j] = the sum over p of x[p, c] weight[p, c m + j]: XLA's own way is tens of times slower."""
+    """Return y[.., c m + j] = the sum over p of x[p, c] weight[p, c m + j]; XLA's own way is tens of times slower."""
     factors = weight.reshape(len(seen), seen[0].shape[-1], -1)
     y: Array = sum(x[..., None] * factor for x, factor in zip(seen, factors, strict=True))
     return y.reshape(*y.shape[:-2], -1)
@@ -269,21 +269,21 @@ def _is_depthwise(weight: Array, groups: int) -> bool:
 
 
 def _is_pointwise(window: Window, groups: int) -> bool:
-    """Tell whether the kernel is a single entry and nothing is padded: then a plain product is twice as fast."""
+    """Return whether the kernel is a single entry without padding: then a plain product is twice as fast."""
     return groups == 1 and set(window.kernel) == {1} and all(pair == (0, 0) for pair in window.padding)
 
 
 def _flipped(weight: Array) -> Array:
-    """Return the kernel turned round along each of its axes."""
+    """Return the kernel reversed along each of its axes."""
     return jnp.flip(weight, range(weight.ndim - 2))
 
 
 def _spread(dy: Array, window: Window) -> Array:
-    """Return the deltas with zeros between and around them, as a kernel that slides by 1 needs them."""
+    """Return the deltas with zeros between and around them, as needed by a kernel with stride 1."""
     return lax.pad(dy, jnp.zeros((), dy.dtype), [(0, 0, 0), *window.spread, (0, 0, 0)])
 
 
 def _layout(x: str, weight: str, y: str, window: Window) -> tuple[str, str, str]:
-    """Return the order of axes as XLA writes it, with * for the axes of the window."""
-    x, weight, y = (each.replace("*", "DHW"[-len(window.kernel) :]) for each in (x, weight, y))
+    """Return the order of axes in XLA's notation, with * standing for the window's axes."""
+    x, weight, y = (axes.replace("*", "DHW"[-len(window.kernel) :]) for axes in (x, weight, y))
     return x, weight, y

@@ -1,4 +1,4 @@
-"""What transposed convolutions of one to three axes share: windows laid into a larger output."""
+"""The base of transposed convolutions over one to three axes: windows placed in a larger output."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from retrograd.network.layers.shared.window import (
 
 ZEROS = Zeros()
 Lengthening = Annotated[
-    NonNegativeInt | tuple[NonNegativeInt, ...], Expect("an integer, 0 or larger, or a list of one for each axis")
+    NonNegativeInt | tuple[NonNegativeInt, ...], Expect("a non-negative integer, or a list of one for each axis")
 ]
 
 
@@ -57,7 +57,7 @@ class ConvolutionTranspose(Layer):
     """Base of the transposed convolutions: the number of axes is the subclass's."""
 
     filters: Annotated[
-        Units, Words("channels of the output", more="more patterns; slower", less="faster, fewer patterns")
+        Units, Words("number of output channels", more="more patterns; slower", less="faster, fewer patterns")
     ]
     kernel: Annotated[
         Lengths,
@@ -70,7 +70,7 @@ class ConvolutionTranspose(Layer):
     stride: Annotated[
         Lengths,
         Words(
-            "how many times larger than the input the output is",
+            "ratio of output size to input size",
             more="larger output",
             less="smaller output",
             why="1: as large as the input",
@@ -79,7 +79,7 @@ class ConvolutionTranspose(Layer):
     padding: Annotated[
         Padding,
         Words(
-            "how much is cut off at the borders",
+            "number of places cut off at the borders",
             more="smaller output",
             less="larger output",
             why="same: the input's size times the stride",
@@ -88,23 +88,25 @@ class ConvolutionTranspose(Layer):
     output_padding: Annotated[
         Lengthening,
         Words(
-            "places added at one end, where a stride leaves the size open",
+            "places added at one end, since a stride leaves the size ambiguous",
             more="larger output",
             less="smaller output",
         ),
     ] = 0
     activation: Annotated[Layer | None, Registered(layers, only=Activation), ACTIVATION_BEHIND] = None
-    weight: Annotated[Initial, FIRST_WEIGHT] = None  # None: chosen by the activation that follows
+    weight: Annotated[Initial, FIRST_WEIGHT] = None  # None: chosen by the next activation
     bias: Annotated[InitialOrNone, FIRST_BIAS] = ZEROS
 
     dilation: Annotated[
         Lengths,
-        Words("distance between the places that one input reaches", more="reaches further", less="reaches neighbours"),
+        Words(
+            "distance between the places that one input reaches", more="reaches further", less="reaches adjacent places"
+        ),
     ] = 1
     groups: Annotated[
         Groups,
         Words(
-            "channels are cut into this many groups, each with kernels of its own",
+            "number of groups that channels are divided into, each with separate kernels",
             more="fewer weights; groups do not see each other",
             less="every output sees every channel",
         ),
@@ -131,7 +133,7 @@ class ConvolutionTranspose(Layer):
                 yield Problem(name, f"expected one entry for each of {self.axes} axes, found {len(value)}")
                 return
         if self.output_padding and self.padding == "same":
-            yield Problem("output_padding", "does not go with padding same: the output is stride times the input")
+            yield Problem("output_padding", "is not allowed with padding same: the output is stride times the input")
         extra, stride = self._each("output_padding"), self._each("stride")
         if any(e >= max(s, d) for e, s, d in zip(extra, stride, self._each("dilation"), strict=True) if e):
             yield Problem("output_padding", f"expected less than the stride {self.stride}, found {self.output_padding}")
@@ -164,7 +166,7 @@ class ConvolutionTranspose(Layer):
         return Backward((dx,), grads)
 
     def _window(self, x: Array | Spec) -> Window:
-        """Return how the convolution whose way back this is stands on the output: one window for each input."""
+        """Return the window, on the output, of the convolution that this is the adjoint of: one position per input."""
         lengths = expect_axes(x, self.axes)
         kernel, stride, dilation = (self._each(name) for name in ("kernel", "stride", "dilation"))
         if self.padding == "same":

@@ -25,7 +25,7 @@ class Add(Merge):
 
     Shapes:  each x [batch, ...] -> y, the same
     Tape:    the shapes of the inputs
-    Raises:  ShapeError when the shapes differ, unless `broadcast` repeats what is 1 or missing.
+    Raises:  ShapeError if the shapes differ, unless `broadcast` repeats axes that are 1 or missing.
     """
 
     equations = Equations(

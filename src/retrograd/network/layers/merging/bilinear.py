@@ -40,14 +40,14 @@ ZEROS = Zeros()
 )
 @dataclass(frozen=True)
 class Bilinear(Layer):
-    """Multiply every pair of features of two inputs, weigh the products and add up.
+    """Multiply every pair of features of two inputs, and return weighted sums of the products.
 
         y = x1 W x2 + b
 
     Shapes:  x1 [batch, ..., features1], x2 [batch, ..., features2] -> y [batch, ..., units]
     Params:  weight [features1, features2, units], bias [units]
     Tape:    x1, x2
-    Raises:  ShapeError when the axes before the features differ.
+    Raises:  ShapeError if the axes before the features differ.
     See:     PyTorch's Bilinear, whose weight is [units, features1, features2].
     """
 
@@ -55,7 +55,7 @@ class Bilinear(Layer):
         Units, Words("outputs of the layer", more="can represent more; slower, more memory", less="smaller and faster")
     ]
     activation: Annotated[Layer | None, Registered(layers, only=Activation), ACTIVATION_BEHIND] = None
-    weight: Annotated[Initial, FIRST_WEIGHT] = None  # None: chosen by the activation that follows
+    weight: Annotated[Initial, FIRST_WEIGHT] = None  # None: chosen by the next activation
     bias: Annotated[InitialOrNone, FIRST_BIAS] = ZEROS
 
     multiplies = True
@@ -98,9 +98,9 @@ class Bilinear(Layer):
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         (x1, x2), weight = tape, params["weight"]
         cast = weight.astype(dy.dtype)
-        each = (rows(x1), rows(x2), rows(dy))
-        grads = {"weight": jnp.einsum("ni,nj,nk->ijk", *each, preferred_element_type=weight.dtype)}
+        matrices = (rows(x1), rows(x2), rows(dy))
+        grads = {"weight": jnp.einsum("ni,nj,nk->ijk", *matrices, preferred_element_type=weight.dtype)}
         if "bias" in params:
-            grads["bias"] = each[2].sum(0, dtype=params["bias"].dtype)
+            grads["bias"] = matrices[2].sum(0, dtype=params["bias"].dtype)
         dx1 = jnp.einsum("...k,ijk,...j->...i", dy, cast, x2)
         return Backward((dx1, jnp.einsum("...k,ijk,...i->...j", dy, cast, x1)), grads)

@@ -40,7 +40,7 @@ class Concat(Layer):
 
     Shapes:  x_i [batch, ..., features_i] -> y [batch, ..., sum of features_i]
     Tape:    where to cut dy
-    Raises:  ShapeError when the other axes differ, or the axis is the batch's.
+    Raises:  ShapeError if the other axes differ, or the axis is the batch axis.
     """
 
     axis: Annotated[Integer, Words("the axis along which inputs are joined", why="the features")] = -1
@@ -60,7 +60,7 @@ class Concat(Layer):
         if axis == 0 or len(others) > 1:
             shapes = " and ".join(str(tuple(x.shape)) for x in inputs)
             raise ShapeError(
-                f"cannot join {shapes} along axis {self.axis}", cure="only that axis may differ; it is not the batch's"
+                f"cannot join {shapes} along axis {self.axis}", cure="only this axis may differ, and not the batch axis"
             )
         cuts = tuple(sum(x.shape[axis] for x in inputs[:i]) for i in range(1, len(inputs)))
         return Forward(jnp.concatenate(inputs, axis), Static((cuts, axis)))

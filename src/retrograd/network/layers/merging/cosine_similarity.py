@@ -34,14 +34,14 @@ from retrograd.network.layers.shared.axes import KEPT_AXIS, axes_of
 )
 @dataclass(frozen=True)
 class CosineSimilarity(Layer):
-    """Compare the directions of two vectors: 1 for one direction, 0 for a right angle, -1 for opposite ones.
+    """Compare the directions of two vectors: 1 if equal, 0 at a right angle, -1 if opposite.
 
         y = sum(u v),  u = x1 / max(|x1|, eps), v = x2 / max(|x2|, eps)
 
     Shapes:  both x [batch, ..., features] -> y [batch, ..., 1], or without the axis where `keepdim` is false
     Tape:    u, v and the lengths
-    Raises:  ShapeError when the shapes differ, or the axis is the batch's.
-    See:     PyTorch's cosine_similarity, which leaves the axis out (and whose delta is another one below eps).
+    Raises:  ShapeError if the shapes differ, or the axis is the batch axis.
+    See:     PyTorch's cosine_similarity, which drops the axis (and whose delta differs below eps).
     """
 
     axis: Annotated[Integer, Words("the axis of one vector", why="the features")] = -1

@@ -39,21 +39,19 @@ EPS = 1e-12  # the smallest length to divide by
 )
 @dataclass(frozen=True)
 class Dot(Layer):
-    """Multiply two inputs along an axis and add up, example by example.
+    """Multiply two inputs along an axis and add up, for each example.
 
         y = sum(x1 x2)
 
-    Shapes:  x1 [batch, a, n], x2 [batch, b, n] -> y [batch, a, b]; of vectors [batch, n]: y [batch, 1]
-    Tape:    x1, x2 (of length 1 where `normalize`)
-    Raises:  ShapeError when the axes differ in length, or are the batch's.
-    See:     Keras's Dot. cosine_similarity compares vector by vector, this one all pairs.
+    Shapes:  x1 [batch, a, n], x2 [batch, b, n] -> y [batch, a, b]; for vectors [batch, n]: y [batch, 1]
+    Tape:    x1, x2 (of length 1 with `normalize`)
+    Raises:  ShapeError if the axes differ in length, or are the batch axis.
+    See:     Keras's Dot. cosine_similarity compares corresponding vectors, this layer all pairs.
     """
 
-    axes: Annotated[
-        Axes, Words("the axis that is summed, of both inputs, or [of the first, of the second]", why="the features")
-    ] = -1
+    axes: Annotated[Axes, Words("the axis to sum over, for both inputs, or [first, second]", why="the features")] = -1
     normalize: Annotated[
-        bool, Words("whether vectors are divided by their length before: cosines", why="false: their lengths count")
+        bool, Words("whether vectors are first divided by their length: cosines", why="false: their lengths count")
     ] = False
 
     equations = Equations(
@@ -73,8 +71,8 @@ class Dot(Layer):
             raise ShapeError(f"expected one axis or two, found {list(pair)}", where="axes")
         (first,), (second,) = (axes_of(x, axis, "axes") for x, axis in zip((x1, x2), pair, strict=True))
         if x1.shape[first] != x2.shape[second] or len(x1) != len(x2):
-            raise ShapeError(f"axis {pair[0]} of {tuple(x1.shape)} does not meet axis {pair[1]} of {tuple(x2.shape)}",
-                             where="axes", cure="one batch, and two axes of one length")  # fmt: skip
+            raise ShapeError(f"axis {pair[0]} of {tuple(x1.shape)} does not fit axis {pair[1]} of {tuple(x2.shape)}",
+                             where="axes", cure="use equal batches, and two axes of equal length")  # fmt: skip
         pairs = ((x1, first), (x2, second))
         u, v = (unit(x, axis, EPS) if self.normalize else Unit(x, x, x) for x, axis in pairs)
         y = _summed(u.y, v.y, first, second)
@@ -87,7 +85,7 @@ class Dot(Layer):
         first, second = static.value
         rests = ([n for i, n in enumerate(x.shape) if i not in (0, axis)] for x, axis in ((x1, first), (x2, second)))
         dy = dy.reshape(len(dy), *(n for rest in rests for n in rest))
-        places = x1.ndim - 1  # the axes of y that are those of x1, the batch among them
+        places = x1.ndim - 1  # number of axes that y has in common with x1, including the batch
         dx1 = _spread(dy, x2, tuple(range(places, dy.ndim)), second, first)
         dx2 = _spread(dy, x1, tuple(range(1, places)), first, second)
         if self.normalize:
@@ -96,7 +94,7 @@ class Dot(Layer):
 
 
 def _summed(x1: Array, x2: Array, first: int, second: int) -> Array:
-    """Return the sum over an axis of each, batch by batch: [batch, the rest of x1, the rest of x2]."""
+    """Return the products summed over an axis of each, per example: [batch, the rest of x1, the rest of x2]."""
     rest1, rest2 = jnp.moveaxis(x1, first, -1), jnp.moveaxis(x2, second, -1)
     batch, length = x1.shape[0], x1.shape[first]
     product = rest1.reshape(batch, -1, length) @ rest2.reshape(batch, -1, length).swapaxes(1, 2)
@@ -104,7 +102,7 @@ def _summed(x1: Array, x2: Array, first: int, second: int) -> Array:
 
 
 def _spread(dy: Array, other: Array, summed: tuple[int, ...], axis: int, to: int) -> Array:
-    """Return the sum over these axes of dy, which are the other input's, with its axis put back at `to`."""
+    """Return dy summed with `other` over its axes, and the summed axis restored at `to`."""
     batch, length = other.shape[0], other.shape[axis]
     last = [*(i for i in range(dy.ndim) if i not in summed), *summed]
     kept = tuple(dy.shape[i] for i in last[: dy.ndim - len(summed)])

@@ -18,7 +18,7 @@ EXAMPLES = examples(({}, [(3, 4), (3, 4)]), ({}, [(1, 2, 1), (1, 2, 1), (1, 2, 1
 
 @dataclass(frozen=True)
 class Extreme(Merge):
-    """Base of the two: what `choose` keeps of each pair, and the delta for what was kept."""
+    """Base of the two: `choose` keeps one value of each pair, which gets the delta."""
 
     choose: ClassVar[Any]  # of two arrays
 
@@ -30,9 +30,9 @@ class Extreme(Merge):
     @override
     def deltas(self, kept: Any, dy: Array, count: int) -> tuple[Array, ...]:
         inputs, y = kept
-        hits = [x == y for x in inputs]
-        share = dy / jnp.maximum(sum(hit.astype(dy.dtype) for hit in hits), 1)  # none where y is NaN
-        return tuple(jnp.where(hit, share, jnp.zeros_like(dy)) for hit in hits)
+        winners = [x == y for x in inputs]
+        share = dy / jnp.maximum(sum(hit.astype(dy.dtype) for hit in winners), 1)  # none where y is NaN
+        return tuple(jnp.where(hit, share, jnp.zeros_like(dy)) for hit in winners)
 
 
 @layers.register("maximum", examples=EXAMPLES)

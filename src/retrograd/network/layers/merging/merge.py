@@ -1,4 +1,4 @@
-"""What merges of one shape share: inputs that are compared element by element, or spread over each other."""
+"""The base of elementwise merges, whose inputs have one shape or are broadcast."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from retrograd.network.layer import Backward, Context, Forward, Layer, Params, S
 
 @dataclass(frozen=True)
 class Merge(Layer):
-    """Base of the merges element by element: a subclass states `value` and, under it, `deltas`.
+    """Base of the elementwise merges: a subclass defines `value` and, below it, `deltas`.
 
-    Inputs have one shape, unless `broadcast` spreads axes of length 1, and axes that an input lacks after the batch.
+    Inputs have one shape, unless `broadcast` repeats axes of length 1, and axes missing after the batch.
 
     Shapes:  each x [batch, ...] -> y, the same
-    Tape:    what `deltas` needs, the shapes of the inputs
-    Raises:  ShapeError when the shapes differ.
+    Tape:    the tape of `deltas`, the shapes of the inputs
+    Raises:  ShapeError if the shapes differ.
     """
 
     broadcast: Annotated[
         bool,
         Words(
-            "whether axes of length 1, and axes that an input lacks after the batch, are repeated",
-            why="false: shapes that differ are usually a mistake",
+            "whether to repeat axes of length 1, and axes missing after the batch",
+            why="false: different shapes are usually a mistake",
         ),
     ] = False
 
     def value(self, *inputs: Array) -> tuple[Array, Any]:
-        """Return y, and what `deltas` will need."""
+        """Return y, and the tape for `deltas`."""
         raise unwritten(self, "value(self, *inputs)", "which returns (y, what deltas needs)")
 
     def deltas(self, kept: Any, dy: Array, count: int) -> tuple[Array, ...]:
@@ -64,9 +64,10 @@ class Merge(Layer):
 
 
 def align(shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
-    """Return the shapes with axes of length 1 after the batch, so that all have as many; raise unless they broadcast.
+    """Return the shapes with axes of length 1 inserted after the batch until all have the same number of axes.
 
-    A gate [batch, channels] meets an image [batch, height, width, channels] as [batch, 1, 1, channels].
+    A gate [batch, channels] multiplies an image [batch, height, width, channels] as [batch, 1, 1, channels]. Raises
+    ShapeError unless the shapes can be broadcast.
     """
     axes = max(map(len, shapes))
     aligned = tuple((*s[:1], *(1,) * (axes - len(s)), *s[1:]) for s in shapes)
@@ -74,13 +75,13 @@ def align(shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
     if min(map(len, shapes)) < 1 or len({s[0] for s in shapes}) > 1 or not fitting:
         raise ShapeError(
             f"{' and '.join(map(str, shapes))} cannot be broadcast",
-            cure="one batch, and axes of one length or of length 1",
+            cure="use equal batches, and axes of equal length or of length 1",
         )
     return aligned
 
 
 def gather(delta: Array, shape: tuple[int, ...]) -> Array:
-    """Return a delta summed over the axes along which an input of this shape was repeated: the adjoint of that."""
+    """Return a delta summed over the axes along which an input of this shape was repeated: the adjoint of repeating."""
     repeated = tuple(i for i, (n, m) in enumerate(zip(delta.shape, shape, strict=True)) if n != m)
     return jnp.sum(delta, repeated, keepdims=True) if repeated else delta
 
@@ -90,6 +91,6 @@ def expect_same_shapes(inputs: tuple[Array | Spec, ...]) -> None:
     shapes = [tuple(x.shape) for x in inputs]
     if len(set(shapes)) > 1:
         raise ShapeError(
-            f"expected inputs of one shape, got {' and '.join(map(str, shapes))}",
-            cure="change the units before it, or give a residual block a `shortcut`",
+            f"expected inputs of equal shape, got {' and '.join(map(str, shapes))}",
+            cure="change the units of the previous layer, or give a residual block a `shortcut`",
         )

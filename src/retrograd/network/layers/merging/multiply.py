@@ -29,7 +29,7 @@ class Multiply(Merge):
 
     Shapes:  each x [batch, ...] -> y, the same
     Tape:    every x
-    Raises:  ShapeError when the shapes differ, unless `broadcast` repeats what is 1 or missing.
+    Raises:  ShapeError if the shapes differ, unless `broadcast` repeats axes that are 1 or missing.
     """
 
     equations = Equations(

@@ -21,7 +21,7 @@ class Subtract(Merge):
 
     Shapes:  both x [batch, ...] -> y, the same
     Tape:    the shapes of the inputs
-    Raises:  ShapeError unless there are two inputs, of one shape unless `broadcast` repeats what is 1 or missing.
+    Raises:  ShapeError unless there are two inputs of one shape, or `broadcast` repeats axes that are 1 or missing.
     """
 
     equations = Equations(
@@ -34,7 +34,7 @@ class Subtract(Merge):
     @override
     def value(self, *inputs: Array) -> tuple[Array, tuple[()]]:
         if len(inputs) != 2:
-            raise ShapeError(f"expected two inputs, got {len(inputs)}", cure="name them: `inputs: [from, what]`")
+            raise ShapeError(f"expected two inputs, got {len(inputs)}", cure="name both: `inputs: [first, second]`")
         return inputs[0] - inputs[1], ()
 
     @override

@@ -1,4 +1,4 @@
-"""Dropping values at random."""
+"""Dropping random values."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Dropout(Layer):
         Fraction,
         Words(
             "share of the values that are set to 0 in training; the others are scaled up",
-            more="less overfitting, slower learning; too much starves the network",
+            more="less overfitting, slower learning; too much leaves too few units",
             less="less noise, more overfitting",
-            why="0.5: the most noise for one unit",
+            why="0.5: the maximum noise per unit",
         ),
     ] = 0.5
 

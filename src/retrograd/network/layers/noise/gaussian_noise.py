@@ -24,7 +24,7 @@ class GaussianNoise(Layer):
 
     Shapes:  x [batch, ...] -> y, the same
     Tape:    nothing
-    See:     Bishop 1995: with a squared error it acts like a penalty on steep functions. The noise depends on the
+    See:     Bishop 1995: with a squared error it acts as a penalty on steep functions. The noise depends on the
              step's key, the node's name and the shape, not on the precision.
     """
 

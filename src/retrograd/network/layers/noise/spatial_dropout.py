@@ -1,4 +1,4 @@
-"""Dropping whole channels at random."""
+"""Dropping random channels."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class SpatialDropout(Dropout):
 
     Shapes:  x [batch, ..., channels] -> y, the same
     Tape:    kept [batch, 1..., channels], true or false; None when not training
-    See:     Tompson et al. 2015, arXiv:1411.4280: neighbours in an image are alike, so single values would not be
-             missed. It is PyTorch's Dropout2d. `dropout` is what draws each value by itself.
+    See:     Tompson et al. 2015, arXiv:1411.4280: neighbours in an image are similar, so single values would not be
+             missed. PyTorch's Dropout2d. `dropout` draws each value separately.
     """
 
     @override
@@ -32,5 +32,5 @@ class SpatialDropout(Dropout):
         if not ctx.train or self.rate == 0:
             return Forward(x, None)
         shape = (x.shape[0], *(1 for _ in x.shape[1:-1]), x.shape[-1])
-        kept = draw_kept(ctx.random_key(), shape, self.rate)
-        return Forward(apply_mask(x, kept, self.rate), kept)
+        mask = draw_kept(ctx.random_key(), shape, self.rate)
+        return Forward(apply_mask(x, mask, self.rate), mask)

@@ -21,8 +21,7 @@ class StochasticDepth(Dropout):
 
         y = x / (1 - rate) for the examples kept, else 0
 
-    At the end of a residual block's layers it makes the block skip itself: such a network is shallower while it
-    learns.
+    As the last of a residual block's layers it makes the block skip itself, so the network is shallower in training.
 
     Shapes:  x [batch, ...] -> y, the same
     Tape:    kept [batch, 1...], true or false; None when not training
@@ -33,5 +32,5 @@ class StochasticDepth(Dropout):
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         if not ctx.train or self.rate == 0:
             return Forward(x, None)
-        kept = draw_kept(ctx.random_key(), (x.shape[0], *(1 for _ in x.shape[1:])), self.rate)
-        return Forward(apply_mask(x, kept, self.rate), kept)
+        mask = draw_kept(ctx.random_key(), (x.shape[0], *(1 for _ in x.shape[1:])), self.rate)
+        return Forward(apply_mask(x, mask, self.rate), mask)

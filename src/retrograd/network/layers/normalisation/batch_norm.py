@@ -54,12 +54,12 @@ class BatchNorm(Normalisation):
 
     When training, mean and var are the batch's; otherwise the running ones, which are then constants.
     After each training batch: running = (1 - momentum) · running + momentum · the batch's. With `momentum: null` all
-    batches count alike: the share of the newest is 1 / their number. A batch of which a mask leaves less than two
-    values has no variance, and does not count.
+    batches have equal weight: the share of the newest is 1 / their number. A batch with fewer than two unmasked values
+    has no variance, and does not count.
 
     Shapes:  x [batch, ..., channels], [mask [batch, ...], true where a place counts in mean and var] -> y, as x
     Params:  scale [channels], bias [channels]
-    State:   mean, var [channels]: running averages; they begin at 0 and 1; without a momentum, how many batches
+    State:   mean, var [channels]: running averages, starting at 0 and 1; without momentum, the number of batches
     Tape:    x, mean, inverse deviation, whether training, mask
     Raises:  ShapeError: in training, a single value of a channel has no variance.
     See:     Ioffe & Szegedy 2015, arXiv:1502.03167, section 3. As in PyTorch the batch is divided by the biased
@@ -94,7 +94,8 @@ class BatchNorm(Normalisation):
             mean, var = lax.optimization_barrier(batch_statistics(wide))
             count = x.size // x.shape[-1]
             if count < 2:
-                raise ShapeError("batch norm needs more than 1 value per channel in training", cure="a larger batch")
+                message = "batch norm needs more than 1 value per channel in training"
+                raise ShapeError(message, cure="use a larger batch")
             state = self._updated(state, mean, var * (count / (count - 1)))
         else:
             mean, var = (state[name].astype(wide.dtype) for name in ("mean", "var"))
@@ -111,7 +112,7 @@ class BatchNorm(Normalisation):
         xhat = (widened(x) - mean) * inverse
         g, grads = scaled_backward(params, widened(dy), xhat)
         outer = tuple(range(x.ndim - 1))
-        if train.value and counts is not None:  # what does not count is moved by mean and var, but moves neither
+        if train.value and counts is not None:  # masked values depend on mean and var, but do not affect them
             share = counts / jnp.maximum(jnp.sum(counts), 1)
             dx = inverse * (g - share * (jnp.sum(g, outer) + xhat * jnp.sum(g * xhat, outer)))
         else:
@@ -119,16 +120,16 @@ class BatchNorm(Normalisation):
         return Backward((dx.astype(dy.dtype),) if counts is None else (dx.astype(dy.dtype), None), grads)
 
     def _counts(self, x: Array, *mask: Array) -> Array | None:
-        """Return 1 for each place that counts, 0 for others [batch, ..., 1]; None where all do."""
+        """Return 1 for each place that counts, 0 for others [batch, ..., 1]; None if all count."""
         if not mask:
             return None
         if mask[0].shape != x.shape[:-1]:
             raise ShapeError(f"expected a mask of shape {x.shape[:-1]}, got {mask[0].shape}",
-                             cure="one true or false a place")  # fmt: skip
+                             cure="give one true or false per place")  # fmt: skip
         return mask[0].astype(widened(x).dtype)[..., None]
 
     def _updated(self, state: State, mean: Array, var: Array) -> State:
-        """Return the running statistics after a batch of this mean and (unbiased) variance."""
+        """Return the running statistics after a batch with this mean and (unbiased) variance."""
         after = {} if self.momentum is not None else {"batches": state["batches"] + 1}
         share = self.momentum if self.momentum is not None else 1 / after["batches"]
         return after | {name: moved(state[name], new, share) for name, new in (("mean", mean), ("var", var))}
@@ -137,8 +138,8 @@ class BatchNorm(Normalisation):
 def batch_statistics(x: Array) -> tuple[Array, Array]:
     """Return mean and biased variance of each channel from one pass of sums.
 
-    mean(d²) - mean(d)² loses digits where the mean is far from 0, so d is the distance from the mean of the first
-    eighth of the batch: that lies within sqrt(8 var) of the mean whatever the data, and less than a digit is lost.
+    mean(d²) - mean(d)² loses digits if the mean is far from 0, so d is the distance from the mean of the first eighth
+    of the batch, which is always within sqrt(8 var) of the mean; less than one digit is lost.
     """
     axes = tuple(range(x.ndim - 1))
     pivot = lax.stop_gradient(jnp.mean(x[: math.ceil(len(x) / 8)], axes))

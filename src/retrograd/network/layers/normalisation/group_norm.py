@@ -52,17 +52,17 @@ class GroupNorm(Normalisation):
     Shapes:  x [batch, ..., channels] -> y, the same
     Params:  scale [channels], bias [channels]
     Tape:    xhat, inverse deviation of each group
-    Raises:  ShapeError when the groups do not divide the channels.
-    See:     Wu & He 2018, arXiv:1803.08494. Other than batch norm it does the same in training and after it, and does
-             not need a large batch.
+    Raises:  ShapeError if the groups do not divide the channels.
+    See:     Wu & He 2018, arXiv:1803.08494. Unlike batch norm it works the same in training and in use, and needs no
+             large batch.
     """
 
     groups: Annotated[
         PositiveInt,
         Words(
-            "channels are cut into this many groups, each normalised alone",
-            more="nearer to instance norm",
-            less="nearer to layer norm",
+            "number of groups that channels are divided into, each normalised separately",
+            more="closer to instance norm",
+            less="closer to layer norm",
             why="32, the paper's; it must divide the channels",
         ),
     ] = 32

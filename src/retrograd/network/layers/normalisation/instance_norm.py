@@ -51,19 +51,19 @@ class InstanceNorm(Normalisation):
 
         y = scale · (x - mean) / sqrt(var + eps) + bias
 
-    With `running`, averages of the training batches take the place of mean and var when not training, as in batch_norm.
+    With `running`, averages over the training batches replace mean and var when not training, as in batch_norm.
 
     Shapes:  x [batch, ..., channels] -> y, the same; at least two places
     Params:  scale [channels], bias [channels]
-    State:   with `running`, mean, var [channels]: running averages; they begin at 0 and 1
+    State:   with `running`, mean, var [channels]: running averages, starting at 0 and 1
     Tape:    xhat, inverse deviation of each channel of each example, whether mean and var are constants
-    Raises:  ShapeError when there is a single place: nothing would be left of it.
-    See:     Ulyanov et al. 2016, arXiv:1607.08022. PyTorch has no scale and bias unless asked for;
-             its track_running_stats is `running`.
+    Raises:  ShapeError if there is only one place, which would become 0.
+    See:     Ulyanov et al. 2016, arXiv:1607.08022. PyTorch has no scale and bias by default; its track_running_stats
+             is `running`.
     """
 
     running: Annotated[
-        bool, Words("whether averages of mean and variance are used when not training", why="false: each example's own")
+        bool, Words("whether to use running averages when not training", why="false: each example's own statistics")
     ] = False
     momentum: Annotated[Probability, NEWEST_SHARE] = 0.1
 

@@ -40,7 +40,7 @@ class LayerNorm(Normalisation):
     Shapes:  x [batch, ..., features] -> y, the same
     Params:  scale, bias: [features], or the lengths of the last `axes` axes
     Tape:    xhat, inverse deviation of each row
-    Raises:  ShapeError when x has no axis left for the batch.
+    Raises:  ShapeError if x has no axis left for the batch.
     See:     Ba et al. 2016, arXiv:1607.06450. The variance is the biased one; eps as in PyTorch (Keras 1e-3).
     """
 

@@ -1,4 +1,4 @@
-"""Dividing each value by the strength of its neighbours among the channels."""
+"""Dividing each value by the strength of neighbouring channels."""
 
 from __future__ import annotations
 
@@ -33,13 +33,11 @@ class LocalResponseNorm(Layer):
     """
 
     size: Annotated[
-        PositiveInt, Words("channels that are looked at together", more="a wider neighbourhood", less="a closer one")
+        PositiveInt, Words("channels in the window", more="a wider neighbourhood", less="a narrower one")
     ] = 5
     alpha: Annotated[PositiveFloat, Words("how much neighbours count", more="stronger", less="weaker")] = 1e-4
     beta: Annotated[PositiveFloat, Words("power of the divisor", more="stronger", less="weaker")] = 0.75
-    k: Annotated[
-        PositiveFloat, Words("the divisor where all channels are 0", more="smaller outputs", less="larger")
-    ] = 1.0
+    k: Annotated[PositiveFloat, Words("the divisor if all channels are 0", more="smaller outputs", less="larger")] = 1.0
 
     keeps_scale: ClassVar[bool] = True
     equations = Equations(
@@ -68,7 +66,7 @@ class LocalResponseNorm(Layer):
 
 
 def window_sums(x: Array, before: int, after: int) -> Array:
-    """Return for each channel the sum over itself and as many before and after it; beyond the ends there is nothing."""
+    """Return for each channel the sum over a window of `before` and `after` neighbours, cut off at the ends."""
     padded = jnp.pad(x, [*[(0, 0)] * (x.ndim - 1), (before, after)])
     channels = x.shape[-1]
     return functools.reduce(jnp.add, [padded[..., i : i + channels] for i in range(before + after + 1)])

@@ -1,4 +1,4 @@
-"""What normalisations share: scale and bias as parameters, and the derivative of subtracting a mean and dividing."""
+"""The base of normalisations: scale and bias as parameters, and the derivative of standardising."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ ONES, ZEROS = Ones(), Zeros()
 NEWEST_SHARE = Words(
     "share of the newest batch in the running mean and variance",
     more="follows the batches faster, with more noise",
-    less="steadier, and slower to follow",
+    less="less noisy, and slower to follow",
     why="PyTorch's; Keras's 0.99 is 0.01 here",
 )
 LAST_AXES = Words(
-    "how many of the last axes are normalised together",
+    "number of trailing axes normalised together",
     more="statistics over more values",
     less="statistics over fewer values",
     why="1: the features of each place",
@@ -33,7 +33,7 @@ LAST_AXES = Words(
 
 
 def _from_plain(value: Any) -> Any:
-    """`true` is ones: unlike a bias, a scale that begins at 0 lets nothing through."""
+    """`true` means ones: unlike a bias, a scale that starts at 0 lets nothing through."""
     if isinstance(value, bool):
         return ONES if value else False
     return Values(value) if isinstance(value, tuple) else Constant(float(value))
@@ -48,7 +48,7 @@ InitialScale = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Normalisation(Layer):
-    """Base of the layers y = scale · xhat + bias, where xhat is x made free of its own mean and size."""
+    """Base of the layers y = scale · xhat + bias, where xhat is x standardised."""
 
     keeps_scale: ClassVar[bool] = True
     equations: ClassVar[Equations] = Equations(
@@ -70,7 +70,7 @@ class Normalisation(Layer):
     eps: Annotated[
         PositiveFloat,
         Words(
-            "added to the variance, so that a constant is not divided by 0",
+            "added to the variance, to avoid division by 0",
             more="damps small variances",
             less="divides small variances closer to 0",
             why="PyTorch's",
@@ -78,21 +78,21 @@ class Normalisation(Layer):
     ] = 1e-5
     scale: Annotated[
         InitialScale,
-        Words("first values of the learned scale; false for none", why="1: nothing is scaled at the start"),
+        Words("initial values of the learned scale; false for none", why="1: no scaling at the start"),
     ] = ONES
     bias: Annotated[
         InitialOrNone,
-        Words("first values of the learned shift; false for none", why="0: nothing is shifted at the start"),
+        Words("initial values of the learned shift; false for none", why="0: no shift at the start"),
     ] = ZEROS
 
     def first(self, key: Array, shape: tuple[int, ...]) -> Init:
-        """Return the parameters that the settings ask for."""
-        wanted = {"scale": self.scale, "bias": self.bias}
-        return Init({name: draw(initial, key, name, shape) for name, initial in wanted.items() if initial})
+        """Return the configured parameters."""
+        initials = {"scale": self.scale, "bias": self.bias}
+        return Init({name: draw(initial, key, name, shape) for name, initial in initials.items() if initial})
 
 
 def last(axes: int) -> tuple[int, ...]:
-    """Return the last axes of an array, counted from its end."""
+    """Return the indices of the last axes of an array, counted from its end."""
     return tuple(range(-axes, 0))
 
 
@@ -108,13 +108,13 @@ def widened(x: Array) -> Array:
 
 
 def statistics(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
-    """Return mean and (biased) variance over these axes, which stay as axes of length 1."""
+    """Return mean and (biased) variance over these axes, which are kept with length 1."""
     mean = jnp.mean(x, axes, keepdims=True)
     return mean, jnp.mean(jnp.square(x - mean), axes, keepdims=True)
 
 
 def moved(old: Array, new: Array, share: float | Array) -> Array:
-    """Return a running average after a new value, which counts for this share."""
+    """Return a running average updated with a new value, weighted by `share`."""
     return (1 - share) * old + share * new.astype(old.dtype)
 
 
@@ -132,7 +132,7 @@ def standardise_backward(g: Array, xhat: Array, inverse: Array, axes: tuple[int,
 
 
 def scaled(params: Params, xhat: Array) -> Array:
-    """Return scale · xhat + bias, of the parameters that there are."""
+    """Return scale · xhat + bias, leaving out missing parameters."""
     y = xhat * params["scale"].astype(xhat.dtype) if "scale" in params else xhat
     return y + params["bias"].astype(y.dtype) if "bias" in params else y
 
@@ -140,8 +140,8 @@ def scaled(params: Params, xhat: Array) -> Array:
 def scaled_backward(params: Params, dy: Array, xhat: Array) -> tuple[Array, Params]:
     """Return the delta of xhat, and dscale = the sum of dy xhat, dbias = the sum of dy over all rows."""
     grads = {}
-    for name, each in (("scale", dy * xhat), ("bias", dy)):
+    for name, terms in (("scale", dy * xhat), ("bias", dy)):
         if name in params:
             outer = tuple(range(dy.ndim - params[name].ndim))
-            grads[name] = jnp.sum(each, outer, dtype=params[name].dtype)
+            grads[name] = jnp.sum(terms, outer, dtype=params[name].dtype)
     return dy * params["scale"].astype(dy.dtype) if "scale" in params else dy, grads

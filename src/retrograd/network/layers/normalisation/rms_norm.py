@@ -53,16 +53,16 @@ class RMSNorm(Layer):
     Shapes:  x [batch, ..., features] -> y, the same
     Params:  scale [features], or the lengths of the last `axes` axes
     Tape:    xhat, inverse root mean square of each row
-    Raises:  ShapeError when x has no axis left for the batch.
-    See:     Zhang & Sennrich 2019, arXiv:1910.07467. Other than layer norm it keeps the mean, and has no bias.
-             eps as in Keras; PyTorch takes the dtype's smallest step (1.2e-7).
+    Raises:  ShapeError if x has no axis left for the batch.
+    See:     Zhang & Sennrich 2019, arXiv:1910.07467. Unlike layer norm it keeps the mean, and has no bias. eps as in
+             Keras; PyTorch uses the dtype's machine epsilon (1.2e-7).
     """
 
     axes: Annotated[PositiveInt, LAST_AXES] = field(default=1, kw_only=True)
     eps: Annotated[
         PositiveFloat,
         Words(
-            "added to the mean square, so that 0 is not divided by 0",
+            "added to the mean square, to avoid division by 0",
             more="damps small inputs",
             less="divides small inputs closer to 0",
             why="Keras's",
@@ -70,7 +70,7 @@ class RMSNorm(Layer):
     ] = 1e-6
     scale: Annotated[
         InitialScale,
-        Words("first values of the learned scale; false for none", why="1: nothing is scaled at the start"),
+        Words("initial values of the learned scale; false for none", why="1: no scaling at the start"),
     ] = ONES
 
     keeps_scale: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""What parametrisations have in common: a layer inside, and its weights made from what is trained in their place."""
+"""The base of parametrisations: an inner layer whose weights are computed from other, trained numbers."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from retrograd.network.layer import Backward, Context, Equations, Forward, Init,
 
 @dataclass(frozen=True)
 class Parametrised(Layer):
-    """Another layer, some weights of which are a function of trained numbers: a subclass says of which, in `make`.
+    """Another layer with some weights computed from trained numbers, as a subclass defines in `make`.
 
-    The layer inside knows nothing of it, nor does anything that reads its output. `parameters` names what is meant;
-    unless given that is all of at least two axes whose name ends in `weight`, in all gates, heads and directions.
+    The inner layer and the readers of its output are unaffected. `parameters` names the weights; by default all with
+    at least two axes whose name ends in `weight`, for all gates, heads and directions.
     """
 
-    layer: Annotated[Layer, Registered(layers), Words("the layer whose weights are meant, as in {dense: 64}")]
+    layer: Annotated[Layer, Registered(layers), Words("the inner layer, e.g. {dense: 64}")]
     parameters: Annotated[
-        tuple[str, ...], Words("which of its parameters, as in [recurrent_weight]", why="all its weights")
+        tuple[str, ...], Words("which of its parameters, e.g. [recurrent_weight]", why="all its weights")
     ] = ()
 
     def first(self, key: Array, name: str, weight: Array) -> Init:
-        """Return what stands beside a weight of these first values."""
+        """Return the additional parameters and state for a weight with these initial values."""
         raise unwritten(self, "first(self, key, name, weight)", "which returns Init(params, state)")
 
     def make(self, params: Params, state: State, name: str, train: bool) -> tuple[Array, Any, State]:
-        """Return a weight, what `make_back` needs, and new state."""
+        """Return a weight, the tape for `make_back`, and new state."""
         raise unwritten(self, "make(self, params, state, name, train)", "which returns (weight, tape, state)")
 
     def make_back(self, params: Params, tape: Any, name: str, dw: Array) -> Params:
-        """Return the gradients of what a weight was made from."""
+        """Return the gradients of the numbers that a weight was computed from."""
         raise unwritten(self, "make_back(self, params, tape, name, dw)", "the adjoint of `make`")
 
     @override
     def rules(self) -> Iterator[Problem]:
         kind = self.layer.kind
         if self.layer.is_stack:
-            yield Problem("layer", f"{kind} stands for several layers", "write them as entries of their own")
+            yield Problem("layer", f"{kind} expands to several layers", "write them as separate entries")
         if self.layer.wrapped is not None:
             yield Problem("layer", f"{kind} is a parametrisation itself", "choose one")
         if self.layer.derivation != "written":
@@ -56,18 +56,18 @@ class Parametrised(Layer):
         return self.layer
 
     @property
-    def mixes_batch(self) -> bool:  # type: ignore[override]  # as the layer inside
-        """Whether the layer inside does."""
+    def mixes_batch(self) -> bool:  # type: ignore[override]  # as the inner layer
+        """Whether the inner layer does."""
         return self.layer.mixes_batch
 
     @property
-    def multiplies(self) -> bool:  # type: ignore[override]  # as the layer inside
-        """Whether the layer inside does."""
+    def multiplies(self) -> bool:  # type: ignore[override]  # as the inner layer
+        """Whether the inner layer does."""
         return self.layer.multiplies
 
     @property
     def surrogate(self) -> str:
-        """That of the layer inside."""
+        """That of the inner layer."""
         return self.layer.surrogate
 
     @override

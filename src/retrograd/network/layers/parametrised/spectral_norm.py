@@ -1,4 +1,4 @@
-"""Weights divided by the most that they stretch a vector."""
+"""Weights divided by their largest singular value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from retrograd.network.layer import Equations, Init, Params, State, examples, la
 from retrograd.network.layers.parametrised.parametrised import Parametrised
 
 FIRST_ITERATIONS = 15  # PyTorch's: from random vectors to singular ones
-LEAST = 1e-12  # PyTorch's, of a length that is divided by
+LEAST = 1e-12  # PyTorch's, smallest length to divide by
 
 
 @layers.register(
@@ -29,7 +29,7 @@ LEAST = 1e-12  # PyTorch's, of a length that is divided by
 )
 @dataclass(frozen=True)
 class SpectralNorm(Parametrised):
-    """Let a layer stretch no vector: its weights are divided by their largest singular value.
+    """Keep a layer from stretching any vector: divide its weights by their largest singular value.
 
         W = V / s, s = aᵀ V b; in training b = Vᵀ a / |Vᵀ a|, then a = V b / |V b|, `iterations` times before
 
@@ -38,7 +38,7 @@ class SpectralNorm(Parametrised):
     State:   that of the layer, and of each weight `_left` a [all other axes] and `_right` b [units]
     Tape:    that of the layer, W, a, b and s
     See:     Miyato et al. 2018, arXiv:1802.05957; PyTorch's parametrizations.spectral_norm, which iterates in the same
-             order. Backward takes a and b as constants. Exported models have W alone.
+             order. Backward treats a and b as constants. Exported models contain only W.
     """
 
     iterations: Annotated[

@@ -1,4 +1,4 @@
-"""Length and direction of each unit's weights, trained apart."""
+"""Training length and direction of each unit's weights separately."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from retrograd.network.layers.parametrised.parametrised import Parametrised
 )
 @dataclass(frozen=True)
 class WeightNorm(Parametrised):
-    """Train the length and the direction of each unit's weights apart: another layer with W = g V / |V|.
+    """Train the length and the direction of each unit's weights separately: another layer with W = g V / |V|.
 
         W = g V / |V|, |V| over all axes but that of the units
 
@@ -32,7 +32,7 @@ class WeightNorm(Parametrised):
     State:   that of the layer
     Tape:    that of the layer, W, V / |V| and |V|
     See:     Salimans & Kingma 2016, arXiv:1602.07868; PyTorch's parametrizations.weight_norm, whose original1 is V and
-             original0 g. A unit whose V is 0 has W = 0. Exported models have W alone.
+             original0 g. A unit whose V is 0 has W = 0. Exported models contain only W.
     """
 
     equations = Equations(

@@ -1,4 +1,4 @@
-"""Means of as many regions as are asked for."""
+"""Means over a fixed number of regions."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from retrograd.network.layers.shared.window import Lengths, each_axis, expect_ax
 Places = Annotated[
     Lengths,
     Words(
-        "places of the output, whatever the input's size",
-        more="finer output, more inputs for what follows",
+        "output places along each axis, for any input size",
+        more="finer output, more inputs for the next layer",
         less="coarser output",
     ),
 ]
@@ -41,7 +41,7 @@ Places = Annotated[
 )
 @dataclass(frozen=True)
 class AdaptiveAveragePool(Layer):
-    """Divide each axis into `output` regions of nearly one length and take their means, whatever the input's size.
+    """Divide each axis into `output` regions of nearly equal length and take their means, for any input size.
 
         y[i] = the mean of x from floor(i length / output) up to, not including, ceil((i + 1) length / output)
 
@@ -69,14 +69,14 @@ class AdaptiveAveragePool(Layer):
         return Backward((map_axes(dy, [means.T for means in self._means(tape.value)]),))
 
     def _means(self, lengths: tuple[int, ...]) -> list[np.ndarray]:
-        """Return for each axis the matrix [output, length] that takes the means."""
+        """Return the averaging matrix [output, length] for each axis."""
         return [
             means(n, length) for n, length in zip(each_axis(self.output, len(lengths), "output"), lengths, strict=True)
         ]
 
 
 def means(outputs: int, length: int) -> np.ndarray:
-    """Return the matrix whose rows take the mean of one region each."""
+    """Return the matrix whose rows each average one region."""
     region, place = np.arange(outputs)[:, None], np.arange(length)
     inside = (place >= region * length // outputs) & (place < -(-(region + 1) * length // outputs))
     shares: np.ndarray = inside / inside.sum(1, keepdims=True)

@@ -1,4 +1,4 @@
-"""The largest values of as many regions as are asked for."""
+"""The largest values of a fixed number of regions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from retrograd.network.layers.shared.window import each_axis, expect_axes
 )
 @dataclass(frozen=True)
 class AdaptiveMaxPool(Layer):
-    """Divide each axis into `output` regions of nearly one length and keep their largest values.
+    """Divide each axis into `output` regions of nearly equal length and keep their largest values.
 
         y[i] = max of x from floor(i length / output) up to, not including, ceil((i + 1) length / output)
 

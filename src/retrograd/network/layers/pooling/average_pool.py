@@ -51,13 +51,13 @@ class AveragePool(Layer):
 
         y[i] = the mean over p of x[stride i + dilation p]
 
-    `stride` is the window unless given. `ceil`: a last window may hang over the end; what lies beyond input and
-    padding never counts. `divisor` takes the place of the number of values that count.
+    `stride` defaults to the window. `ceil`: a last window may extend beyond the end; places beyond input and padding
+    never count. `divisor` replaces the number of values that count.
 
     Shapes:  x [batch, *places, channels], of one to three axes -> y, with shorter axes
     Tape:    the shape of x
-    Raises:  ShapeError when the window is larger than the padded input, or might see padding alone.
-    See:     Padded zeros count as values unless `count_padding: false`, as in PyTorch; Keras and ONNX leave them out.
+    Raises:  ShapeError if the window is larger than the padded input, or might see only padding.
+    See:     Padded zeros count as values unless `count_padding: false`, as in PyTorch; Keras and ONNX omit them.
     """
 
     window: Annotated[Lengths, MERGED_PLACES] = 2
@@ -65,12 +65,12 @@ class AveragePool(Layer):
     padding: Annotated[Padding, BORDER_PLACES] = 0
     ceil: Annotated[bool, INCOMPLETE_WINDOW] = False
     count_padding: Annotated[
-        bool, Words("whether padding counts in the mean", why="as in PyTorch; Keras and ONNX leave them out")
+        bool, Words("whether padding counts in the mean", why="as in PyTorch; not in Keras and ONNX")
     ] = True
 
     dilation: Annotated[Lengths, DILATION] = 1
     divisor: Annotated[
-        PositiveInt | None, Words("divides the sum of each window", why="none: the number of its places that count")
+        PositiveInt | None, Words("divisor of each window's sum", why="none: the number of its places that count")
     ] = None
 
     keeps_scale: ClassVar[bool] = True
@@ -99,7 +99,7 @@ class AveragePool(Layer):
         )
 
     def shares(self, window: Window) -> np.ndarray:
-        """Return 1 / (how many values each window counts), [*outputs, 1]."""
+        """Return 1 / (the number of values that count in each window), [*outputs, 1]."""
         counts: np.ndarray = np.ones(())
         for axis, (low, high) in enumerate(window.padding):
             first = np.arange(window.outputs[axis]) * window.stride[axis] - low

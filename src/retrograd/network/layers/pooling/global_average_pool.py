@@ -33,16 +33,16 @@ from retrograd.network.layers.shared.window import expect_axes
 )
 @dataclass(frozen=True)
 class GlobalAveragePool(Layer):
-    """Take the mean of each channel, over all places or over those that a mask names.
+    """Take the mean of each channel, over all places or those selected by a mask.
 
         y = sum of x over places / number of places
 
     Shapes:  x [batch, *places, channels], of one to three axes, [mask [batch, *places], true where a place counts]
              -> y [batch, channels]; 0 where no place counts
-    Tape:    the shape of x; with a mask, the mask and how many places count
-    Raises:  ShapeError when a mask does not fit x
-    See:     Lin et al. 2014, arXiv:1312.4400: it stands in for the wide dense layers at the end of a network. Behind an
-             embedding, with a mask, it makes a bag of words: Iyyer et al. 2015, the deep averaging network.
+    Tape:    the shape of x; with a mask, the mask and the number of places that count
+    Raises:  ShapeError if a mask does not fit x
+    See:     Lin et al. 2014, arXiv:1312.4400: it replaces the wide dense layers at the end of a network. After an
+             embedding, with a mask, it gives a bag of words: Iyyer et al. 2015, the deep averaging network.
     """
 
     equations = Equations(
@@ -66,15 +66,16 @@ class GlobalAveragePool(Layer):
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         if isinstance(tape, Static):
             batch, *places, channels = tape.value
-            each = (dy / math.prod(places)).reshape(batch, *(1 for _ in places), channels)
-            return Backward((jnp.broadcast_to(each, tape.value),))
+            share = (dy / math.prod(places)).reshape(batch, *(1 for _ in places), channels)
+            return Backward((jnp.broadcast_to(share, tape.value),))
         counts, total = tape
-        each = (dy / total).reshape(len(dy), *(1 for _ in counts.shape[1:]), -1)
-        return Backward((each * counts[..., None], None))
+        share = (dy / total).reshape(len(dy), *(1 for _ in counts.shape[1:]), -1)
+        return Backward((share * counts[..., None], None))
 
 
 def expect_mask(x: Array, mask: Array) -> Array:
-    """Return the mask; raise ShapeError unless it has an entry for each place."""
+    """Return the mask; raise ShapeError unless it has one entry per place."""
     if mask.shape != x.shape[:-1]:
-        raise ShapeError(f"expected a mask of shape {x.shape[:-1]}, got {mask.shape}", cure="one true or false a place")
+        message = f"expected a mask of shape {x.shape[:-1]}, got {mask.shape}"
+        raise ShapeError(message, cure="give one true or false per place")
     return mask

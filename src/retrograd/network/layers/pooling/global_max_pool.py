@@ -20,14 +20,14 @@ from retrograd.network.layers.shared.window import expect_axes
 )
 @dataclass(frozen=True)
 class GlobalMaxPool(Layer):
-    """Keep the largest value of each channel, over all places or over those that a mask names.
+    """Keep the largest value of each channel, over all places or those selected by a mask.
 
         y = max over places of x
 
     Shapes:  x [batch, *places, channels], of one to three axes, [mask [batch, *places], true where a place counts]
              -> y [batch, channels]; 0 where no place counts
     Tape:    x (-infinity where the mask is false), y; with a mask, whether any place counts
-    Raises:  ShapeError when a mask does not fit x
+    Raises:  ShapeError if a mask does not fit x
     See:     Of equal values the first one gets the delta, as in PyTorch.
     """
 

@@ -16,7 +16,7 @@ from retrograd.network.layer import Backward, Context, Equations, Forward, Layer
 from retrograd.network.layers.shared.window import Lengths, Padding, Window, expect_axes, fold, place_window, views
 
 MERGED_PLACES = Words(
-    "places that are merged into one",
+    "places merged into one",
     more="coarser output, less to compute, larger receptive field",
     less="finer output",
     why="halves each axis",
@@ -25,7 +25,7 @@ POOL_STRIDE = Words(
     "places from one window to the next",
     more="smaller output",
     less="windows overlap",
-    why="the window: none overlap",
+    why="the window size: no overlap",
 )
 BORDER_PLACES = Words("places added at each border", more="larger output", less="smaller output")
 DILATION = Words(
@@ -34,7 +34,7 @@ DILATION = Words(
     less="denser windows",
     why="1: neighbours",
 )
-INCOMPLETE_WINDOW = Words("whether a last, incomplete window counts", why="it is left out, as in PyTorch")
+INCOMPLETE_WINDOW = Words("whether a last, incomplete window counts", why="false: it is left out, as in PyTorch")
 
 
 @layers.register(
@@ -53,11 +53,11 @@ class MaxPool(Layer):
 
         y[i] = max over p of x[stride i + dilation p]
 
-    `stride` is the window unless given. What is padded never wins. `ceil`: a last window may hang over the end.
+    `stride` defaults to the window. Padding never wins. `ceil`: a last window may extend beyond the end.
 
     Shapes:  x [batch, *places, channels], of one to three axes -> y, with shorter axes
     Tape:    x, y
-    Raises:  ShapeError when the window is larger than the padded input, or might see padding alone.
+    Raises:  ShapeError if the window is larger than the padded input, or might see only padding.
     See:     Of equal values the first one (row by row) gets the delta, as in PyTorch.
     """
 
@@ -84,13 +84,13 @@ class MaxPool(Layer):
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         x, y = tape
         window = self._window(x)
-        # the number of the entry that won; as float32, since with int32 overlapping windows took XLA twice as long
+        # index of the winning entry, as float32: with int32, XLA took twice as long for overlapping windows
         first = jnp.full(y.shape, len(window.places), jnp.float32)
         for number, seen in reversed(list(enumerate(views(x, window, -jnp.inf)))):
             first = jnp.where(seen == y, number, first)
         zero = jnp.zeros_like(dy)
         dx = fold([jnp.where(first == i, dy, zero) for i in range(len(window.places))], window)
-        return Backward((lax.optimization_barrier(dx),))  # laid down once, though a bias and a convolution may read it
+        return Backward((lax.optimization_barrier(dx),))  # computed once, even if a bias and a convolution read it
 
     def _window(self, x: Array) -> Window:
         lengths, stride = expect_axes(x, 1, 2, 3), self.window if self.stride is None else self.stride
@@ -99,8 +99,8 @@ class MaxPool(Layer):
 
 
 def expect_values(window: Window) -> Window:
-    """Return the window; raise ShapeError if it can stand on padding alone."""
+    """Return the window; raise ShapeError if it might see only padding."""
     for extent, pair in zip(window.extent, window.padding, strict=True):
         if max(pair) >= extent:
-            raise ShapeError(f"padding {max(pair)} is not smaller than the window, which reaches over {extent}")
+            raise ShapeError(f"padding {max(pair)} must be smaller than the window, which spans {extent}")
     return window

@@ -1,4 +1,4 @@
-"""A grid of values from each of some regions of an image, whatever their sizes."""
+"""A grid of values from each region of interest of an image, for regions of any size."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from retrograd.network.layer import (
 
 
 class Rows(NamedTuple):
-    """Where cells of boxes take their samples along one axis, and what share of each place they take."""
+    """Where the cells of boxes sample along one axis, and the share of each place in a sample."""
 
     shares: Array  # [batch, boxes, size, places]: the mean over the samples of a cell
     slopes: Array  # [batch, boxes, size, samples, places]: by the coordinate of the sample, over `samples`
@@ -43,17 +43,17 @@ class Rows(NamedTuple):
 )
 @dataclass(frozen=True)
 class RoiAlign(Layer):
-    """Lay a grid over each box of an image and take in each of its cells the mean of some samples between the places.
+    """Lay a grid over each box of an image and average some interpolated samples in each of its cells.
 
         y = A x Bᵀ for each box and channel; A[i, p] = the mean over the samples of row i of max(0, 1 - |their y - p|)
 
     Shapes:  x [batch, height, width, channels], boxes [batch, boxes, 4]: x_min, y_min, x_max, y_max
              -> y [batch, boxes, size, size, channels]
     Tape:    x, A and B, and their slopes by the coordinates of the samples
-    Raises:  ShapeError when the boxes do not fit the images.
+    Raises:  ShapeError if the boxes do not fit the images.
     See:     He et al. 2017, arXiv:1703.06870, with the centre of the first place at 0.5, as torchvision with `aligned:
-             true`. A sample beyond the border is that at the border, one beyond it by more than a place is 0. The boxes
-             have their exact delta too (in torchvision none).
+             true`. A sample beyond the border takes the value at the border, or 0 if it is more than a place away. The
+             boxes get their exact delta too (none in torchvision).
     """
 
     size: Annotated[
@@ -62,12 +62,10 @@ class RoiAlign(Layer):
     ] = 7
     scale: Annotated[
         PositiveFloat,
-        Words(
-            "places of x for each unit of the boxes: 1/16 for pixels and a map of a sixteenth", why="boxes in places"
-        ),
+        Words("places of x per unit of the boxes, e.g. 1/16 for boxes in pixels", why="1: boxes are in places of x"),
     ] = 1.0
     samples: Annotated[
-        PositiveInt, Words("samples of a cell along each axis", more="smoother; slower", less="faster", why="usual")
+        PositiveInt, Words("samples per cell along each axis", more="smoother; slower", less="faster", why="usual")
     ] = 2
 
     equations = Equations(
@@ -105,7 +103,7 @@ class RoiAlign(Layer):
         return Backward((dx, jnp.stack([left, top, right, bottom], -1)))
 
     def _rows(self, low: Array, high: Array, places: int) -> Rows:
-        """Return what the cells between two ends [batch, boxes] take of the places."""
+        """Return the shares of the places in the cells between two ends [batch, boxes]."""
         between = self._between(low.dtype)
         at = self.scale * (low[..., None, None] * (1 - between) + high[..., None, None] * between) - 0.5
         inside = (at >= -1) & (at <= places)
@@ -124,6 +122,6 @@ class RoiAlign(Layer):
         return (du * (1 - between)).sum((-2, -1)), (du * between).sum((-2, -1))
 
     def _between(self, dtype: Any) -> Array:
-        """Return where the samples lie between the ends of a box, from 0 to 1: [size, samples]."""
+        """Return the relative positions of the samples in a box, from 0 to 1: [size, samples]."""
         within = (np.arange(self.samples) + 0.5) / self.samples
         return jnp.asarray((np.arange(self.size)[:, None] + within) / self.size, dtype)

@@ -38,19 +38,19 @@ from retrograd.network.layers.shared.window import Lengths, each_axis, expect_ax
 )
 @dataclass(frozen=True)
 class Upsample(Layer):
-    """Make each axis `factor` times as long: repeat the nearest value, or draw straight lines between neighbours.
+    """Make each axis `factor` times as long: repeat the nearest value, or interpolate linearly.
 
         y[i] = sum over k of A[i, k] x[k] along each axis; each row of A is one 1 (nearest) or two shares (bilinear)
 
     Shapes:  x [batch, *places, channels], of one to three axes -> y, with factor times the lengths
     Tape:    the lengths of the axes of x
-    See:     Bilinear as PyTorch with align_corners false, and Keras: values lie in the middle of their pixels, and
-             the edges are repeated.
+    See:     Bilinear as in PyTorch with align_corners false, and Keras: values lie at pixel centres, and the edges
+             are repeated.
     """
 
     factor: Annotated[
         Lengths,
-        Words("how many times larger each axis becomes", more="larger output", less="smaller output", why="2: doubles"),
+        Words("ratio of output size to input size", more="larger output", less="smaller output", why="2: doubles"),
     ] = 2
     method: Annotated[
         Literal["nearest", "bilinear"],
@@ -85,13 +85,13 @@ class Upsample(Layer):
         return Backward((dx,))
 
     def _shares(self, lengths: tuple[int, ...]) -> list[np.ndarray]:
-        """Return for each axis the matrix [factor · length, length] of what each value adds to each output."""
+        """Return the interpolation matrix [factor · length, length] for each axis."""
         factors = each_axis(self.factor, len(lengths), "factor")
         return [straight_lines(length, factor) for length, factor in zip(lengths, factors, strict=True)]
 
 
 def straight_lines(length: int, factor: int) -> np.ndarray:
-    """Return the matrix [factor · length, length] that draws straight lines between the middles of pixels."""
+    """Return the matrix [factor · length, length] that interpolates linearly between pixel centres."""
     at = np.clip((np.arange(factor * length) + 0.5) / factor - 0.5, 0, length - 1)
     shares: np.ndarray = np.maximum(1 - np.abs(at[:, None] - np.arange(length)), 0)
     return shares

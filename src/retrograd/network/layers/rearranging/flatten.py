@@ -32,8 +32,8 @@ class Flatten(Layer):
 
     Shapes:  x [batch, ...] -> y [batch, product of the rest]
     Tape:    the shape of x
-    See:     the order is row by row with channels innermost; PyTorch's channels come first, so weights of the dense
-             layer after it must be permuted when they are taken from there.
+    See:     the order is row by row with channels innermost; PyTorch's channels come first, so its weights of the next
+             dense layer must be permuted.
     """
 
     keeps_scale: ClassVar[bool] = True

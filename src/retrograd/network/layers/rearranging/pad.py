@@ -1,4 +1,4 @@
-"""Borders added to the places of an example, or cut off."""
+"""Adding borders to the places of an example, or cutting them off."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ Removed = Annotated[Numbers, Expect(NUMBERS)]
 class Pad(Layer):
     """Add places around each example: a number, the mirror image, the edge, or the other end.
 
-        y[i] = x[i - before] inside, else what `mode` says
+        y[i] = x[i - before] inside, else as set by `mode`
 
-    `padding` has an entry for each axis between batch and channels (or for the channels too); a negative number cuts
+    `padding` has one entry per axis between batch and channels (or for the channels too); a negative number cuts
     off. `mode`: `constant` is `value`, `reflect` the mirror image, `replicate` the edge, `circular` the other end.
 
     Shapes:  x [batch, ..., channels] -> y, each axis longer by its padding
     Tape:    the shape of x
-    Raises:  ShapeError when an axis is too short to be mirrored or cut.
+    Raises:  ShapeError if an axis is too short to be mirrored or cut.
     See:     PyTorch's pad, which counts axes from the last; Keras's ZeroPadding and Cropping.
     """
 
@@ -61,9 +61,9 @@ class Pad(Layer):
     ]
     mode: Annotated[
         Literal["constant", "reflect", "replicate", "circular"],
-        Words("what the added places hold", why="constant: the number `value`"),
+        Words("values of the added places", why="constant: the number `value`"),
     ] = "constant"
-    value: Annotated[Number, Words("what the added places hold, if constant", why="0, as convolutions pad")] = 0.0
+    value: Annotated[Number, Words("value of the added places, if constant", why="0, as in convolutions")] = 0.0
 
     equations = Equations(
         forward="y = x inside, and at the borders what `mode` says",
@@ -75,7 +75,7 @@ class Pad(Layer):
     @override
     def rules(self) -> Iterator[Problem]:
         if self.value and self.mode != "constant":
-            yield Problem("value", f"goes with mode constant, not with {self.mode}")
+            yield Problem("value", f"applies only to mode constant, not {self.mode}")
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
@@ -107,7 +107,7 @@ class Crop(Layer):
 
     Shapes:  x [batch, ..., channels] -> y, each axis shorter by its border
     Tape:    the shape of x
-    Raises:  ShapeError when nothing would be left.
+    Raises:  ShapeError if nothing would be left.
     See:     Keras's Cropping; PyTorch's pad with negative numbers, as `pad` here.
     """
 
@@ -132,24 +132,24 @@ class Crop(Layer):
 
 
 def margins_of(setting: Any, x: Array | tuple[int, ...], sign: int = 1) -> list[tuple[int, int]]:
-    """Return [before, after] for every axis of x, none for the batch; a number alone is for the axes between.
+    """Return [before, after] for every axis of x, 0 for the batch; a single number applies to the axes in between.
 
-    Raises:  ShapeError when the numbers of axes differ, or an axis keeps no place.
+    Raises:  ShapeError if the numbers of axes differ, or nothing is left of an axis.
     """
     shape = x if isinstance(x, tuple) else tuple(x.shape)
-    axes = max(len(shape) - 2, 1)  # of [batch, features]: the features
+    axes = max(len(shape) - 2, 1)  # for [batch, features]: the features
     entries = (setting,) * axes if isinstance(setting, int) else setting
     if len(entries) not in (axes, len(shape) - 1):
         raise ShapeError(f"{len(entries)} entries for {axes} axes between batch and channels of {shape}",
-                         cure="[before, after] of a single axis is written [[before, after]]")  # fmt: skip
-    pairs = [(each, each) if isinstance(each, int) else each for each in entries]
+                         cure="write [before, after] for a single axis as [[before, after]]")  # fmt: skip
+    pairs = [(entry, entry) if isinstance(entry, int) else entry for entry in entries]
     margins = [(0, 0), *((sign * low, sign * high) for low, high in pairs), *[(0, 0)] * (len(shape) - 1 - len(pairs))]
     for n, (low, high) in zip(shape, margins, strict=True):
         if n and n + min(low, 0) + min(high, 0) < 1:
-            raise ShapeError(f"an axis of {n} keeps no place when {low} and {high} are added", cure="cut off less")
+            raise ShapeError(f"nothing is left of an axis of {n} with {low} and {high} added", cure="cut off less")
     return margins
 
 
 def _added(margins: list[tuple[int, int]]) -> Margins:
-    """Return the margins after the batch that are added."""
+    """Return the margins to add, for the axes after the batch."""
     return [(max(low, 0), max(high, 0)) for low, high in margins[1:]]

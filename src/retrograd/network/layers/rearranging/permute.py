@@ -1,4 +1,4 @@
-"""The axes of an example in another order."""
+"""Reordering the axes of an example."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from retrograd.network.layer import Backward, Context, Equations, Forward, Layer
 @layers.register("permute", examples=examples(({"axes": [2, 1]}, [(2, 3, 4)]), ({"axes": [3, 1, 2]}, [(1, 2, 3, 2)])))
 @dataclass(frozen=True)
 class Permute(Layer):
-    """Give the axes of each example another order; the batch stays in front.
+    """Reorder the axes of each example; the batch stays first.
 
         y[b, i, j] = x[b, j, i]  for axes [2, 1]
 
     Shapes:  x [batch, a, b, c] -> y [batch, c, a, b] for axes [3, 1, 2]
     Tape:    nothing
-    Raises:  ShapeError when x has another number of axes.
+    Raises:  ShapeError if x has a different number of axes.
     See:     Axes count from 1, after the batch: Keras's Permute, and PyTorch's permute without its leading 0.
     """
 

@@ -1,4 +1,4 @@
-"""Channels laid out as places, and back."""
+"""Rearranging channels as places, and back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from retrograd.network.layers.shared.window import Lengths, each_axis, expect_ax
 
 Factor = Annotated[
     Lengths,
-    Words("how many channels become places, along each axis", more="larger images", less="more channels", why="2"),
+    Words("factor by which each axis grows or shrinks", more="larger images", less="more channels", why="2"),
 ]
 
 
@@ -25,13 +25,13 @@ Factor = Annotated[
 )
 @dataclass(frozen=True)
 class PixelShuffle(Layer):
-    """Lay channels out as places: an image `factor` times as large, with as many channels fewer.
+    """Rearrange channels as places: an image `factor` times as large along each axis, with fewer channels.
 
         y[r i + a, r j + b, c] = x[i, j, (c r + a) r + b]
 
     Shapes:  x [batch, *lengths, channels · factors] -> y [batch, *lengths · factor, channels]
     Tape:    nothing
-    Raises:  ShapeError when the factors do not divide the channels.
+    Raises:  ShapeError if the factors do not divide the channels.
     See:     Shi et al. 2016, arXiv:1609.05158. The order of the channels is PyTorch's; TensorFlow's depth_to_space has
              the places before the channels.
     """
@@ -58,13 +58,13 @@ class PixelShuffle(Layer):
 @layers.register("pixel_unshuffle", examples=examples(({}, [(2, 4, 2, 3)]), ({"factor": [2, 3]}, [(1, 2, 6, 1)])))
 @dataclass(frozen=True)
 class PixelUnshuffle(Layer):
-    """Lay neighbouring places out as channels: a smaller image that loses nothing.
+    """Rearrange neighbouring places as channels: a smaller image without loss of information.
 
         y[i, j, (c r + a) r + b] = x[r i + a, r j + b, c]
 
     Shapes:  x [batch, *lengths, channels] -> y [batch, *lengths / factor, channels · factors]
     Tape:    nothing
-    Raises:  ShapeError when the factor does not divide the lengths.
+    Raises:  ShapeError if the factor does not divide the lengths.
     See:     PyTorch's PixelUnshuffle, and its order of the channels.
     """
 
@@ -92,10 +92,10 @@ def shuffled(x: Array, factor: Lengths) -> Array:
     lengths = expect_axes(x, 1, 2, 3)
     factors, axes = each_axis(factor, len(lengths), "factor"), len(lengths)
     channels = x.shape[-1]
-    for each in factors:
-        if channels % each:
+    for step in factors:
+        if channels % step:
             raise ShapeError(f"factor {list(factors)} does not divide {x.shape[-1]} channels", where="factor")
-        channels //= each
+        channels //= step
     split = x.reshape(len(x), *lengths, channels, *factors)
     order = [0, *(i for k in range(axes) for i in (1 + k, 2 + axes + k)), 1 + axes]
     return split.transpose(order).reshape(len(x), *(n * f for n, f in zip(lengths, factors, strict=True)), channels)

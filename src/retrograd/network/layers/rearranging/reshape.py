@@ -1,4 +1,4 @@
-"""Another shape for the same values."""
+"""Reshaping the values of an example."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ from retrograd.network.layer import (
     layers,
 )
 
-Length = Annotated[
-    int, Field(ge=-1, le=LARGEST), Expect("a positive integer, or -1 for the one length that follows from the rest")
-]
+Length = Annotated[int, Field(ge=-1, le=LARGEST), Expect("a positive integer, or -1 for the remaining length")]
 
 
 @layers.register(
@@ -38,16 +36,16 @@ Length = Annotated[
 )
 @dataclass(frozen=True)
 class Reshape(Layer):
-    """Give the values of each example another shape, row by row; the batch stays.
+    """Give the values of each example another shape, row by row; the batch is unchanged.
 
         y[b] = x[b] as `shape`
 
-    Shapes:  x [batch, ...] -> y [batch, *shape]; one length may be -1: what is left over
+    Shapes:  x [batch, ...] -> y [batch, *shape]; one length may be -1: the remaining one
     Tape:    the shape of x
-    Raises:  ShapeError when the numbers of values differ.
+    Raises:  ShapeError if the numbers of values differ.
     """
 
-    shape: Annotated[tuple[Length, ...], Words("the axes after the batch; -1 takes what is left")]
+    shape: Annotated[tuple[Length, ...], Words("lengths of the axes after the batch; -1 for the remaining one")]
 
     keeps_scale: ClassVar[bool] = True
     equations = Equations(
@@ -60,7 +58,7 @@ class Reshape(Layer):
     @override
     def rules(self) -> Iterator[Problem]:
         if 0 in self.shape or self.shape.count(-1) > 1:
-            yield Problem("shape", f"expected positive lengths, one of them at most -1; found {list(self.shape)}")
+            yield Problem("shape", f"expected positive lengths, at most one of them -1; found {list(self.shape)}")
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
@@ -70,10 +68,10 @@ class Reshape(Layer):
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         return Backward((dy.reshape(tape.value),))
 
-    def _lengths(self, given: tuple[int, ...]) -> tuple[int, ...]:
-        """Return `shape` with -1 replaced by the length that is left over."""
-        size, known = math.prod(given), math.prod(n for n in self.shape if n != -1)
+    def _lengths(self, lengths: tuple[int, ...]) -> tuple[int, ...]:
+        """Return `shape` with -1 replaced by the remaining length."""
+        size, known = math.prod(lengths), math.prod(n for n in self.shape if n != -1)
         lengths = tuple(size // known if n == -1 else n for n in self.shape)
         if math.prod(lengths) != size:
-            raise ShapeError(f"{size} values an example {given} do not fill {list(self.shape)}", where="shape")
+            raise ShapeError(f"{size} values per example {lengths} do not fit {list(self.shape)}", where="shape")
         return lengths

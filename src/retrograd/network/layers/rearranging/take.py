@@ -1,4 +1,4 @@
-"""Some places of an axis."""
+"""Selecting places of an axis."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from retrograd.network.layers.shared.axes import Axes, axes_of
 )
 @dataclass(frozen=True)
 class Take(Layer):
-    """Take one place of an axis, which then is gone, or several in this order: the first token, some of the features.
+    """Select one place of an axis, which is then dropped, or several in order: the first token, some features.
 
         y[i] = x[at[i]]
 
     Shapes:  x [batch, n, ...] -> y [batch, ...] for one place, [batch, len(at), ...] for a list
     Tape:    the shape of x
-    Raises:  ShapeError when a place is not there, or the axis is the batch's.
+    Raises:  ShapeError if a place does not exist, or the axis is the batch axis.
     See:     PyTorch's select and index_select, ONNX's Gather. -1 is the last place.
     """
 
@@ -66,7 +66,7 @@ class Take(Layer):
 
     def _places(self, length: int) -> Any:
         places = jnp.asarray(self.at, jnp.int32)
-        for each in (self.at,) if isinstance(self.at, int) else self.at:
-            if not -length <= each < length:
-                raise ShapeError(f"there is no place {each} on an axis of {length}", where="at")
+        for place in (self.at,) if isinstance(self.at, int) else self.at:
+            if not -length <= place < length:
+                raise ShapeError(f"there is no place {place} on an axis of {length}", where="at")
         return jnp.where(places < 0, places + length, places)

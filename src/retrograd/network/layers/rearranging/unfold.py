@@ -1,4 +1,4 @@
-"""What sliding windows see, side by side."""
+"""Collecting sliding windows into rows."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from retrograd.network.layers.shared.window import Lengths, Padding, Window, exp
 )
 @dataclass(frozen=True)
 class Unfold(Layer):
-    """Lay what each window sees into one row of channels: patches, as a vision transformer reads them.
+    """Collect the values of each window in one row of channels: patches, as for a vision transformer.
 
         y[i] = [x[stride i + dilation p] for every p]
 
     Shapes:  x [batch, *places, channels] -> y [batch, *windows, kernel places · channels], places row by row
     Tape:    the shape of x
-    Raises:  ShapeError when the kernel is larger than the padded input.
-    See:     PyTorch's Unfold, with the channels before the places there, and all windows along one axis.
+    Raises:  ShapeError if the kernel is larger than the padded input.
+    See:     PyTorch's Unfold, which has the channels before the places, and all windows along one axis.
     """
 
     kernel: Annotated[

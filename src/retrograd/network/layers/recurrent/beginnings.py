@@ -1,4 +1,4 @@
-"""With what the steps begin: the mask, and the states that are given or zeros."""
+"""What a recurrent loop starts from: the mask, and the initial states."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from retrograd.network.layers.recurrent.through_time import States
 def masked_start(
     x: Array, others: Sequence[Array], widths: Sequence[int], directions: int
 ) -> tuple[Array | None, tuple[States, ...]]:
-    """Return the mask [time, batch, 1], and each direction's initial states: zeros unless they are given.
+    """Return the mask [time, batch, 1], and each direction's initial states, zeros by default.
 
-    widths: of each state in one direction; the others hold those of all directions side by side.
-    Raises:  ShapeError when x is not a sequence, or a mask or state does not fit it.
+    widths: of each state in one direction; `others` hold those of all directions side by side.
+    Raises:  ShapeError if x is not a sequence, or a mask or state does not fit it.
     """
     if x.ndim != 3:
         raise ShapeError(
             f"expected (batch, time, features), got {tuple(x.shape)}",
-            cure="give the recurrent layer before it `output: sequence`, or put an embedding or reshape before it",
+            cure="set `output: sequence` on the previous recurrent layer, or put an embedding or reshape before it",
         )
     masks = [other for other in others if other.dtype == jnp.bool_]
     states = [other for other in others if other.dtype != jnp.bool_]
@@ -31,8 +31,8 @@ def masked_start(
         raise ShapeError(f"expected one mask (batch, time) = {tuple(x.shape[:2])}, got {shapes}")
     expected = [(len(x), width * directions) for width in widths]
     if states and [state.shape for state in states] != expected:
-        wanted, shapes = (" and ".join(map(str, each)) for each in (expected, [tuple(s.shape) for s in states]))
-        raise ShapeError(f"initial states: expected {wanted}, got {shapes}", cure="a mask holds true or false")
+        needed, shapes = (" and ".join(map(str, both)) for both in (expected, [tuple(s.shape) for s in states]))
+        raise ShapeError(f"initial states: expected {needed}, got {shapes}", cure="a mask must hold true or false")
     initial = [jnp.split(state.astype(x.dtype), directions, -1) for state in states]
     initial = initial or [[jnp.zeros((len(x), width), x.dtype)] * directions for width in widths]
     return masks[0].T[..., None] if masks else None, tuple(zip(*initial, strict=True))

@@ -1,4 +1,4 @@
-"""Two directions of a recurrent layer as one output, and its delta as one for each of them."""
+"""Merging the two directions of a recurrent layer into one output, and splitting its delta."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Merging = Literal["concat", "sum", "average", "multiply"]
 
 
 def merged(ends: Sequence[Array], merging: Merging) -> Array:
-    """Return what the directions give as one array."""
+    """Return the outputs of the directions as one array."""
     if merging == "concat" or len(ends) == 1:
         return jnp.concatenate(ends, -1)
     if merging == "multiply":

@@ -34,7 +34,7 @@ from retrograd.network.layers.recurrent.through_time import States, Walk
 )
 @dataclass(frozen=True)
 class GRU(Recurrent):
-    """Let one gate say how much of the state stays, and another how much of it the new value sees.
+    """Let one gate decide how much of the state is kept, and another how much of it the new value sees.
 
         (r, z) = sigmoid of (x(t) W + h(t-1) W_h + b), their thirds
         n = tanh(x(t) W_n + b_n + r (h(t-1) W_hn + b_hn))
@@ -43,9 +43,9 @@ class GRU(Recurrent):
     Shapes:  x [batch, time, features], [mask [batch, time]], [h(0) [batch, units]]
              -> last [batch, units] or sequence [batch, time, units] (both directions: twice the units, side by side)
     Params:  input_weight [features, 3 units], recurrent_weight [units, 3 units], bias [3 units], in the order r, z, n;
-             recurrent_bias [units], b_hn; those of the direction that reads from the end are called `reverse_...`
+             recurrent_bias [units], b_hn; those of the reverse direction are prefixed with `reverse_`
     Tape:    x, the gates, h W_hn + b_hn and h at each step, time first
-    Raises:  ShapeError when x is not a sequence, or a mask or state does not fit it.
+    Raises:  ShapeError if x is not a sequence, or a mask or state does not fit it.
     See:     Cho et al. 2014, arXiv:1406.1078, with the reset after the matrix product as in PyTorch and Keras (ONNX
              and the paper: before, here with `reset: before`, n = tanh(x(t) W_n + b_n + (r h(t-1)) W_hn)). For r and z
              `bias` is the sum of PyTorch's two. Masks and `truncate` as for `rnn`.
@@ -129,7 +129,7 @@ class GRU(Recurrent):
     def step_back(
         self, transposed: Array, deltas: States, before: States, after: States, saved: Any
     ) -> tuple[States, Array]:
-        """From dh to the deltas of the three parts of z; dh(t-1) = dh z + (da_r, da_z, dq) W_hᵀ."""
+        """Return the deltas of the three parts of z from dh; dh(t-1) = dh z + (da_r, da_z, dq) W_hᵀ."""
         (dh,), (h,) = deltas, before
         r, u, n, q = jnp.split(saved, 4, -1)
         dn = dh * (1 - u) * (1 - n * n)
@@ -143,14 +143,14 @@ class GRU(Recurrent):
         return (earlier,), jnp.concatenate([dr, du, dn], -1)
 
     def recurrent_deltas(self, dz: Array, saved: Any) -> Array:
-        """The state's part of n passes the reset gate: dq = da_n r, unless that acted before."""
+        """The state's part of n passes through the reset gate: dq = da_n r, unless the reset acts before."""
         if self.reset == "before":
             return dz
         units = saved.shape[-1] // 4
         return jnp.concatenate([dz[..., : 2 * units], dz[..., 2 * units :] * saved[..., :units]], -1)
 
     def _gradients(self, params: Params, prefix: str, xt: Array, taken: Walk, dz: Array) -> Params:
-        """With the reset before the product, the weights of n have seen r h(t-1): dW_hn = Σ (r h(t-1))ᵀ da_n."""
+        """With the reset before the product, the weights of n multiply r h(t-1): dW_hn = Σ (r h(t-1))ᵀ da_n."""
         grads = super()._gradients(params, prefix, xt, taken, dz)
         if self.reset == "before":
             name, units = f"{prefix}recurrent_weight", taken.saved.shape[-1] // 4

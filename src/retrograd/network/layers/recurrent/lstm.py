@@ -42,22 +42,22 @@ NOTHING: Params = {}
 )
 @dataclass(frozen=True)
 class LSTM(Recurrent):
-    """Keep a memory cell beside the state; gates decide what enters it, what it forgets and what it shows.
+    """Keep a memory cell beside the state; gates decide what enters it, what it forgets and what it outputs.
 
         z(t) = x(t) W + h(t-1) W_h + b,  (i, f, o) = sigmoid of their quarters of z,  g = tanh of its own
         c(t) = f c(t-1) + i g,   h(t) = o tanh(c(t))
 
-    With `peepholes` the gates i and f see c(t-1) too and o sees c(t), each number its own times a weight; with
-    `projection` h(t) = (o tanh(c(t))) W_p is of another width.
+    With `peepholes` the gates i and f also see c(t-1), and o sees c(t), elementwise times a weight; with `projection`
+    h(t) = (o tanh(c(t))) W_p has a different width.
 
     Shapes:  x [batch, time, features], [mask [batch, time]], [h(0) and c(0), each [batch, units]]
              -> last [batch, units] or sequence [batch, time, units]; `all` holds both, and the last `cell`
              (both directions: twice the units, side by side)
     Params:  input_weight [features, 4 units], recurrent_weight [units, 4 units], bias [4 units], in the order
-             i, f, g, o; peephole [3 units], of i, f, o; projection_weight [units, projection]; those of the direction
-             that reads from the end are called `reverse_...`
+             i, f, g, o; peephole [3 units], of i, f, o; projection_weight [units, projection]; those of the reverse
+             direction are prefixed with `reverse_`
     Tape:    x, the gates, h and c at each step, time first
-    Raises:  ShapeError when x is not a sequence, or a mask or state does not fit it.
+    Raises:  ShapeError if x is not a sequence, or a mask or state does not fit it.
     See:     Hochreiter & Schmidhuber 1997. Gate order as in PyTorch and Keras (ONNX: i, o, f, c); `bias` is the sum of
              PyTorch's two; Keras starts with `forget_bias: 1`. Masks and `truncate` as for `rnn`.
              Peepholes: Gers & Schmidhuber 2000, zeros at the start. Projection: Sak et al. 2014, PyTorch's proj_size.
@@ -74,11 +74,11 @@ class LSTM(Recurrent):
     ] = 0.0
     projection: Annotated[
         PositiveInt | None,
-        Words("width of the state that is passed on, a product of it", more="says more", less="faster", why="units"),
+        Words("width to which the output state is projected", more="carries more", less="faster", why="units"),
     ] = None
     peepholes: Annotated[
         bool,
-        Words("whether the gates see the memory cell", why="false: they see what it shows; true tells times apart"),
+        Words("whether the gates see the memory cell", why="false: only its output; true helps with precise timing"),
     ] = False
 
     gates = 4
@@ -107,7 +107,7 @@ class LSTM(Recurrent):
     def rules(self) -> Iterator[Problem]:
         yield from super().rules()
         if self.forget_bias and not self.bias:
-            yield Problem("forget_bias", "has no bias to be added to", "leave out `bias: false`")
+            yield Problem("forget_bias", "there is no bias to add it to", "remove `bias: false`")
 
     @property
     def native(self) -> recurrence.Loop | None:
@@ -154,7 +154,7 @@ class LSTM(Recurrent):
     def step_back(
         self, transposed: Array, deltas: States, before: States, after: States, saved: Any, own: Params = NOTHING
     ) -> tuple[States, Array]:
-        """From dh and dc to the four deltas of z; dh(t-1) = dz W_hᵀ, dc(t-1) = dc f."""
+        """Return the four deltas of z from dh and dc; dh(t-1) = dz W_hᵀ, dc(t-1) = dc f."""
         (dh, dc), i_f_g_o = deltas, jnp.split(saved, 4, -1)
         i, f, g, o = i_f_g_o
         shown = jnp.tanh(after[1])

@@ -1,4 +1,4 @@
-"""What recurrent layers have in common: settings, first values, directions, and the products around the loop."""
+"""The base of recurrent layers: settings, initial values, directions, and the products around the loop."""
 
 from __future__ import annotations
 
@@ -38,19 +38,18 @@ from retrograd.network.layers.recurrent.directions import Merging, merged, parte
 from retrograd.network.layers.recurrent.through_time import Borders, States, Walk, cuts, states_before, walk, walk_back
 
 GLOROT, ORTHOGONAL, ZEROS = GlorotUniform(), Orthogonal(), Zeros()
-REVERSE = "reverse_"  # begins the names of the parameters of the direction that reads from the end
+REVERSE = "reverse_"  # prefix of parameters of the direction that reads from the end
 
 
 @dataclass(frozen=True)
 class Recurrent(Layer):
-    """A state that each step of a sequence updates; a subclass says by which formula, in `step` and `step_back`.
+    """A state updated at each step of a sequence, by the formula that a subclass defines in `step` and `step_back`.
 
-    `output` is what the next layer reads: the `last` state (one vector an example), the `sequence` of all of them (for
+    `output` is what the next layer reads: the `last` state (one vector per example), the `sequence` of all states (for
     another recurrent layer, or an answer at each step), or `all`: a dict of parts, named as in `inputs: [lstm.last]`.
-    `layers` stacks several, in a network nodes `1`, `2`, ... below the entry's name, with `dropout` between them; each
-    reads the mask, and begins with the initial states if those are given: all with the same, or by the numbers of the
-    layers, as in `inputs: {x: words, last_1: a, last_2: b}`. With `all` the states of every layer can be read:
-    `lstm/1.last`.
+    `layers` stacks several, in a network as nodes `1`, `2`, ... below the entry's name, with `dropout` between them;
+    each reads the mask, and the initial states if given: the same for all, or by layer number, as in
+    `inputs: {x: words, last_1: a, last_2: b}`. With `all` the states of every layer can be read: `lstm/1.last`.
     """
 
     units: Annotated[
@@ -58,20 +57,16 @@ class Recurrent(Layer):
     ]
     bidirectional: Annotated[
         bool,
-        Words(
-            "whether a second pass reads from the end", why="one direction; a forecast must not see what comes later"
-        ),
+        Words("whether a second pass reads from the end", why="false; a forecast must not see later steps"),
     ] = False
     output: Annotated[
         Literal["last", "sequence", "all"],
-        Words(
-            "which output is passed on: the last state, the sequence, or both", why="last: one vector for what follows"
-        ),
+        Words("the output: the last state, the sequence, or both", why="last: one vector for the next layer"),
     ] = "last"
     truncate: Annotated[
         PositiveInt | None,
         Words(
-            "steps that a gradient travels back",
+            "number of steps through which a gradient is propagated back",
             more="learns longer dependencies; more memory",
             less="less memory, forgets sooner",
             why="none: through the whole sequence",
@@ -92,17 +87,17 @@ class Recurrent(Layer):
     ] = 0.0
     bias: Annotated[InitialOrNone, FIRST_BIAS] = ZEROS
     input_weight: Annotated[
-        Initial, Words("first values of the weights on the input", why="keeps the scale of signals")
+        Initial, Words("initial values of the input weights", why="preserves the scale of signals")
     ] = GLOROT
     recurrent_weight: Annotated[
         Initial,
         Words(
-            "first values of the weights on the state",
+            "initial values of the recurrent weights",
             why="orthogonal: repeated products neither vanish nor explode at the start",
         ),
     ] = ORTHOGONAL
     backwards: Annotated[
-        bool, Words("whether the only pass reads from the end; the sequence keeps its order", why="false")
+        bool, Words("whether the single pass reads from the end; the sequence keeps its order", why="false")
     ] = dataclasses.field(default=False, kw_only=True)
     merge: Annotated[Merging, Words("how the two directions become one output", why="concat: nothing is lost")] = (
         dataclasses.field(default="concat", kw_only=True)
@@ -117,7 +112,7 @@ class Recurrent(Layer):
         return (int(self.units),) * len(self.states)
 
     def step(self, params: Params, z: Array, before: States) -> tuple[States, Any]:
-        """Return the states after one step, and what backward needs. z = x W + b is the input's part."""
+        """Return the states after one step, and the tape. z = x W + b is the input's part."""
         raise unwritten(self, "step(self, own, z, before)", "which returns (states after, what backward needs)")
 
     def step_back(
@@ -127,15 +122,15 @@ class Recurrent(Layer):
         raise unwritten(self, "step_back(self, transposed, deltas, before, after, saved)", "the adjoint of `step`")
 
     def stepping_back(self, own: Params, transposed: Array) -> Callable[..., tuple[States, Array]]:
-        """Return `step_back` with the parameters of a direction that it needs."""
+        """Return `step_back` bound to the parameters of a direction."""
         return lambda *now: self.step_back(transposed, *now)
 
     def divided(self, dz: Array) -> tuple[Array, Array | None]:
-        """Return the deltas of z, and what else `step_back` laid beside them for `further_gradients`."""
+        """Return the deltas of z, and any further results of `step_back` for `further_gradients`."""
         return dz, None
 
     def further_gradients(self, params: Params, prefix: str, taken: Walk, dz: Array, beside: Array | None) -> Params:
-        """Return the gradients of parameters that only this cell has."""
+        """Return the gradients of parameters specific to this cell."""
         return {}
 
     @property
@@ -144,17 +139,17 @@ class Recurrent(Layer):
         return None
 
     def recurrent_deltas(self, dz: Array, saved: Any) -> Array:
-        """Return the deltas of h W_h at each step: those of z, where a cell just adds the two."""
+        """Return the deltas of h W_h at each step: those of z, if the cell simply adds the two."""
         return dz
 
     def rules(self) -> Iterator[Problem]:
-        """A dropout needs two layers to stand between; two directions are merged, and read both ways."""
+        """Dropout needs several layers; `merge` and `backwards` depend on the number of directions."""
         if self.bidirectional and self.backwards:
-            yield Problem("backwards", "concerns a single direction, and `bidirectional` has both")
+            yield Problem("backwards", "applies to a single direction, but `bidirectional` has both")
         if self.merge != "concat" and not self.bidirectional:
-            yield Problem("merge", "concerns two directions", "add `bidirectional: true`")
+            yield Problem("merge", "applies to two directions", "add `bidirectional: true`")
         if self.dropout and self.layers == 1:
-            yield Problem("dropout", "applies between layers, and there is only one", "an entry `dropout` after it")
+            yield Problem("dropout", "applies between layers, but there is only one", "add an entry `dropout` after it")
 
     @property
     def is_stack(self) -> bool:
@@ -167,7 +162,7 @@ class Recurrent(Layer):
         known = [name for name in expected if name in names]
         if [name for name in names if name != "mask"] != [name for name in known if name != "mask"] or names[0] != "x":
             raise ConfigError(f"expected {', '.join(expected)} in this order; found {', '.join(names)}",
-                              where="inputs", cure="in a stack, last_2 is that of layer 2")  # fmt: skip
+                              where="inputs", cure="in a stack, last_2 is the state of layer 2")  # fmt: skip
         return self
 
     def parts(self) -> tuple[Layer, ...]:
@@ -180,18 +175,18 @@ class Recurrent(Layer):
 
     @property
     def surrogate(self) -> str:
-        """Truncation leaves out the derivatives that reach further back."""
+        """Truncation omits the derivatives that reach further back."""
         return f"the derivative does not reach back across every {self.truncate}th step" if self.truncate else ""
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """What the names of each direction's parameters begin with."""
+        """The prefix of each direction's parameters."""
         return ("", REVERSE) if self.bidirectional else (REVERSE if self.backwards else "",)
 
     @override
     def init(self, key: Array, x: Spec, *others: Spec) -> Init:
         if self.layers > 1:
-            raise UsageError(f"{self.layers} layers are several nodes", cure="let a Network expand them")
+            raise UsageError(f"a stack of {self.layers} layers is several nodes", cure="let a Network expand it")
         width = self.gates * int(self.units)
         params: Params = {}
         for prefix in self.prefixes:
@@ -224,8 +219,8 @@ class Recurrent(Layer):
         return Forward(y, (xt, tuple(walks), Static(tuple(other.dtype for other in others)), tuple(finals)))
 
     def backward(self, params: Params, tape: Any, dy: Any) -> Backward:
-        """Through the steps in reverse with the deltas of the states; after the loop each gradient in one product."""
-        xt, walks, given, finals = tape
+        """Go through the steps in reverse with the deltas of the states; then compute each gradient in one product."""
+        xt, walks, static, finals = tape
         parts = {name: d for name, d in (dy if self.output == "all" else {self.output: dy}).items() if d is not None}
         if "sequence" in parts:
             parts["sequence"] = parts["sequence"].swapaxes(0, 1)
@@ -235,15 +230,15 @@ class Recurrent(Layer):
         ends["sequence"] = tuple(taken.states[0] for taken in walks)
         apart = {name: parted(d, ends[name], self.merge) for name, d in parts.items()}
         for i, (prefix, taken) in enumerate(zip(self.prefixes, walks, strict=True)):
-            own = {name: deltas[i] for name, deltas in apart.items()}
-            start, dz = self._read_back(params, prefix, taken, own)
+            direction_deltas = {name: deltas[i] for name, deltas in apart.items()}
+            start, dz = self._read_back(params, prefix, taken, direction_deltas)
             starts.append(start)
             dz, beside = self.divided(dz)
             dx += dz @ params[prefix + "input_weight"].T.astype(dz.dtype)
             grads |= self._gradients(params, prefix, xt, taken, dz)
             grads |= self.further_gradients(params, prefix, taken, dz, beside)
-        dstates = (jnp.concatenate(each, -1) for each in zip(*starts, strict=True))
-        rest = tuple(None if dtype == jnp.bool_ else next(dstates).astype(dtype) for dtype in given.value)
+        dstates = (jnp.concatenate(pieces, -1) for pieces in zip(*starts, strict=True))
+        rest = tuple(None if dtype == jnp.bool_ else next(dstates).astype(dtype) for dtype in static.value)
         return Backward((dx.swapaxes(0, 1), *rest), grads)
 
     # ------------------------------------------------------------------------------------------------- one direction
@@ -265,7 +260,7 @@ class Recurrent(Layer):
         return self._loop_back(own, taken, dfinal, parts.get("sequence"), prefix == REVERSE)
 
     def _loop(self, own: Params, z: Array, start: States, borders: Borders, reverse: bool) -> tuple[States, Walk]:
-        """Run the steps: by a native kernel where one is faster and nothing is cut, else by the formula."""
+        """Run the steps by a native kernel if one is faster and nothing is cut, else by the formula."""
 
         def formula(z: Array, own: Params, start: States, mask: Array | None) -> tuple[States, Walk]:
             z = z + own["bias"] if "bias" in own else z
@@ -280,7 +275,7 @@ class Recurrent(Layer):
     def _loop_back(
         self, own: Params, taken: Walk, dfinal: States, dsequence: Array | None, reverse: bool
     ) -> tuple[States, Array]:
-        """Run the steps the other way, as `_loop` does."""
+        """Run the steps in reverse, like `_loop`."""
         weight = own["recurrent_weight"]
 
         def formula(taken: Walk, weight: Array, dfinal: States, dsequence: Array | None) -> tuple[States, Array]:
@@ -293,7 +288,7 @@ class Recurrent(Layer):
         return native.run_back(formula, taken, weight, dfinal, dsequence, reverse)
 
     def _native(self, borders: Borders) -> Loop | None:
-        """Return the kernels, unless something is cut or a subclass has steps of its own."""
+        """Return the kernels, unless something is cut or a subclass overrides the steps."""
         home = next(cls for cls in type(self).__mro__ if "native" in vars(cls))
         same = (type(self).step, type(self).step_back) == (home.step, home.step_back)  # type: ignore[attr-defined]
         return self.native if same and borders.cut is None else None

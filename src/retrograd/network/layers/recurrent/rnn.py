@@ -35,13 +35,13 @@ class RNN(Recurrent):
 
     Shapes:  x [batch, time, features], [mask [batch, time]], [h(0) [batch, units]]
              -> last [batch, units] or sequence [batch, time, units] (both directions: twice the units, side by side)
-    Params:  input_weight [features, units], recurrent_weight [units, units], bias [units]; those of the direction that
-             reads from the end are called `reverse_...`
+    Params:  input_weight [features, units], recurrent_weight [units, units], bias [units]; those of the reverse
+             direction are prefixed with `reverse_`
     Tape:    x, h at each step, time first
-    Raises:  ShapeError when x is not a sequence, or a mask or state does not fit it.
-    See:     Elman 1990. `bias` is the sum of PyTorch's two. Where the mask is false the state is carried on unchanged
-             and the sequence holds 0: so `last` is the state after the last valid step, and the reverse direction
-             begins there. `truncate: k` ends the derivative at every k-th step (Williams & Peng 1990).
+    Raises:  ShapeError if x is not a sequence, or a mask or state does not fit it.
+    See:     Elman 1990. `bias` is the sum of PyTorch's two. Where the mask is false the state is carried over unchanged
+             and the sequence is 0: so `last` is the state after the last valid step, and the reverse direction starts
+             there. `truncate: k` ends the derivative at every k-th step (Williams & Peng 1990).
     """
 
     nonlinearity: Annotated[

@@ -1,4 +1,4 @@
-"""The loop over the steps of a sequence and its way back: backpropagation through time, for any cell."""
+"""The loop over the steps of a sequence and its reverse: backpropagation through time, for any cell."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-States = tuple[Array, ...]  # the hidden state, and what a cell keeps beside it, each [batch, units]
+States = tuple[Array, ...]  # the hidden state, and any further states of the cell, each [batch, units]
 
 
 class Borders(NamedTuple):
-    """Where a state is carried on unchanged, and where its derivative ends; None where nowhere."""
+    """Where a state is carried over unchanged, and where its derivative ends; None: nowhere."""
 
-    mask: Array | None = None  # [time, batch, 1]: false where a step is not there
+    mask: Array | None = None  # [time, batch, 1]: false where a step is missing
     cut: Array | None = None  # [time]: true where the derivative does not reach back from this step
 
 
 class Walk(NamedTuple):
-    """What one way through the steps leaves for the way back."""
+    """The tape of one pass through the steps."""
 
     initial: States
     states: States  # after each step, [time, batch, units]
-    saved: Any  # what the cell kept at each step
+    saved: Any  # the cell's tape at each step
     borders: Borders
 
 
 def walk(
     step: Callable[[Array, States], tuple[States, Any]], z: Array, initial: States, borders: Borders, reverse: bool
 ) -> tuple[States, Walk]:
-    """Carry the states from step to step, from the end if `reverse`; return the final ones and the tape.
+    """Run the states from step to step, from the end if `reverse`; return the final ones and the tape.
 
     z [time, batch, ...] is the input's part of every step, computed before the loop in one product.
     """
@@ -55,14 +55,14 @@ def walk_back(
     dsequence: Array | None,
     reverse: bool,
 ) -> tuple[States, Array]:
-    """Carry the deltas of the states the other way; return those of the initial states, and of z at each step.
+    """Run the deltas of the states in reverse; return those of the initial states, and of z at each step.
 
-    Only the deltas of the states go from step to step: every weight gradient is one product after the loop.
+    Only the deltas of the states pass from step to step: every weight gradient is one product after the loop.
     """
 
     def one(deltas: States, now: Any) -> Any:
         here, before, after, saved, (mask, cut) = now
-        if here is not None:  # where a step is not there, the sequence holds 0 whatever the state is
+        if here is not None:  # where a step is missing, the sequence is 0 regardless of the state
             here = here if mask is None else jnp.where(mask, here, jnp.zeros_like(here))
             deltas = (deltas[0] + here, *deltas[1:])
         earlier, dz = step_back(deltas, before, after, saved)
@@ -78,12 +78,12 @@ def walk_back(
 
 
 def states_before(first: Array, states: Array, reverse: bool) -> Array:
-    """Return the state before each step, [time, batch, units], of those after it and the first one."""
+    """Return the state before each step, [time, batch, units], given those after each step and the initial one."""
     return jnp.concatenate([states[1:], first[None]] if reverse else [first[None], states[:-1]])
 
 
 def cuts(time: int, every: int, reverse: bool) -> Array:
-    """Return [time]: true at every k-th step, counted in the direction of reading, but the first."""
+    """Return [time]: true at every k-th step, counted in reading direction, except the first."""
     index = jnp.arange(time)
     index = time - 1 - index if reverse else index
     return (index > 0) & (index % every == 0)

@@ -1,4 +1,4 @@
-"""The length of vectors, and what dividing by it does to a delta."""
+"""The length of vectors, and the derivative of dividing by it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from jax import Array
 
 
 class Unit(NamedTuple):
-    """Vectors divided by max(length, eps), and what the way back needs."""
+    """Vectors divided by max(length, eps), and the tape."""
 
     y: Array
     length: Array  # at least eps
-    is_long: Array  # whether it is not eps
+    is_long: Array  # whether it exceeds eps
 
 
 def unit(x: Array, axis: int | tuple[int, ...], eps: float, p: float = 2.0) -> Unit:
     """Return x / max(|x|, eps) along the axes, |x| the p-norm."""
     largest = jnp.max(jnp.abs(x), axis, keepdims=True)
-    safe = jnp.where(largest > 0, largest, jnp.ones_like(largest))  # no power that overflows
+    safe = jnp.where(largest > 0, largest, jnp.ones_like(largest))  # so that no power overflows
     length = safe * jnp.sum((jnp.abs(x) / safe) ** p, axis, keepdims=True) ** (1 / p)
     length = jnp.where(largest > 0, length, jnp.zeros_like(length))
     bounded = jnp.maximum(length, eps)

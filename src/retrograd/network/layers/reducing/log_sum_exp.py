@@ -31,17 +31,17 @@ from retrograd.network.layers.shared.axes import KEPT_AXIS, Axes, axes_of
 )
 @dataclass(frozen=True)
 class LogSumExp(Layer):
-    """Take the logarithm of summed exponentials: a maximum without corners.
+    """Take the logarithm of summed exponentials: a smooth maximum.
 
         y = log(sum(exp(x)))
 
     Shapes:  x [batch, ..., features] -> y [batch, ..., 1], or without the axes where `keepdim` is false
     Tape:    x, y
-    Raises:  ShapeError when an axis is the batch's, or is not there.
-    See:     PyTorch's logsumexp, which drops the axis unless asked to keep it.
+    Raises:  ShapeError if an axis is the batch axis, or does not exist.
+    See:     PyTorch's logsumexp, which drops the axis by default.
     """
 
-    axis: Annotated[Axes, Words("the axes that are summed", why="the features")] = -1
+    axis: Annotated[Axes, Words("the axes to sum over", why="the features")] = -1
     keepdim: Annotated[bool, KEPT_AXIS] = True
 
     equations = Equations(
@@ -62,5 +62,5 @@ class LogSumExp(Layer):
     @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         x, y, _ = tape
-        below = jnp.where(jnp.isneginf(y), x, x - y)  # where all x are -infinity, so is y, and the slope is 0
+        below = jnp.where(jnp.isneginf(y), x, x - y)  # if all x are -infinity, so is y, and the slope is 0
         return Backward((dy.reshape(y.shape) * jnp.exp(below),))

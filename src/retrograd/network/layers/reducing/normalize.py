@@ -35,23 +35,23 @@ Power = Annotated[float, Field(ge=1, allow_inf_nan=False), Expect("a finite numb
 )
 @dataclass(frozen=True)
 class Normalize(Layer):
-    """Divide each vector by its length: only its direction counts.
+    """Divide each vector by its length, keeping only its direction.
 
         y = x / max(|x|, eps),  |x| = (sum of |x|^p)^(1/p)
 
     Shapes:  x [batch, ..., features] -> y, the same
-    Tape:    y, the lengths, which are above eps
-    Raises:  ShapeError when an axis is the batch's, or is not there.
+    Tape:    y, the lengths, which of them exceed eps
+    Raises:  ShapeError if an axis is the batch axis, or does not exist.
     See:     PyTorch's functional.normalize, Keras's UnitNormalization. layer_norm and rms_norm keep the spread at 1.
     """
 
     p: Annotated[
         Power,
         Words(
-            "which length: 2 is the usual one, 1 the sum of absolute values",
+            "order of the norm: 2 is the Euclidean length, 1 the sum of absolute values",
             more="the largest value counts most",
-            less="all values count alike",
-            why="2: the distance from 0",
+            less="all values count equally",
+            why="2: the Euclidean length",
         ),
     ] = 2.0
     axis: Annotated[Axes, Words("the axes of one vector", why="the features")] = -1

@@ -1,4 +1,4 @@
-"""Windows that slide over the axes between batch and channels: where they stand, what they see, and the way back."""
+"""Windows that slide over the axes between batch and channels: their positions, their views, and the adjoint."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ CausalPadding = Annotated[Literal["same", "valid", "causal"] | Numbers, Expect(f
 
 @dataclass(frozen=True)
 class Window:
-    """Where a kernel stands on one input; every field has an entry for each axis."""
+    """The positions of a kernel on one input; every field has one entry per axis."""
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
     dilation: tuple[int, ...]
     padding: tuple[tuple[int, int], ...]
     lengths: tuple[int, ...]  # of the input
-    outputs: tuple[int, ...]  # how many windows there are
+    outputs: tuple[int, ...]  # number of windows
 
     @property
     def extent(self) -> tuple[int, ...]:
-        """How far one window reaches."""
+        """The span of one window."""
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
     @property
     def margins(self) -> tuple[tuple[int, int], ...]:
-        """What to add at both ends so that the last window ends there; a negative number is not seen by any."""
+        """Places to add at both ends so that the last window ends there; negative if no window sees them."""
         each = zip(self.padding, self.lengths, self.outputs, self.stride, self.extent, strict=True)
         return tuple((low, (n - 1) * s + e - low - length) for (low, _), length, n, s, e in each)
 
     @property
     def spread(self) -> tuple[tuple[int, int, int], ...]:
-        """Zeros before, after and between outputs such that this kernel, sliding by 1, meets each input once."""
+        """Zeros before, after and between outputs such that this kernel, with stride 1, visits each input once."""
         each = zip(self.padding, self.lengths, self.outputs, self.stride, self.extent, strict=True)
         return tuple((e - 1 - low, length + low - (n - 1) * s - 1, s - 1) for (low, _), length, n, s, e in each)
 
@@ -59,9 +59,9 @@ class Window:
 
 def place_window(lengths: Sequence[int], kernel: Lengths, stride: Lengths = 1, dilation: Lengths = 1,
                  padding: str | Numbers = "valid", ceil: bool = False, what: str = "kernel") -> Window:  # fmt: skip
-    """Return where a kernel stands on axes of these lengths; `ceil` lets the last window hang over the end.
+    """Return the positions of a kernel on axes of these lengths; `ceil` lets the last window extend beyond the end.
 
-    Raises:  ShapeError when it is larger than an axis with its padding, or given for another number of axes.
+    Raises:  ShapeError if it is larger than a padded axis, or given for another number of axes.
     """
     axes = len(lengths)
     kernel, stride, dilation = (each_axis(value, axes, name) for value, name in
@@ -74,15 +74,15 @@ def place_window(lengths: Sequence[int], kernel: Lengths, stride: Lengths = 1, d
         if free < 0:
             size = f"{k} (dilated: {e})" if e > k else f"{k}"
             raise ShapeError(f"{what} {size} is larger than the padded input {length + low + high}",
-                             cure=f"a smaller {what}, more padding, or less pooling before it")  # fmt: skip
+                             cure=f"use a smaller {what}, more padding, or less pooling before it")  # fmt: skip
         count = (-(-free // s) if ceil else free // s) + 1
-        begins_behind = ceil and (count - 1) * s >= length + low  # it would see nothing but what hangs over
+        begins_behind = ceil and (count - 1) * s >= length + low  # the last window would lie entirely beyond the end
         outputs.append(count - begins_behind)
     return Window(kernel, stride, dilation, margins, tuple(lengths), tuple(outputs))
 
 
 def expect_axes(x: Array | Spec, *axes: int) -> tuple[int, ...]:
-    """Return the lengths between batch and channels; raise unless x holds real numbers and has so many of them."""
+    """Return the lengths between batch and channels; raise unless x holds real numbers and has this number of axes."""
     if not jnp.issubdtype(x.dtype, jnp.inexact):
         raise DataTypeError(f"input: expected real numbers, got {x.dtype.name}", cure="put an embedding before it")
     if x.ndim - 2 not in axes:
@@ -97,14 +97,14 @@ def expect_axes(x: Array | Spec, *axes: int) -> tuple[int, ...]:
 
 
 def views(x: Array, window: Window, value: float = 0.0) -> list[Array]:
-    """Return for each entry of the kernel what it sees, [batch, *outputs, channels]; `value` stands in the padding."""
+    """Return for each entry of the kernel its view, [batch, *outputs, channels]; padding is filled with `value`."""
     edges = [(0, 0, 0), *((low, high, 0) for low, high in window.margins), (0, 0, 0)]
     padded = lax.pad(x, jnp.asarray(value, x.dtype), edges)
     return [_view(padded, window, place) for place in window.places]
 
 
 def fold(parts: Iterable[Array], window: Window) -> Array:
-    """Return the sum of all parts, each where its view was taken: the adjoint of `views`."""
+    """Return the sum of all parts, each placed where its view was taken: the adjoint of `views`."""
     axes = list(zip(window.dilation, window.padding, window.lengths, window.outputs, window.stride, strict=True))
     total: Array | None = None
     for part, place in zip(parts, window.places, strict=True):
@@ -119,26 +119,26 @@ def fold(parts: Iterable[Array], window: Window) -> Array:
 
 def each_axis(value: Lengths, axes: int, what: str) -> tuple[int, ...]:
     """Return a setting as one number for each axis."""
-    each = (value,) * axes if isinstance(value, int) else value
-    if len(each) != axes:
-        raise ShapeError(f"{what} {list(each)} is for {len(each)} axes, the input has {axes}")
-    return each
+    lengths = (value,) * axes if isinstance(value, int) else value
+    if len(lengths) != axes:
+        raise ShapeError(f"{what} {list(lengths)} is for {len(lengths)} axes, but the input has {axes}")
+    return lengths
 
 
 def axis_margins(padding: str | Numbers, lengths: Sequence[int], extent: Sequence[int],
                  stride: Sequence[int]) -> tuple[tuple[int, int], ...]:  # fmt: skip
-    """Return how many values are added before and after each axis."""
+    """Return the number of values added before and after each axis."""
     if padding == "causal":
         return tuple((e - 1, 0) for e in extent)
     if padding == "same":  # ceil(length / stride) windows; an odd value is added at the end
         totals = [max((-(-n // s) - 1) * s + e - n, 0) for n, e, s in zip(lengths, extent, stride, strict=True)]
         return tuple((total // 2, total - total // 2) for total in totals)
     numbers = 0 if isinstance(padding, str) else padding
-    each = (numbers,) * len(lengths) if isinstance(numbers, int) else numbers
-    if len(each) != len(lengths):
-        raise ShapeError(f"padding {list(each)} is for {len(each)} axes, the input has {len(lengths)}",
-                         cure="[before, after] of a single axis is written [[before, after]]")  # fmt: skip
-    return tuple((p, p) if isinstance(p, int) else p for p in each)
+    margins = (numbers,) * len(lengths) if isinstance(numbers, int) else numbers
+    if len(margins) != len(lengths):
+        raise ShapeError(f"padding {list(margins)} is for {len(margins)} axes, but the input has {len(lengths)}",
+                         cure="write [before, after] for a single axis as [[before, after]]")  # fmt: skip
+    return tuple((p, p) if isinstance(p, int) else p for p in margins)
 
 
 def _view(padded: Array, window: Window, place: Sequence[int]) -> Array:

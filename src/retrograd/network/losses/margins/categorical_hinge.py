@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class CategoricalHinge(Loss):
-    """Average how far the right class falls short of a margin of 1 over the best other one (or over 0).
+    """Average how far the right class falls short of a margin of 1 over the best other class (or over 0).
 
         L = 1/n sum_rows max(0, 1 + max((1 - t) y) - sum(t y))
 
-    Shapes:  y [batch, ..., classes], t labels [batch, ...] or one number for each class, 1 at the right one -> scalar
+    Shapes:  y [batch, ..., classes], t labels [batch, ...] or one number per class, 1 at the right one -> scalar
     Tape:    the slope
     See:     Crammer & Singer 2001; Keras's categorical_hinge, in which a best other class below 0 counts as 0.
     """

@@ -30,17 +30,15 @@ class Hinge(Loss):
 
         L = 1/n sum max(0, 1 - s y),  s = 1 where t > 0, else -1
 
-    With `p: 2` what is missing is squared.
+    With `p: 2` the shortfall is squared.
 
     Shapes:  y [batch, ...], t the same -> scalar
-    Tape:    s where the margin is missed, else 0; squared, twice what is missing
-    See:     Cortes & Vapnik 1995. Targets are coded -1, 1 or 0, 1: element by element, what is not above 0 counts as
-             the negative class. The derivative where s y = 1 is 0.
+    Tape:    s where the margin is missed, else 0; squared, twice the shortfall
+    See:     Cortes & Vapnik 1995. Targets are coded -1, 1 or 0, 1: every element not above 0 is the negative class. The
+             derivative where s y = 1 is 0.
     """
 
-    p: Annotated[
-        Literal[1, 2], Words("whether a missing margin counts as it is or squared", why="1: outliers pull less")
-    ] = 1
+    p: Annotated[Literal[1, 2], Words("power of the shortfall: linear or squared", why="1: outliers pull less")] = 1
 
     reads_scores = True
     equations = Equations(
@@ -71,7 +69,7 @@ class Hinge(Loss):
         return lack, jnp.where(missing <= 0, jnp.zeros_like(side), side)
 
     def slopes(self, kept: Elements) -> Elements:
-        """-s where the margin is missed, else 0; squared, -2 s times what is missing."""
+        """-s where the margin is missed, else 0; squared, -2 s times the shortfall."""
         return -kept
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class HingeEmbedding(Loss):
-    """Average the distance y of pairs that belong together, and of others how far it falls short of a margin.
+    """Average the distance y of pairs that belong together, and its shortfall from a margin for others.
 
         L = 1/n sum (y where t > 0, else max(0, margin - y))
 

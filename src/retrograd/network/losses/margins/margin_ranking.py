@@ -1,4 +1,4 @@
-"""What shall rank higher, scores higher by a margin."""
+"""Ranking one of two scores higher by a margin."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class MarginRanking(Loss):
-    """Average how far the score of what shall rank higher falls short of the other's plus a margin.
+    """Average how far the score that should be higher falls short of the other plus a margin.
 
         L = 1/n sum max(0, margin - s (a - b)),  s = 1 where t > 0, else -1
 
     Two outputs of one network, whose towers share their parameters. In a configuration:
-    `losses: {left: {loss: margin_ranking, target: [right, better]}}`, where the column `better` is 1 where the left one
-    shall rank higher, and -1 or 0 elsewhere.
+    `losses: {left: {loss: margin_ranking, target: [right, better]}}`, where the column `better` is 1 if the left one
+    should rank higher, else -1 or 0.
 
     Shapes:  a, b [batch, ...], t the same -> scalar
     Tape:    s where the margin is missed, else 0
-    Raises:  ShapeError when the shapes differ.
-    See:     PyTorch's margin_ranking_loss, whose margin is 0 unless given.
+    Raises:  ShapeError if the shapes differ.
+    See:     PyTorch's margin_ranking_loss, whose default margin is 0.
     """
 
     margin: Annotated[
         NonNegativeFloat,
         Words(
-            "by how much higher the better one must score",
+            "required lead of the better score",
             more="pushes scores further apart",
             less="the right order is enough",
             why="0, as PyTorch",

@@ -1,4 +1,4 @@
-"""A margin between every right label and every other one."""
+"""A margin between every present label and every absent one."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class MultiLabelMargin(Loss):
-    """Average how far each label that is there falls short of a margin of 1 over each that is not.
+    """Average how far each present label falls short of a margin of 1 over each absent one.
 
         L = 1/n sum_rows 1/C sum over j there, k not there of max(0, 1 - y_j + y_k)
 
-    Shapes:  y [batch, ..., classes], t the same, 1 where a label is there, else 0 -> scalar
+    Shapes:  y [batch, ..., classes], t the same, 1 where a label is present, else 0 -> scalar
     Tape:    which pairs miss the margin
-    See:     PyTorch's multilabel_margin_loss, which lists the labels that are there and fills up with -1.
+    See:     PyTorch's multilabel_margin_loss, which lists the present labels, padded with -1.
     """
 
     terms_for = "row"
@@ -51,5 +51,5 @@ class MultiLabelMargin(Loss):
         return jnp.sum(pairs * jnp.maximum(missing, 0), (-2, -1)), jnp.sum(misses, -2) - jnp.sum(misses, -1)
 
     def slopes(self, kept: Classes) -> Classes:
-        """How many pairs miss the margin, negative for labels that are there, divided by the classes."""
+        """The number of pairs that miss the margin, negative for present labels, divided by the number of classes."""
         return kept

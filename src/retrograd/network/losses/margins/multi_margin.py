@@ -35,17 +35,17 @@ class MultiMargin(Loss):
 
         L = 1/n sum_rows w_t 1/C sum over c ≠ t of max(0, margin - y_t + y_c)^p
 
-    Shapes:  y [batch, ..., classes], t labels [batch, ...] or one number for each class, 1 at the right one -> scalar
-    Tape:    the slope by each class's lack of margin, what stands at the right class
-    Raises:  ShapeError when there are not as many class weights as classes.
-    See:     PyTorch's multi_margin_loss. categorical_hinge compares with the best of the other classes alone.
+    Shapes:  y [batch, ..., classes], t labels [batch, ...] or one number per class, 1 at the right one -> scalar
+    Tape:    the slope by each class's shortfall, the target
+    Raises:  ShapeError if the numbers of class weights and classes differ.
+    See:     PyTorch's multi_margin_loss. categorical_hinge compares only with the best of the other classes.
     """
 
-    p: Annotated[Literal[1, 2], Words("whether a missing margin counts as it is or squared", why="1: as PyTorch")] = 1
+    p: Annotated[Literal[1, 2], Words("power of the shortfall: linear or squared", why="1: as PyTorch")] = 1
     margin: Annotated[
-        PositiveFloat, Words("by how much the right class must win", more="pushes further apart", less="less is enough")
+        PositiveFloat, Words("required lead of the right class", more="pushes further apart", less="less is enough")
     ] = 1.0
-    class_weights: Annotated[tuple[NonNegativeFloat, ...], Words("weight of each class", why="all alike")] = ()
+    class_weights: Annotated[tuple[NonNegativeFloat, ...], Words("weight of each class", why="equal weights")] = ()
 
     terms_for = "row"
     takes_labels = reads_scores = True
@@ -64,6 +64,6 @@ class MultiMargin(Loss):
         return jnp.sum(rate * missing**self.p, -1), (rate * slope, t)
 
     def slopes(self, kept: tuple[Classes, Classes]) -> Classes:
-        """What each wrong class lacks; at the right one the negative sum."""
+        """The slope by each wrong class's shortfall; at the right class, the negative sum."""
         slope, t = kept
         return slope - t * jnp.sum(slope, -1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Contrastive loss: pairs that belong together shall meet, others keep their distance."""
+"""Contrastive loss: pulls pairs that belong together towards each other, and pushes others apart."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class Contrastive(Loss):
-    """Average half the squared distance of pairs that belong together, and of others half the squared lack of margin.
+    """Average half the squared distance of pairs that belong together, and half the squared shortfall of others.
 
         L = 1/n sum (t d² / 2 + (1 - t) max(0, margin - d)² / 2),  d = |a - b|
 
@@ -38,8 +38,8 @@ class Contrastive(Loss):
 
     Shapes:  a, b [batch, features], t [batch] (or [batch, 1]), 0 or 1 -> scalar
     Tape:    the slope by d, the unit vector of a - b
-    Raises:  ShapeError when a and b do not have one shape, or t does not fit.
-    See:     Hadsell, Chopra & LeCun 2006 (whose label 1 means that a pair is *not* alike).
+    Raises:  ShapeError if a and b differ in shape, or t does not fit.
+    See:     Hadsell, Chopra & LeCun 2006 (whose label 1 means that a pair does *not* belong together).
     """
 
     margin: Annotated[

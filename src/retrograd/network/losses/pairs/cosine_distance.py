@@ -1,4 +1,4 @@
-"""How far a prediction points away from its target."""
+"""The cosine distance of prediction and target."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class CosineDistance(Loss):
-    """Average how far each vector points away from its target: 0 for one direction, 2 for opposite ones.
+    """Average how far each vector points away from its target: 0 for the same direction, 2 for the opposite one.
 
         L = 1/n sum_rows (1 - y t / (|y| |t|))
 

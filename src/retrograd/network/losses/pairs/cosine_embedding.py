@@ -1,4 +1,4 @@
-"""Pairs that belong together point one way, others do not."""
+"""Aligning the directions of pairs that belong together, and separating others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class CosineEmbedding(Loss):
-    """Average how far pairs that belong together are from one direction, and by how much others exceed a margin.
+    """Average 1 minus the cosine of pairs that belong together, and the excess of others over a margin.
 
         L = 1/n sum (1 - cos where t > 0, else max(0, cos - margin)),  cos = a b / (|a| |b|)
 
@@ -38,7 +38,7 @@ class CosineEmbedding(Loss):
 
     Shapes:  a, b [batch, features], t [batch] (or [batch, 1]) -> scalar
     Tape:    the slopes by a and b
-    Raises:  ShapeError when a and b do not have one shape, or t does not fit.
+    Raises:  ShapeError if a and b differ in shape, or t does not fit.
     See:     PyTorch's cosine_embedding_loss. contrastive compares distances, info_nce all pairs of a batch.
     """
 
@@ -46,7 +46,7 @@ class CosineEmbedding(Loss):
         Annotated[float, Field(ge=-1, le=1), Expect("a number from -1 to 1")],
         Words(
             "cosine up to which unlike pairs cost nothing",
-            more="unlike pairs may point nearly the same way",
+            more="unlike pairs may point in similar directions",
             less="pushes unlike pairs further apart",
             why="0, a right angle, as PyTorch",
         ),

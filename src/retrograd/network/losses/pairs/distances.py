@@ -1,4 +1,4 @@
-"""What losses on distances between embeddings share: the distance of two rows and its derivative."""
+"""Distances between embeddings, shared by several losses: the distance of two rows and its derivative."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from retrograd.base.errors import ShapeError
 from retrograd.network.layers.reducing.lengths import unit, unit_back
 from retrograd.network.losses.loss import computing_dtype
 
-EPS = 1e-6  # added to each difference, as in PyTorch: the distance of equal rows keeps a derivative
+EPS = 1e-6  # added to each difference, as in PyTorch, so that the distance of equal rows has a derivative
 SHORTEST = 1e-6  # the smallest length to divide by
 
 
@@ -24,12 +24,12 @@ def distance(a: Array, b: Array) -> tuple[Array, Array]:
 
 def read_embeddings(inputs: tuple[Array, ...]) -> tuple[Array, ...]:
     """Return embeddings in the dtype of the computation; raise ShapeError unless all are [batch, features]."""
-    if any(each.ndim != 2 or each.shape != inputs[0].shape for each in inputs):
-        shapes = ", ".join(str(tuple(each.shape)) for each in inputs)
-        raise ShapeError(f"expected embeddings of one shape (batch, features), got {shapes}",
-                         cure="compare outputs of layers of as many units")  # fmt: skip
+    if any(embedding.ndim != 2 or embedding.shape != inputs[0].shape for embedding in inputs):
+        shapes = ", ".join(str(tuple(embedding.shape)) for embedding in inputs)
+        raise ShapeError(f"expected embeddings of equal shape (batch, features), got {shapes}",
+                         cure="compare outputs of layers with equal units")  # fmt: skip
     dtype: Any = computing_dtype(inputs[0])
-    return tuple(each.astype(dtype) for each in inputs)
+    return tuple(embedding.astype(dtype) for embedding in inputs)
 
 
 def cosine(a: Array, b: Array) -> tuple[Array, Array, Array]:
@@ -43,5 +43,5 @@ def read_pair(inputs: tuple[Array, ...]) -> tuple[Array, ...]:
     a, b = read_embeddings(inputs[:2])
     label = inputs[2]
     if label.size != len(a) or label.shape[:1] != a.shape[:1]:
-        raise ShapeError(f"expected one label a pair {a.shape[:1]}, got {tuple(label.shape)}")
+        raise ShapeError(f"expected one label per pair {a.shape[:1]}, got {tuple(label.shape)}")
     return a, b, label.reshape(-1).astype(a.dtype)

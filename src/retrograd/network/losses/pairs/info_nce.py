@@ -1,4 +1,4 @@
-"""InfoNCE: each example shall find its partner among those of the whole batch."""
+"""InfoNCE: identifying each example's partner among those of the whole batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from retrograd.network.layer import Backward, Context, Equations, Forward, Param
 from retrograd.network.losses.loss import Loss, losses, without_rows
 from retrograd.network.losses.pairs.distances import read_embeddings
 
-SHORTEST = 1e-12  # the smallest square of a length to divide by
+SHORTEST = 1e-12  # the smallest squared length to divide by
 
 
 @losses.register(
@@ -29,24 +29,24 @@ SHORTEST = 1e-12  # the smallest square of a length to divide by
 )
 @dataclass(frozen=True)
 class InfoNCE(Loss):
-    """Average the surprise that each row's partner is the partner, among all rows of the batch.
+    """Average the surprise at each row's partner being the one, among all rows of the batch.
 
-        L = -1/n sum_i log softmax_j(a_i b_j / temperature) at j = i,  a and b brought to length 1
+        L = -1/n sum_i log softmax_j(a_i b_j / temperature) at j = i,  a and b normalised to length 1
 
     Two outputs of one network, two views of each example: `losses: {left: {loss: info_nce, target: right}}`.
     symmetric: the mean of both directions, a among b and b among a.
 
     Shapes:  a, b [batch, features] -> scalar
-    Tape:    unit vectors, lengths, what each similarity counts for
-    Raises:  ShapeError when a and b do not have one shape.
+    Tape:    unit vectors, lengths, the derivative by each similarity
+    Raises:  ShapeError if a and b differ in shape.
     See:     van den Oord et al. 2018, arXiv:1807.03748; symmetric: Radford et al. 2021. The others in the batch are
-             the negatives: with `accumulate`, those of the micro-batch alone. It takes no sample weights.
+             the negatives: with `accumulate`, only those of the micro-batch. It takes no sample weights.
     """
 
     temperature: Annotated[
         PositiveFloat,
         Words(
-            "divides the similarities",
+            "divisor of the similarities",
             more="a softer choice among the pairs",
             less="a harder choice; larger gradients",
         ),

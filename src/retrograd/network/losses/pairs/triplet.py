@@ -1,4 +1,4 @@
-"""Triplet loss: what belongs together shall be nearer than what does not."""
+"""Triplet loss: pulls a positive closer to its anchor than a negative."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class Triplet(Loss):
-    """Average how far the distance to the negative falls short of that to the positive plus a margin.
+    """Average the shortfall of the distance to the negative from that to the positive plus a margin.
 
         L = 1/n sum max(0, |a - p| - |a - q| + margin)
 
@@ -37,8 +37,8 @@ class Triplet(Loss):
     configuration: `losses: {anchor: {loss: triplet, target: [positive, negative]}}`.
 
     Shapes:  a, p, q [batch, features] -> scalar
-    Tape:    unit vectors of a - p, a - q and p - q (w, if that is nearer), where the margin is missed
-    Raises:  ShapeError when the three do not have one shape.
+    Tape:    unit vectors of a - p, a - q and p - q (w, if that is closer), where the margin is missed
+    Raises:  ShapeError if the three differ in shape.
     See:     Schroff et al. 2015, arXiv:1503.03832 (squared distances there). As PyTorch's triplet_margin_loss, with
              its 1e-6 in each difference. `swap`: Balntas et al. 2016.
     """
@@ -46,7 +46,7 @@ class Triplet(Loss):
     margin: Annotated[
         PositiveFloat,
         Words(
-            "by how much further away the unlike one must be",
+            "required extra distance of the negative",
             more="pushes further apart",
             less="a smaller distance is enough",
         ),
@@ -55,7 +55,7 @@ class Triplet(Loss):
     swap: Annotated[
         bool,
         Words(
-            "whether the negative is compared with the nearer of anchor and positive",
+            "whether the negative is compared with the closer of anchor and positive",
             why="false: with the anchor; true finds harder negatives",
         ),
     ] = False

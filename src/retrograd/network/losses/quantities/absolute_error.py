@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class MeanAbsoluteError(Loss):
-    """Average the distance between prediction and target over all elements: outliers pull no harder than others.
+    """Average the distance between prediction and target over all elements: outliers pull no harder than other values.
 
         L = 1/n sum |y - t|
 

@@ -1,4 +1,4 @@
-"""The loss of a network that says how sure it is."""
+"""The loss of a network that predicts its own uncertainty."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class GaussianNLL(Loss):
-    """Average the surprise at the target t, given a mean y and a variance v: a network that says its own uncertainty.
+    """Average the surprise at the target t, given a predicted mean y and variance v.
 
         L = 1/n sum (log v + (y - t)^2 / v) / 2
 
     Two outputs of one network. In a configuration: `losses: {mean: {loss: {gaussian_nll: {log_variance: true}},
     target: [spread, price]}}`, where `mean` and `spread` are nodes. With `log_variance` the second output is log v,
-    which may be any number; else it must be positive (softplus), and what is below eps counts as eps.
+    which may be any number; else it must be positive (softplus), and values below eps count as eps.
     `full` adds log(2 pi) / 2, which has no gradient.
 
     Shapes:  y, v [batch, ...], t the same -> scalar
     Tape:    y - t, v, whether v is above eps
-    Raises:  ShapeError when the shapes differ.
-    See:     Nix & Weigend 1994. PyTorch's gaussian_nll_loss takes (y, t, v); its delta of v passes below eps too.
+    Raises:  ShapeError if the shapes differ.
+    See:     Nix & Weigend 1994. PyTorch's gaussian_nll_loss takes (y, t, v); its delta of v also passes below eps.
     """
 
     log_variance: Annotated[
@@ -64,12 +64,12 @@ class GaussianNLL(Loss):
     def written(self) -> Equations:
         if not self.log_variance:
             return self.equations
-        made = self.equations
+        equations = self.equations
         latex = r"\frac{\partial L}{\partial s} = \frac{1}{n} \frac{1}{2} \left( 1 - \frac{(y - t)^2}{v} \right)"
-        return made._replace(
-            forward=made.forward + ", v = exp(s)",
-            backward=(made.backward[0], "dL/ds = 1/n (1 - (y - t)² / v) / 2"),
-            latex_backward=(made.latex_backward[0], latex),
+        return equations._replace(
+            forward=equations.forward + ", v = exp(s)",
+            backward=(equations.backward[0], "dL/ds = 1/n (1 - (y - t)² / v) / 2"),
+            latex_backward=(equations.latex_backward[0], latex),
         )
 
     @override
@@ -83,7 +83,7 @@ class GaussianNLL(Loss):
         return terms + 0.5 * math.log(2 * math.pi) * self.full, (y - t, variance, by_v)
 
     def slopes(self, kept: tuple[Elements, Elements, Elements]) -> tuple[Elements, Elements]:
-        """(y - t) / v, and (1 - (y - t)² / v) / (2 v), of a logarithm without the v below."""
+        """(y - t) / v, and (1 - (y - t)² / v) / (2 v); for a log variance the latter times v."""
         difference, variance, by_v = kept
         return difference / variance, by_v
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class Huber(Loss):
-    """Average half the squared difference, continued by a straight line where it is larger than `delta`.
+    """Average half the squared difference, continued linearly beyond `delta`.
 
         L = 1/n sum h(y - t),  h(d) = d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2)
 
@@ -39,8 +39,8 @@ class Huber(Loss):
         PositiveFloat,
         Words(
             "error beyond which the loss is linear instead of quadratic",
-            more="nearer to squared error",
-            less="nearer to absolute error: outliers pull less",
+            more="closer to squared error",
+            less="closer to absolute error: outliers pull less",
         ),
     ] = 1.0
 
@@ -58,9 +58,9 @@ class Huber(Loss):
     def terms(self, y: Elements, t: Elements) -> tuple[Elements, Elements]:
         difference = y - t
         distance = jnp.abs(difference)
-        near = jnp.minimum(distance, self.delta)  # one formula for both parts, and no square that overflows
+        near = jnp.minimum(distance, self.delta)  # one formula for both parts, and no square overflows
         return near * (distance - near / 2), difference
 
     def slopes(self, kept: Elements) -> Elements:
-        """y - t, held within [-delta, delta]."""
+        """y - t, clipped to [-delta, delta]."""
         return jnp.clip(kept, -self.delta, self.delta)

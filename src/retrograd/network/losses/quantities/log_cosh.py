@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class LogCosh(Loss):
-    """Average a smooth distance: half the square near the target, the distance less log 2 far from it.
+    """Average a smooth distance: half the square near the target, the distance minus log 2 far from it.
 
         L = 1/n sum log cosh(y - t)
 

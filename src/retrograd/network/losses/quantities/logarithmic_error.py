@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class MeanSquaredLogarithmicError(Loss):
-    """Average the squared difference of logarithms: what counts is how many times too large, not by how much.
+    """Average the squared difference of logarithms: relative errors count, not absolute ones.
 
         L = 1/n sum (log(1 + y) - log(1 + t))^2
 
-    What is below 0 counts as 0, and its delta is 0.
+    Values below 0 count as 0, with delta 0.
 
     Shapes:  y [batch, ...], t the same, not negative -> scalar
     Tape:    the difference of the logarithms, 1 / (1 + y)

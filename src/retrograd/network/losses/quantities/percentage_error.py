@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class MeanAbsolutePercentageError(Loss):
-    """Average the distance from the target, in per cent of the target.
+    """Average the distance from the target, as a percentage of the target.
 
         L = 1/n sum 100 |y - t| / max(|t|, eps)
 

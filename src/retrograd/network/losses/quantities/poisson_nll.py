@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class PoissonNLL(Loss):
-    """Average the surprise at counts t, given the logarithm y of the rate at which things happen.
+    """Average the surprise at counts t, given the logarithm y of the event rate.
 
         L = 1/n sum (exp(y) - t y)
 
@@ -38,13 +38,13 @@ class PoissonNLL(Loss):
 
     Shapes:  y [batch, ...], t the same, not negative -> scalar
     Tape:    y, t
-    See:     PyTorch's poisson_nll_loss; Keras's Poisson is that of rates.
+    See:     PyTorch's poisson_nll_loss; Keras's Poisson takes rates.
     """
 
     log_input: Annotated[
-        bool, Words("whether the prediction is the logarithm of the rate", why="true: any number is a rate then")
+        bool, Words("whether the prediction is the logarithm of the rate", why="true: any number is valid then")
     ] = True
-    full: Annotated[bool, Words("whether log t! is added: no gradient, another value", why="false: as PyTorch")] = False
+    full: Annotated[bool, Words("whether log t! is added: changes no gradient", why="false: as PyTorch")] = False
     eps: Annotated[PositiveFloat, Words("added to a rate before its logarithm", why="PyTorch's")] = 1e-8
 
     equations = Equations(

@@ -1,4 +1,4 @@
-"""The pinball loss: quantiles in place of means."""
+"""The pinball loss: quantiles instead of means."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Shares = Annotated[Share | tuple[Share, ...], Expect("a number between 0 and 1, 
 )
 @dataclass(frozen=True)
 class Quantile(Loss):
-    """Average the distance to the target, weighed so that a share `quantile` of the targets ends below the output.
+    """Average the distance to the target, weighted so that a share `quantile` of the targets lies below the output.
 
         L = 1/n sum max(q (t - y), (q - 1) (t - y))
 
@@ -41,7 +41,7 @@ class Quantile(Loss):
 
     Shapes:  y [batch, ..., outputs], t the same, or one target for all outputs [batch, ..., 1] -> scalar
     Tape:    t - y, q
-    Raises:  ShapeError when there are not as many quantiles as outputs.
+    Raises:  ShapeError if the numbers of quantiles and outputs differ.
     See:     Koenker & Bassett 1978; scikit-learn's mean_pinball_loss. The derivative at y = t is 0. With 0.5 it is half
              the mean absolute error.
     """
@@ -69,7 +69,7 @@ class Quantile(Loss):
         return jnp.where(missing == 0, jnp.zeros_like(q), jnp.where(missing > 0, -q, 1 - q))
 
     def read_target(self, prediction: Array, target: Array) -> Array:
-        """Return the target beside each output: one for all of them where there are several quantiles."""
+        """Return the target for each output: the same for all if there are several quantiles."""
         if isinstance(self.quantile, tuple):
             if len(self.quantile) != prediction.shape[-1]:
                 raise ShapeError(f"{len(self.quantile)} quantiles for {prediction.shape[-1]} outputs", where="quantile",

@@ -31,7 +31,7 @@ class MeanSquaredError(Loss):
 
     Shapes:  y [batch, ...], t the same -> scalar
     Tape:    y - t
-    See:     many texts sum the halves over the batch: their learning rate is another one.
+    See:     many texts sum half the squares over the batch, which needs a different learning rate.
     """
 
     equations = Equations(

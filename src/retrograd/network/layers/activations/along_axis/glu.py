@@ -1,4 +1,4 @@
-"""Gated linear units: one half of the features opens or closes the other."""
+"""Gated linear units: one half of the features gates the other."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ SIGMOID = Sigmoid()
 )
 @dataclass(frozen=True)
 class GLU(Activation):
-    """Multiply one half of the features by an activation of the other: half as many go out as come in.
+    """Multiply one half of the features by an activation of the other, which halves their number.
 
         y = a g(b),  [a, b] = x
 
     `gate` names g: sigmoid is GLU, relu ReGLU, gelu GEGLU, silu SwiGLU, tanh the gate of WaveNet.
 
     Shapes:  x [batch, ..., 2 features] -> y [batch, ..., features]
-    Tape:    a, g(b), what g needs
-    Raises:  ShapeError when the axis has an odd length, or is the batch's.
+    Tape:    a, g(b), the tape of g
+    Raises:  ShapeError if the axis has an odd length, or is the batch axis.
     See:     Dauphin et al. 2016, arXiv:1612.08083; Shazeer 2020, arXiv:2002.05202. PyTorch's glu.
     """
 
     gate: Annotated[
         Layer, Registered(layers, only=Activation), Words("the activation of the second half", why="sigmoid: GLU")
     ] = SIGMOID
-    axis: Annotated[Integer, Words("the axis that is halved", why="the features")] = -1
+    axis: Annotated[Integer, Words("the axis to halve", why="the features")] = -1
 
     by_element = False
     equations = Equations(
@@ -66,20 +66,20 @@ class GLU(Activation):
     @override
     def rules(self) -> Iterator[Problem]:
         if not getattr(self.gate, "by_element", False) or type(self.gate).init is not Layer.init:
-            yield Problem("gate", f"expected a function of each element, without parameters, found {self.gate.kind}")
+            yield Problem("gate", f"expected an elementwise function without parameters, found {self.gate.kind}")
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         (axis,) = axes_of(x, self.axis)
         if x.shape[axis] % 2:
-            raise ShapeError(f"axis {self.axis} of {tuple(x.shape)} has no halves", where="axis",
-                             cure="give the layer before it twice the units")  # fmt: skip
+            raise ShapeError(f"axis {self.axis} of {tuple(x.shape)} cannot be halved", where="axis",
+                             cure="give the previous layer twice the units")  # fmt: skip
         a, b = jnp.split(x, 2, axis)
         gate = self.gate.forward({}, {}, ctx, b)
         return Forward(a * gate.y, (a, gate.y, gate.tape, Static(axis)))
 
     @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        a, opened, kept, static = tape
-        (db,) = self.gate.backward({}, kept, dy * a).inputs
+        a, opened, gate_tape, static = tape
+        (db,) = self.gate.backward({}, gate_tape, dy * a).inputs
         return Backward((jnp.concatenate([dy * opened, db], static.value),))

@@ -17,13 +17,13 @@ from retrograd.network.layers.shared.axes import Axes, axes_of
 @layers.register("log_softmax", examples=examples(({}, [(5, 4)]), ({}, [(1, 1)]), ({"axis": [1, -1]}, [(2, 3, 4)])))
 @dataclass(frozen=True)
 class LogSoftmax(Activation):
-    """Turn scores into logarithms of probabilities, exact where the probability itself would round to 0.
+    """Turn scores into log-probabilities, exact even where the probability would round to 0.
 
         y = x - log(sum(exp(x)))
 
     Shapes:  x [batch, ...] -> y, the same
     Tape:    y
-    Raises:  ShapeError when the axis is the batch's, or is not there.
+    Raises:  ShapeError if the axis is the batch axis, or does not exist.
     """
 
     axis: Annotated[Axes, Words("the axis (or axes) along which the outputs sum to 1", why="the features")] = -1

@@ -19,18 +19,18 @@ from retrograd.network.layers.shared.axes import axes_of
 @layers.register("maxout", examples=examples(({}, [(5, 4)]), ({"pieces": 3}, [(1, 2, 3)])))
 @dataclass(frozen=True)
 class Maxout(Activation):
-    """Keep the largest of every few neighbouring features: a bent line with as many pieces, which is learned.
+    """Keep the largest of each group of neighbouring features: a learned piecewise linear function.
 
         y_j = max over p of x_(j pieces + p)
 
     Shapes:  x [batch, ..., pieces · features] -> y [batch, ..., features]
     Tape:    which piece won
-    Raises:  ShapeError when the features are not a multiple of the pieces.
+    Raises:  ShapeError if the features are not a multiple of the pieces.
     See:     Goodfellow et al. 2013, arXiv:1302.4389. Of equal values the first one gets the delta.
     """
 
     pieces: Annotated[
-        PositiveInt, Words("features that become one", more="more corners; fewer features go on", less="fewer corners")
+        PositiveInt, Words("features reduced to one", more="more corners; fewer output features", less="fewer corners")
     ] = 2
 
     by_element = False
@@ -45,8 +45,8 @@ class Maxout(Activation):
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         axes_of(x, -1)
         if x.shape[-1] % self.pieces:
-            raise ShapeError(f"{x.shape[-1]} features do not fall into pieces of {self.pieces}", where="pieces",
-                             cure=f"give the layer before it a multiple of {self.pieces} units")  # fmt: skip
+            raise ShapeError(f"{x.shape[-1]} features are not a multiple of {self.pieces} pieces", where="pieces",
+                             cure=f"give the previous layer a multiple of {self.pieces} units")  # fmt: skip
         parts = x.reshape(*x.shape[:-1], -1, self.pieces)
         return Forward(jnp.max(parts, -1), jnp.argmax(parts, -1))
 

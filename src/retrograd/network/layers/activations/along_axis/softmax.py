@@ -35,8 +35,8 @@ class Softmax(Activation):
 
     Shapes:  x [batch, ...] -> y, the same
     Tape:    y
-    Raises:  ShapeError when the axis is the batch's, or is not there.
-    See:     cross_entropy acts on the scores: no softmax layer before it. A row of nothing but -infinity is NaN.
+    Raises:  ShapeError if the axis is the batch axis, or does not exist.
+    See:     cross_entropy takes the scores: no softmax layer before it. A row of only -infinity gives NaN.
     """
 
     axis: Annotated[Axes, Words("the axis (or axes) along which the outputs sum to 1", why="the features")] = -1

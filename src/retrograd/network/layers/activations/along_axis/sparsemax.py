@@ -18,14 +18,14 @@ from retrograd.network.layers.shared.axes import axes_of
 @layers.register("sparsemax", examples=examples(({}, [(5, 4)]), ({"axis": 1}, [(1, 3, 2)])))
 @dataclass(frozen=True)
 class Sparsemax(Activation):
-    """Turn scores into shares that sum to 1 by cutting off what is small: the nearest point of the simplex.
+    """Turn scores into shares that sum to 1, with small ones cut off to 0: the nearest point of the simplex.
 
         y = max(x - τ, 0),  τ such that sum(y) = 1
 
     Shapes:  x [batch, ...] -> y, the same
     Tape:    y
-    Raises:  ShapeError when the axis is the batch's, or is not there.
-    See:     Martins & Astudillo 2016, arXiv:1602.02068. No logarithm of y: cross_entropy does not go with it.
+    Raises:  ShapeError if the axis is the batch axis, or does not exist.
+    See:     Martins & Astudillo 2016, arXiv:1602.02068. y may be 0, so cross_entropy, which takes log y, does not suit.
     """
 
     axis: Annotated[Integer, Words("the axis along which the outputs sum to 1", why="the features")] = -1
@@ -45,7 +45,7 @@ class Sparsemax(Activation):
         sinking = -jnp.sort(-z, -1)
         count = jnp.arange(1, z.shape[-1] + 1, dtype=x.dtype).reshape((1,) * (z.ndim - 1) + (-1,))
         above = jnp.cumsum(sinking, -1) - 1
-        inside = count * sinking > above  # true for the first ones, as many as are not cut off
+        inside = count * sinking > above  # true for the leading entries, those that are not cut off
         number = jnp.sum(inside, -1, keepdims=True)
         tau = jnp.take_along_axis(above, number - 1, -1) / number.astype(x.dtype)
         y = jnp.moveaxis(jnp.maximum(z - tau, 0), -1, axis)

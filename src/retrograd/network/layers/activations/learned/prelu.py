@@ -1,4 +1,4 @@
-"""The rectified linear unit with a leak that is learned."""
+"""The rectified linear unit with a learned leak."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ from retrograd.network.layer import (
 )
 @dataclass(frozen=True)
 class PReLU(Activation):
-    """Keep what is positive, and of what is negative as much as each feature learns.
+    """Keep positive values, and a learned share of negative ones for each feature.
 
         y = x where x > 0, else slope * x
 
     Shapes:  x [batch, ..., features] -> y, the same
-    Params:  slope [features], each beginning at `first`; `shared`: slope [1]
+    Params:  slope [features], each starting at `first`; `shared`: slope [1]
     Tape:    x
-    See:     He et al. 2015, arXiv:1502.01852. PyTorch has one slope for all features unless it is given their number:
-             `shared`.
+    See:     He et al. 2015, arXiv:1502.01852. PyTorch has one slope for all features (`shared`) unless given their
+             number.
     """
 
     first: Annotated[
         Number,
         Words(
-            "first slope for negative inputs; training changes it",
-            more="begins nearer to the identity",
-            less="begins nearer to relu",
+            "initial slope for negative inputs; trained",
+            more="starts closer to the identity",
+            less="starts closer to relu",
             why="0.25, the paper's",
         ),
     ] = 0.25
 
     shared: Annotated[
-        bool, Words("whether all features have one slope", why="false: one for each, the paper's channel-wise variant")
+        bool, Words("whether all features share one slope", why="false: one each, the paper's channel-wise variant")
     ] = False
 
     initializer = "he_normal"

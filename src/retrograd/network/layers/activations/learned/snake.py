@@ -1,4 +1,4 @@
-"""A line with waves, whose length is learned."""
+"""A line with waves of a learned length."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from retrograd.network.layer import (
 @layers.register("snake", examples=examples(({}, [(5, 4)]), ({"first": 0.5}, [(1, 3, 1)])))
 @dataclass(frozen=True)
 class Snake(Activation):
-    """Add waves to the input: networks that go on with a rhythm beyond the data that they saw.
+    """Add waves to the input, so that a network can extrapolate periodic signals beyond its data.
 
         y = x + sin(a x)^2 / a
 
     Shapes:  x [batch, ..., features] -> y, the same
-    Params:  frequency [features], each beginning at `first`
+    Params:  frequency [features], each starting at `first`
     Tape:    x
     See:     Ziyin et al. 2020, arXiv:2006.08195: a from 5 to 50 for signals that are known to be periodic.
     """
 
     first: Annotated[
         PositiveFloat,
-        Words("first frequency a; training changes it", more="shorter waves", less="longer waves", why="the paper's"),
+        Words("initial frequency a; trained", more="shorter waves", less="longer waves", why="the paper's"),
     ] = 1.0
 
     equations = Equations(
