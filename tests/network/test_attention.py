@@ -134,7 +134,7 @@ def test_learned_positions_end_with_their_length():
     y, back = run(layer, params, X[:, :2])
     np.testing.assert_array_equal(y, X[:, :2] + params["weight"][:2])
     np.testing.assert_array_equal(back.grads["weight"][2], 0)
-    with pytest.raises(ShapeError, match="a sequence of 4 steps for 3 places; set a larger `length`"):
+    with pytest.raises(ShapeError, match="a sequence of 4 steps exceeds 3 positions; set a larger `length`"):
         run(layer, params, X)
 
 

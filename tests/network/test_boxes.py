@@ -134,7 +134,7 @@ def test_what_does_not_fit_is_named():
     box = np.zeros((1, 2, 4), np.float32)
     for layer, inputs, words in (
         (rg.BestBoxes(1), (np.zeros((1, 3)), box), "expected a score for each of 2 boxes"),
-        (rg.BestBoxes(3), (np.zeros((1, 2)), box), "count: there are 2 boxes to choose from"),
+        (rg.BestBoxes(3), (np.zeros((1, 2)), box), "count: only 2 boxes to choose from"),
         (rg.BestBoxes(1), (np.zeros((1, 2)), box, box), "true boxes and their class numbers, or neither"),
         (rg.MatchBoxes(1), (box, box, np.zeros((1, 3), int)), "expected a class number for each of 2 true boxes"),
         (rg.ShiftBoxes(), (box, np.zeros((1, 1, 4))), "expected four numbers for each of 2 boxes"),
@@ -146,7 +146,7 @@ def test_what_does_not_fit_is_named():
             layer.forward({}, {}, Context(), *inputs)
     with pytest.raises(DataTypeError, match="class numbers must be integers, found float32"):
         rg.MatchBoxes(1).forward({}, {}, Context(), box, box, np.zeros((1, 2), np.float32))
-    with pytest.raises(ConfigError, match="is larger than positive"):
+    with pytest.raises(ConfigError, match="is larger than `positive`"):
         rg.MatchBoxes(1, positive=0.3, negative=0.4)
 
 

@@ -51,7 +51,11 @@ def test_causal_convolution_sees_nothing_later():
 @pytest.mark.parametrize(
     ("layer", "shape", "message"),
     [
-        (Conv2D(3, 5, padding="valid"), (2, 4, 4, 1), "kernel 5 is larger than the padded input 4; a smaller kernel"),
+        (
+            Conv2D(3, 5, padding="valid"),
+            (2, 4, 4, 1),
+            "kernel 5 is larger than the padded input 4; use a smaller kernel",
+        ),
         (
             Conv2D(3, 3, padding=1, dilation=4),
             (2, 4, 4, 1),
@@ -62,7 +66,7 @@ def test_causal_convolution_sees_nothing_later():
         (Conv2D(3), (2, 28, 28), r"expected \(batch, height, width, channels\), got \(2, 28, 28\); .*`reshape`"),
         (Conv1D(3), (2, 28), r"expected \(batch, length, channels\), got \(2, 28\)"),
         (Conv2DTranspose(3, 3, padding=2), (2, 1, 1, 4), "padding 2 leaves nothing of the output"),
-        (MaxPool(3), (2, 2, 4, 1), "window 3 is larger than the padded input 2; a smaller window"),
+        (MaxPool(3), (2, 2, 4, 1), "window 3 is larger than the padded input 2; use a smaller window"),
         (MaxPool((2, 2)), (2, 4, 1), r"window \[2, 2\] is for 2 axes, but the input has 1"),
         (MaxPool(2, padding=2), (2, 4, 1), "padding 2 must be smaller than the window, which spans 2"),
         (MaxPool(2, padding=(0, 1)), (2, 4, 1), r"padding \[0, 1\] is for 2 axes, .* as \[\[before, after\]\]"),

@@ -107,7 +107,7 @@ def test_the_fused_layer_keeps_the_contract(relu, residual):
 def test_nothing_is_broadcast():
     layer = FusedConvolution(Conv2D(2, kernel=1), True, True)
     params = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((2, 4, 5, 3), jnp.float32)).params
-    with pytest.raises(ShapeError, match="one shape"):
+    with pytest.raises(ShapeError, match="of equal shape"):
         layer.forward(params, {}, rg.Context(), jnp.zeros((2, 4, 5, 3)), jnp.zeros((2, 1, 5, 2)))
 
 

@@ -101,7 +101,9 @@ def test_impossible_first_values_are_refused(given):
 
 
 def test_values_of_another_shape_name_both_shapes():
-    with pytest.raises(ShapeError, match=r"weight: the given values have shape \(1, 2\), but the parameter has \(2, 2\)"):
+    with pytest.raises(
+        ShapeError, match=r"weight: the given values have shape \(1, 2\), but the parameter has \(2, 2\)"
+    ):
         draw(Values(((1.0, 2.0),)), KEY, "weight", (2, 2))
 
 

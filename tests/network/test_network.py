@@ -182,8 +182,8 @@ def test_every_layer_takes_an_empty_batch():
         ([named(Add(), "sum", inputs=["x", "later"]), named(Tanh(), "later")], r"sum \(add\): inputs: no earlier node or column is called 'later'"),
         ([named(Residual([Dense(4)]), "block"), named(Tanh(), "y", inputs="blok")], "did you mean 'block'"),
         ([named(Tanh(), "x")], "x: is both a node and a column of the data; rename the node"),
-        ([Dense(4), Entry(Dense(4), share=(("weight", "dense_7/weight"),))], r"dense_2 \(dense\): share.weight: there is no parameter 'dense_7/weight'.*did you mean 'dense_"),
-        ([Dense(4), Entry(Dense(4), share=(("weight", "dense_1/wait"),))], r"dense_2 \(dense\): share.weight: there is no parameter 'dense_1/wait'"),
+        ([Dense(4), Entry(Dense(4), share=(("weight", "dense_7/weight"),))], r"dense_2 \(dense\): share.weight: there is no earlier parameter 'dense_7/weight'.*did you mean 'dense_"),
+        ([Dense(4), Entry(Dense(4), share=(("weight", "dense_1/wait"),))], r"dense_2 \(dense\): share.weight: there is no earlier parameter 'dense_1/wait'"),
     ],
 )  # fmt: skip
 def test_a_reference_to_nothing_is_named_with_what_is_near(entries, words):

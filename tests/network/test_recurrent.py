@@ -155,5 +155,5 @@ def test_inputs_that_do_not_fit_are_named(inputs, error, words):
 
 
 def test_a_forget_bias_needs_a_bias():
-    with pytest.raises(ConfigError, match=r"forget_bias.*has no bias to be added to"):
+    with pytest.raises(ConfigError, match=r"forget_bias.*there is no bias to add it to"):
         LSTM(2, bias=False, forget_bias=1.0)

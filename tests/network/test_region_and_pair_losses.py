@@ -178,7 +178,7 @@ def test_info_nce_is_the_cross_entropy_of_similarities(rng):
     [
         (Dice(), [(2, 3), (2, 3)], "dice compares regions"),
         (Dice(), [(2, 4, 3), (2, 5)], r"expected labels \(2, 4\) or regions"),
-        (Triplet(), [(2, 3), (2, 3), (2, 4)], r"embeddings of one shape .* \(2, 3\), \(2, 3\), \(2, 4\)"),
+        (Triplet(), [(2, 3), (2, 3), (2, 4)], r"embeddings of equal shape .* \(2, 3\), \(2, 3\), \(2, 4\)"),
         (Triplet(), [(2, 3), (2, 3)], "expected 3 inputs to compare"),
         (Contrastive(), [(2, 3), (2, 3), (3,)], r"one label per pair \(2,\), got \(3,\)"),
         (InfoNCE(), [(2, 3), (2, 3), (2,)], "neither mask nor sample weight"),

@@ -5,7 +5,7 @@ import pytest
 
 import retrograd as rg
 from retrograd.training.adapted import without_adaptation
-from retrograd.training.use.decoding import Kept, continuation
+from retrograd.training.use.decoding import CachedLogits, continuation
 from retrograd.training.use.stepping import can_step
 
 TEXTS = ["the cat sat on the mat", "a dog ran to the cat", "the mat is on the dog"]
@@ -36,7 +36,7 @@ def test_keys_and_values_are_kept_and_rows_may_change_places(model):
     assert not can_step(model.network)  # it is adapted
     plain = without_adaptation(model)
     assert can_step(plain.network)
-    whole, kept = continuation(plain, plain.preprocessing.inputs), Kept(plain, plain.preprocessing.inputs)
+    whole, kept = continuation(plain, plain.preprocessing.inputs), CachedLogits(plain, plain.preprocessing.inputs)
     begun = np.array([[2, 5, 6], [2, 7, 5]], np.int32)
     for order, tokens in (([0, 1], [8, 9]), ([1, 1], [6, 4]), ([1, 0], [5, 5])):
         np.testing.assert_allclose(kept(begun), whole(begun), atol=1e-5)

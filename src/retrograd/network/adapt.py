@@ -20,7 +20,7 @@ from retrograd.network.layer import Equations, Init, Params, State
 from retrograd.network.layers.parametrised.parametrised import Parametrised
 from retrograd.network.network import Network
 
-DOWN, UP = "_down", "_up"  # end the names of the two matrices beside a weight's
+DOWN, UP = "_down", "_up"  # suffixes of a weight's two adapter matrices
 FIRST = GlorotUniform()
 
 

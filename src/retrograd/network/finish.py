@@ -20,10 +20,10 @@ def choose_initializers(nodes: Sequence[Node]) -> tuple[Node, ...]:
         for reference in node.inputs:
             readers.setdefault(reference.partition(".")[0], []).append(node)
 
-    def behind(name: str) -> str | None:
+    def rule_after(name: str) -> str | None:
         for reader in readers.get(name, ()):
             if reader.layer.keeps_scale:
-                if rule := behind(reader.name):
+                if rule := rule_after(reader.name):
                     return rule
             elif isinstance(reader.layer, Activation):
                 return reader.layer.initializer
@@ -32,7 +32,7 @@ def choose_initializers(nodes: Sequence[Node]) -> tuple[Node, ...]:
     def finish(node: Node) -> Node:
         if getattr(node.layer.wrapped or node.layer, "weight", ...) is not None:
             return node
-        rule = behind(node.name)
+        rule = rule_after(node.name)
         initial = initializers[rule]() if rule else GlorotUniform()
         return dataclasses.replace(node, layer=node.layer.having(weight=initial))
 

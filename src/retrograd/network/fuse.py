@@ -28,15 +28,15 @@ def fuse(network: Network, keep: Collection[str] = ()) -> Network:
     state and gradients keep their names.
     """
     kept = {reference.partition(".")[0] for reference in (*keep, network.output)}
-    alone = _only_readers(network)
-    taken: set[str] = set()  # nodes fused into another one
+    only_readers = _only_readers(network)
+    absorbed: set[str] = set()  # nodes fused into another one
     fused: dict[str, Node] = {}  # the last node of each run -> its replacement
     for node in reversed(network.nodes):  # of two convolutions that are added, the later one is fused
-        run = list(_run(node, alone, kept, taken | fused.keys()))
+        run = list(_run(node, only_readers, kept, absorbed | fused.keys()))
         if len(run) > 1:
-            taken |= {member.name for member in run[:-1]}
+            absorbed |= {member.name for member in run[:-1]}
             fused[run[-1].name] = _as_one(run)
-    return Fused(network, tuple(fused.get(node.name, node) for node in network.nodes if node.name not in taken))
+    return Fused(network, tuple(fused.get(node.name, node) for node in network.nodes if node.name not in absorbed))
 
 
 def _only_readers(network: Network) -> dict[str, Node]:
@@ -48,34 +48,36 @@ def _only_readers(network: Network) -> dict[str, Node]:
     return {name: nodes[0] for name, nodes in readers.items() if len(nodes) == 1}
 
 
-def _run(node: Node, alone: Mapping[str, Node], kept: Collection[str], taken: Collection[str]) -> Iterator[Node]:
+def _run(
+    node: Node, only_readers: Mapping[str, Node], kept: Collection[str], absorbed: Collection[str]
+) -> Iterator[Node]:
     """Yield a convolution, the sum with one other value, and the relu after it, as far as they can be fused."""
     if type(node.layer) not in (Conv1D, Conv2D):  # a subclass may compute something else
         return
     yield (last := node)
     for kind in (Add, ReLU):
-        reader = alone.get(last.name)
+        reader = only_readers.get(last.name)
         if reader is None or last.name in kept or reader.recompute != node.recompute:
             return
-        if reader.layer == kind() and (kind is ReLU or _takes_over(node, reader, taken)):
+        if reader.layer == kind() and (kind is ReLU or _takes_over(node, reader, absorbed)):
             yield (last := reader)
 
 
-def _takes_over(node: Node, add: Node, taken: Collection[str]) -> bool:
+def _takes_over(node: Node, add: Node, absorbed: Collection[str]) -> bool:
     """Return whether a convolution can add the other value; a grouped kernel would read it in small pieces."""
     assert isinstance(node.layer, Convolution)
-    return len(add.inputs) == 2 and add.name not in taken and node.layer.groups in (1, "depthwise")
+    return len(add.inputs) == 2 and add.name not in absorbed and node.layer.groups in (1, "depthwise")
 
 
 def _as_one(run: list[Node]) -> Node:
     """Return the fused node, named like the last one, which shares the convolution's parameters."""
-    node, *behind = run
+    node, *followers = run
     assert isinstance(node.layer, Convolution)
-    others = [name for reader in behind for name in reader.inputs if name not in (node.name, behind[0].name)]
-    layer = FusedConvolution(node.layer, bool(others), isinstance(behind[-1].layer, ReLU))
+    others = [name for reader in followers for name in reader.inputs if name not in (node.name, followers[0].name)]
+    layer = FusedConvolution(node.layer, bool(others), isinstance(followers[-1].layer, ReLU))
     names = ("weight", "bias") if node.layer.bias else ("weight",)
     share = {name: f"{node.name}/{name}" for name in names} | dict(node.share)
-    return Node(behind[-1].name, layer, (*node.inputs, *others), tuple(share.items()), node.frozen, node.recompute)
+    return Node(followers[-1].name, layer, (*node.inputs, *others), tuple(share.items()), node.frozen, node.recompute)
 
 
 class Fused(Network):

@@ -130,7 +130,7 @@ class Scope:
         self.size.add(1, self.prefix + name)
         self.made.setdefault(id(entry.layer), []).append(self.prefix + name)
         if entry.inputs is not None:
-            inputs = tuple(self.resolve(each) for each in entry.inputs)
+            inputs = tuple(self.resolve(reference) for reference in entry.inputs)
         if isinstance(entry.layer, Block):
             if entry.input_names:
                 raise ConfigError("a block takes its inputs by order", where=f"{self.prefix}{name}: inputs",

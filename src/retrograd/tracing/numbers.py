@@ -116,7 +116,7 @@ class StepNumbers:
     name: str
     step: int  # counted from 1
     steps: int
-    rows: str  # which rows, in words
+    rows: str  # description of the rows
     dtype: str
     network: Network
     columns: dict[str, np.ndarray]

@@ -272,7 +272,7 @@ SLOPES: Mapping[type, Slope] = {
 
 
 class Summed:
-    """The elements over which a softmax sums: those that differ along its axes alone."""
+    """The elements over which a softmax sums: those that differ only along its axes."""
 
     def __init__(self, layer: Softmax | LogSoftmax, x: np.ndarray) -> None:
         self.shape, self.axes = x.shape, axes_of(x, layer.axis)

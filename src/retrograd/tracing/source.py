@@ -201,6 +201,6 @@ def one_row(dataset: Dataset, sample: int) -> Batch:
 
 
 def in_words(batch: Mapping[str, np.ndarray]) -> str:
-    """Return the number of rows in words."""
+    """Return the number of rows as text."""
     rows = len(next(iter(batch.values())))
     return "1 row" if rows == 1 else f"{rows} rows"

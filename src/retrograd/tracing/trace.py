@@ -312,7 +312,7 @@ def _outside(network: Network, delta: Any, columns: Mapping[str, Any]) -> tuple[
 
 
 def _facts(source: Source, request: Request, rows: Batch) -> dict[str, Any]:
-    """Return the rows of the step in words."""
+    """Return the descriptive fields of a step: name, number, rows, precision."""
     which = in_words(rows)
     if request.sample is not None:
         which = f"training row {request.sample}"

@@ -28,7 +28,7 @@ class Run:
     best_epoch: int | None
     scores: Mapping[str, Mapping[str, float]]  # part -> metric -> value
     interventions: tuple[Intervention, ...] = ()  # what the guard did
-    health: str = ""  # the last readings in words
+    health: str = ""  # summary of the last health readings
 
     def __repr__(self) -> str:
         part = next((part for part in reversed(PARTS) if part in self.scores), "train")

@@ -22,20 +22,20 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.before: dict[int, Any] = {}
-        self.came: list[int] = []
+        self.received: list[int] = []
 
     def asked(self) -> str | None:
         """Return the name of the reason to stop, if any."""
-        return REASONS[self.came[0]] if self.came else None
+        return REASONS[self.received[0]] if self.received else None
 
     def pass_on(self, folder: Path) -> None:
         """Do what the signal would have done outside training: raise, or call the caller's handler.
 
         Raises:  KeyboardInterrupt after SIGINT; SystemExit with 128 + the signal's number after SIGTERM and SIGHUP
         """
-        if not self.came:
+        if not self.received:
             return
-        number = self.came[0]
+        number = self.received[0]
         saved = f"training was {REASONS[number]}; the run so far is saved in {folder}"
         handler = self.before[number]
         if callable(handler) and handler is not signal.default_int_handler:
@@ -58,10 +58,10 @@ def interruptible() -> Iterator[Interrupts]:
         return
 
     def request_stop(number: int, frame: FrameType | None) -> None:
-        if interrupts.came:
+        if interrupts.received:
             signal.signal(number, interrupts.before[number])
             signal.raise_signal(number)
-        interrupts.came.append(number)
+        interrupts.received.append(number)
 
     for number in REASONS:
         handler = signal.getsignal(number)

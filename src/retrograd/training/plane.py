@@ -49,8 +49,8 @@ class PlaneSampler:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the kept weights by name, for a checkpoint; the initial ones are left out."""
-        kept = ((step, variables) for step, variables in self.kept.items() if step)
-        return {name: leaf for step, variables in kept for name, leaf in named(f"{PLANE}/{step}", variables)}
+        later = ((step, variables) for step, variables in self.kept.items() if step)
+        return {name: leaf for step, variables in later for name, leaf in named(f"{PLANE}/{step}", variables)}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restore the kept weights from a checkpoint."""

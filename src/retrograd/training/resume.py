@@ -201,7 +201,7 @@ def begun_alike(run: RunFolder, prepared: Prepared) -> Prepared:
     return dataclasses.replace(loaded, config=config)
 
 
-# ------------------------------------------------------------------------------------------------------ what is refused
+# ------------------------------------------------------------------------------------------------------------ refusals
 
 
 def refuse_ended(place: RunFolder, prepared: Prepared, extends: bool) -> None:

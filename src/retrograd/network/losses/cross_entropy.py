@@ -123,7 +123,7 @@ class CrossEntropy(Loss):
     def terms(self, y: Classes, t: Classes | Labels) -> tuple[Rows, KeptOfCrossEntropy]:
         log, kept = _softmax(y) if self.from_logits else _proportions(y, self.normalize)
         if t.ndim == y.ndim:
-            return _surprise(self._mass(t, y).each, log(y)), (kept, t)
+            return _surprise(self._mass(t, y).per_class, log(y)), (kept, t)
         chosen, rate, share = self._rows(t, y)  # one logarithm per row: nearly twice as fast as one per class
         terms = _surprise((1 - self.label_smoothing) * rate, log(jnp.take_along_axis(y, chosen, -1)))
         return terms + _surprise(share, log(y)) if self.label_smoothing else terms, (kept, t)
@@ -133,8 +133,8 @@ class CrossEntropy(Loss):
         (first, total), t = kept
         mass = self._mass(t, first)
         if self.from_logits:
-            return mass.whole / total * first - mass.each
-        slopes = jnp.where((first > CLIP) & (first < 1 - CLIP), -mass.each / first, jnp.zeros_like(first))
+            return mass.whole / total * first - mass.per_class
+        slopes = jnp.where((first > CLIP) & (first < 1 - CLIP), -mass.per_class / first, jnp.zeros_like(first))
         if not self.normalize:
             return slopes
         return (slopes - jnp.sum(slopes * first, -1, keepdims=True)) / total
@@ -142,14 +142,14 @@ class CrossEntropy(Loss):
     def _mass(self, t: Array, y: Array) -> _Mass:
         weights, smoothing, classes = weights_of(self.class_weights, y), self.label_smoothing, y.shape[-1]
         if t.ndim == y.ndim:
-            each = beside(weights, y) * ((1 - smoothing) * t + smoothing / classes if smoothing else t)
-            return _Mass(each, jnp.sum(each, -1, keepdims=True))
+            masses = beside(weights, y) * ((1 - smoothing) * t + smoothing / classes if smoothing else t)
+            return _Mass(masses, jnp.sum(masses, -1, keepdims=True))
         chosen, rate, share = self._rows(t, y)
         hit = chosen == beside(jnp.arange(classes, dtype=chosen.dtype), y)
-        each = jnp.where(hit, (1 - smoothing) * rate, jnp.zeros_like(beside(weights, y)))
+        masses = jnp.where(hit, (1 - smoothing) * rate, jnp.zeros_like(beside(weights, y)))
         if not smoothing:
-            return _Mass(each, rate)
-        return _Mass(each + share, (1 - smoothing) * rate + jnp.sum(share, -1, keepdims=True))
+            return _Mass(masses, rate)
+        return _Mass(masses + share, (1 - smoothing) * rate + jnp.sum(share, -1, keepdims=True))
 
     def _rows(self, labels: Array, y: Any) -> _Rows:
         weights = weights_of(self.class_weights, y)
@@ -180,7 +180,7 @@ class CrossEntropy(Loss):
 class _Mass(NamedTuple):
     """w_c q_c [batch, ..., classes], the weight of each class's logarithm, and its sum over the classes."""
 
-    each: Array
+    per_class: Array
     whole: Array
 
 

@@ -76,16 +76,16 @@ class Dice(Regional):
 
     @override
     def written(self) -> Equations:
-        made, p = self.equations, "p = softmax(y) or σ(y)" if self.from_logits else "p = y"
-        backward = made.backward if self.from_logits else made.backward[:1]
-        forward = made.forward.replace("p = softmax(y) or σ(y)", p)
+        equations, p = self.equations, "p = softmax(y) or σ(y)" if self.from_logits else "p = y"
+        backward = equations.backward if self.from_logits else equations.backward[:1]
+        forward = equations.forward.replace("p = softmax(y) or σ(y)", p)
         if not self.squared:
-            return made._replace(forward=forward, backward=backward)
+            return equations._replace(forward=forward, backward=backward)
         return Equations(
             forward=forward.replace("B = Σ p + Σ q", "B = Σ p² + Σ q²"),
             backward=(backward[0].replace("(A - 2 q B)", "(2 p A - 2 q B)"), *backward[1:]),
-            latex_forward=made.latex_forward.replace(r"\sum p + \sum q", r"\sum p^2 + \sum q^2"),
-            latex_backward=(made.latex_backward[0].replace("A - 2 q B", "2 p A - 2 q B"),),
+            latex_forward=equations.latex_forward.replace(r"\sum p + \sum q", r"\sum p^2 + \sum q^2"),
+            latex_backward=(equations.latex_backward[0].replace("A - 2 q B", "2 p A - 2 q B"),),
         )
 
     @override

@@ -183,10 +183,10 @@ class Loss(Layer):
         kept, further, factor, static = tape
         dtypes, count = static.value
         slopes = self.slopes(kept)
-        each = slopes if isinstance(slopes, tuple) else (slopes,)
+        slopes_of_inputs = slopes if isinstance(slopes, tuple) else (slopes,)
         dy = dy * factor  # one number, or one for each term
         deltas = [(weigh(s, further) * dy.reshape(dy.shape + (1,) * (s.ndim - dy.ndim) * (dy.ndim > 0))).astype(d)
-                  for s, d in zip(each, dtypes, strict=True)]  # fmt: skip
+                  for s, d in zip(slopes_of_inputs, dtypes, strict=True)]  # fmt: skip
         return Backward((*deltas, *(None,) * (count - len(deltas))))
 
 

@@ -56,7 +56,7 @@ def squashed_twice(network: Network, objectives: Sequence[Objective]) -> Iterato
     """Yield nodes that squash values to [0, 1] before a layer or a loss that squashes them again."""
     squashers = [(source(network, node.inputs[0]), node.layer.kind) for node in network.nodes
                  if node.layer.kind in (*SHARES, "log_softmax")]  # fmt: skip
-    squashers += [(source(network, each.inputs[0]), each.loss.kind) for each in objectives if acts_on_logits(each)]
+    squashers += [(source(network, o.inputs[0]), o.loss.kind) for o in objectives if acts_on_logits(o)]
     for node, squasher in squashers:
         if node is not None and node.layer.kind in SHARES:
             yield Mistake(

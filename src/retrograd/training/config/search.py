@@ -90,7 +90,7 @@ class Search:
 
     @property
     def reads_data(self) -> bool:
-        """Whether a range changes how the data are read, so that each trial must read them anew."""
+        """Whether a range changes how the data are read, so that each trial must read them again."""
         return any(path.partition(".")[0] == "data" for path, _ in self.ranges)
 
     def plain(self) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Trained networks at work: evaluated, judged, asked for predictions and texts."""
+"""Using trained networks: evaluation, predictions, generated texts."""

@@ -63,7 +63,7 @@ def continuation(model: Speaker, inputs: CorpusInputs) -> NextLogits:
 
 
 @dataclass
-class Kept:
+class CachedLogits:
     """The next token's logits under a language model, with the keys and values of earlier tokens cached.
 
     A text longer than the model's sequences is recomputed as a whole, since all its positions shift.
@@ -72,7 +72,7 @@ class Kept:
     model: Speaker
     inputs: CorpusInputs
     begun: np.ndarray | None = None  # the texts of the last call
-    kept: Any = None
+    cache: Any = None
 
     def __post_init__(self) -> None:
         network, params = self.model.evaluator.network, self.model.variables.params
@@ -92,16 +92,16 @@ class Kept:
             x = np.full((rows, self.inputs.length), self.inputs.vocabulary.marks.padding, np.int32)
             x[:, :tokens] = begun
             with computing_in(self.model.evaluator.precision):
-                self.kept = self.empty(rows)
+                self.cache = self.empty(rows)
             return self._run(x, 0, tokens - 1)
         if not np.array_equal(before, np.arange(known)):
             with computing_in(self.model.evaluator.precision):
-                self.kept = jax.tree.map(lambda kept: kept[before], self.kept)
+                self.cache = jax.tree.map(lambda leaf: leaf[before], self.cache)
         return self._run(begun[:, -1:].astype(np.int32), tokens - 1, 0)
 
     def _run(self, x: np.ndarray, start: int, last: int) -> np.ndarray:
         with computing_in(self.model.evaluator.precision):
-            logits, self.kept = self.step(*self.model.variables, self.kept, x, np.int32(start), np.int32(last))
+            logits, self.cache = self.step(*self.model.variables, self.cache, x, np.int32(start), np.int32(last))
         return np.asarray(logits)
 
 

@@ -9,7 +9,16 @@ from retrograd.data.cells.vocabulary import Vocabulary
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.data.texts.targets import Answer, MaskedToken
 from retrograd.training.adapted import without_adaptation
-from retrograd.training.use.decoding import Kept, NextLogits, answering, continuation, drawn, extend, likeliest, search
+from retrograd.training.use.decoding import (
+    CachedLogits,
+    NextLogits,
+    answering,
+    continuation,
+    drawn,
+    extend,
+    likeliest,
+    search,
+)
 from retrograd.training.use.predict import Model
 from retrograd.training.use.stepping import can_step
 
@@ -68,7 +77,7 @@ def _start(model: Model, text: str, copies: int = 1) -> tuple[NextLogits, np.nda
     if isinstance(inputs, CorpusInputs):
         begun = np.concatenate([[inputs.vocabulary.marks.start], inputs.vocabulary.encode(text)]).astype(np.int32)
         has_steps = model.members == 1 and can_step(model.network)
-        logits = Kept(model, inputs) if has_steps else continuation(model, inputs)
+        logits = CachedLogits(model, inputs) if has_steps else continuation(model, inputs)
         return logits, begun, USUAL_TOKENS, inputs.vocabulary
     if isinstance(inputs, TextInputs) and isinstance(target, Answer):
         columns = model.columns([text])

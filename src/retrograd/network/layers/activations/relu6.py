@@ -17,7 +17,7 @@ CEILING = 6.0
 @layers.register("relu6", examples=SHAPES)
 @dataclass(frozen=True)
 class ReLU6(Elementwise):
-    """Keep what is positive, up to 6: outputs fit a narrow integer range on small devices.
+    """Keep positive values, up to 6: outputs fit a narrow integer range on small devices.
 
         y = min(max(x, 0), 6)
 

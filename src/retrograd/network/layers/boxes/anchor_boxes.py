@@ -52,7 +52,7 @@ class AnchorBoxes(Layer):
         Lengths, Words("sides of the boxes as shares of the image", more="larger objects", less="smaller objects")
     ]
     ratios: Annotated[
-        Lengths, Words("heights over widths", more="taller boxes", less="wider boxes", why="1: squares alone")
+        Lengths, Words("ratios of height to width", more="taller boxes", less="wider boxes", why="1: only squares")
     ] = (1.0,)
 
     equations = Equations(

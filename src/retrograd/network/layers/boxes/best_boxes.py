@@ -81,7 +81,7 @@ class BestBoxes(Layer):
 
     @property
     def surrogate(self) -> str:
-        """Moving a box moves what is pooled from it, and backward does not follow that, as in the paper."""
+        """Backward ignores that moving a box changes the values pooled from it, as in the paper."""
         return "the chosen boxes count as constants"
 
     @override

@@ -44,7 +44,7 @@ class Maximum(Extreme):
 
     Shapes:  each x [batch, ...] -> y, the same
     Tape:    every x, y
-    Raises:  ShapeError when the shapes differ, unless `broadcast` repeats what is 1 or missing.
+    Raises:  ShapeError if the shapes differ, unless `broadcast` repeats axes that are 1 or missing.
     See:     Equal values share the delta, as in PyTorch.
     """
 
@@ -66,7 +66,7 @@ class Minimum(Extreme):
 
     Shapes:  each x [batch, ...] -> y, the same
     Tape:    every x, y
-    Raises:  ShapeError when the shapes differ, unless `broadcast` repeats what is 1 or missing.
+    Raises:  ShapeError if the shapes differ, unless `broadcast` repeats axes that are 1 or missing.
     See:     Equal values share the delta, as in PyTorch.
     """
 

@@ -1,1 +1,1 @@
-"""Layers whose weights are made from other numbers, which are trained in their place."""
+"""Layers whose weights are computed from other numbers, which are trained instead."""

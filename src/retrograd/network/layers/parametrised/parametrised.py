@@ -103,7 +103,7 @@ class Parametrised(Layer):
         return Forward(step.y, (step.tape, weights, tapes), {**state, **step.state, **new})
 
     def backward(self, params: Params, tape: Any, dy: Any) -> Backward:
-        """Back through the layer inside, and from the gradient of each weight to that of what it was made from."""
+        """Go back through the inner layer, and from each weight's gradient to those of its trained numbers."""
         inner, weights, tapes = tape
         back = self.layer.backward({**params, **weights}, inner, dy)
         grads = dict(back.grads)

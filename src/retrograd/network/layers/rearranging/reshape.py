@@ -68,10 +68,10 @@ class Reshape(Layer):
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         return Backward((dy.reshape(tape.value),))
 
-    def _lengths(self, lengths: tuple[int, ...]) -> tuple[int, ...]:
+    def _lengths(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
         """Return `shape` with -1 replaced by the remaining length."""
-        size, known = math.prod(lengths), math.prod(n for n in self.shape if n != -1)
+        size, known = math.prod(sizes), math.prod(n for n in self.shape if n != -1)
         lengths = tuple(size // known if n == -1 else n for n in self.shape)
         if math.prod(lengths) != size:
-            raise ShapeError(f"{size} values per example {lengths} do not fit {list(self.shape)}", where="shape")
+            raise ShapeError(f"{size} values per example {sizes} do not fit {list(self.shape)}", where="shape")
         return lengths

@@ -1,1 +1,1 @@
-"""Losses with a margin: what is right by far enough costs nothing."""
+"""Losses with a margin: answers right by a sufficient margin cost nothing."""

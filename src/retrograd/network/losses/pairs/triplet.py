@@ -103,7 +103,7 @@ class Triplet(Loss):
             far, v, w = jnp.minimum(far, other), jnp.where(nearer, w, v), jnp.where(nearer, unit, w)
         missing = near - far + self.margin
         silent = (missing <= 0)[:, None]
-        return jnp.maximum(missing, 0), tuple(jnp.where(silent, jnp.zeros_like(each), each) for each in (u, v, w))
+        return jnp.maximum(missing, 0), tuple(jnp.where(silent, jnp.zeros_like(vector), vector) for vector in (u, v, w))
 
     def slopes(self, kept: tuple[Embeddings, ...]) -> tuple[Embeddings, Embeddings, Embeddings]:
         """U - v for the anchor, -u - w for the positive, v + w for the negative."""

@@ -1,1 +1,1 @@
-"""Activations that look at more than one element: along an axis, or at pairs of features."""
+"""Activations that depend on several elements: along an axis, or on pairs of features."""
