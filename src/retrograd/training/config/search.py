@@ -71,9 +71,7 @@ class Options(Settings):
     ] = 1
     trials: Annotated[
         PositiveInt | None,
-        Words(
-            "number of settings to try", why="none: 27, or all points of a grid; with a time budget, as many as fit"
-        ),
+        Words("number of settings to try", why="none: 27, or all points of a grid; with a time budget, as many as fit"),
     ] = None
     seed: Annotated[AnySeed, Words("seed for drawing settings")] = 0
 
