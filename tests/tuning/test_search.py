@@ -43,7 +43,7 @@ def test_the_section_reads_back_as_it_was_written():
         ({"a.b": [1], "metric": 3}, "search.metric: expected text"),
         ({"a.b": [1], "seeds": 0}, "search.seeds: expected a positive integer"),
         ({"a.b": {"integer": [1.5, 3]}}, "whole numbers"),
-        ({"training.epochs": [5, 9]}, "training.epochs: every setting trains for as many"),
+        ({"training.epochs": [5, 9]}, "training.epochs: every setting trains for the same number"),
     ],
 )
 def test_a_mistake_is_told_with_its_place_and_cure(section, words):

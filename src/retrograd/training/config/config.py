@@ -153,14 +153,11 @@ class RunConfig(Settings):
         Words("parameters that are not trained, e.g. [hidden/bias] or ['*/bias']", why="none: all are trained"),
     ] = ()
     weights: Annotated[
-        WeightsSettings | None,
-        Words("pretrained weights of another program to start from", why="none: random initial weights"),
+        WeightsSettings | None, Words("pretrained weights of another program to start from", why="none: random ones")
     ] = None
     adapt: Annotated[
         AdaptSettings | None,
-        Words(
-            "a low-rank update of some layers' weights, trained instead of them", why="none: the weights are trained"
-        ),
+        Words("low-rank update of some layers' weights, trained instead", why="none: the weights are trained"),
     ] = None
     training: Annotated[TrainingSettings, Words("training length, batches, and when to stop")] = TrainingSettings()  # noqa: RUF009  # frozen, so it can be shared
     search: Annotated[
