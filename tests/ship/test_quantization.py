@@ -239,7 +239,7 @@ def test_the_command_tells_the_same_in_words_and_as_json(trained, tmp_path, caps
     assert said["bytes"] == (tmp_path / "m.onnx").stat().st_size < said["float_bytes"]
     assert main([*arguments, "--calibrate", str(rows)]) == 0
     text = capsys.readouterr().out
-    assert f"{said['flipped']} of 135 labels change" in text
+    assert f"{said['flipped']} of 135 predicted labels change" in text
     assert max(map(len, text.replace(str(tmp_path), "").splitlines())) <= 80
 
 

@@ -43,7 +43,7 @@ def test_a_run_that_trains_is_running(client, write):
         assert client.post(f"/api/runs/{path.name}/stop").status == 200
         assert (path / "stop").exists()
     assert client.get("/api/runs").json["runs"][0]["state"] == "interrupted"
-    assert client.post(f"/api/runs/{path.name}/stop").status == 400  # it does not run
+    assert client.post(f"/api/runs/{path.name}/stop").status == 400  # it is not training
 
 
 def test_a_summary_is_read_again_only_when_the_log_changed(client, write, monkeypatch):
@@ -134,9 +134,9 @@ def test_data_outside_of_the_folder_are_refused(client, tmp_path, data):
         for path, status in (("/api/explain", 200), ("/api/train", 400)):
             answer = client.post(path, {"text": text})
             assert answer.status == status
-            assert "outside of the data folder" in answer.json["problems"][0]["message"]
+            assert "outside the data folder" in answer.json["problems"][0]["message"]
     answer = client.post("/api/train", {"text": f"weights: {{path: '{tmp_path}'}}\nnetwork: [dense: 1]\n"})
-    assert "outside of the data folder" in answer.json["problems"][0]["message"]
+    assert "outside the data folder" in answer.json["problems"][0]["message"]
     assert client.studio.bench.asked == []
 
 
@@ -171,7 +171,7 @@ def test_a_start_is_the_name_of_a_run(tmp_path):
     runs = {"20310501-093000-xor": tmp_path / "20310501-093000-xor"}
     values = {"training": {"start": "20310501-093000-xor"}}
     assert changes_for(values, (tmp_path,), runs) == [f"training.start={tmp_path}/20310501-093000-xor"]
-    with pytest.raises(UsageError, match="no run of this studio"):
+    with pytest.raises(UsageError, match="not a run of this studio"):
         changes_for({"training": {"start": "/elsewhere/run"}}, (tmp_path,), runs)
 
 

@@ -102,7 +102,7 @@ def test_the_token_leaves_the_address_and_without_it_nothing_is_shown(page, stud
 
 def test_from_an_example_to_a_step_whose_weight_is_edited(page):
     example = page.locator(".example", has_text="xor")
-    example.get_by_role("link", name="Look").click()
+    example.get_by_role("link", name="View").click()
     page.locator(".layer").nth(1).wait_for()
     text = page.get_by_label("Configuration as YAML")
     text.fill(text.input_value().replace("- dense: 1\n", "- dens: 1\n"))
@@ -147,7 +147,7 @@ def test_a_layer_is_moved_by_keys_and_the_text_follows(page):
 
 def test_a_run_that_is_stopped_goes_on(page, studio):
     page.get_by_role("link", name="New", exact=True).click()
-    page.locator(".example", has_text="xor").get_by_role("link", name="Look").click()
+    page.locator(".example", has_text="xor").get_by_role("link", name="View").click()
     page.locator(".layer").nth(1).wait_for()
     text = page.get_by_label("Configuration as YAML")
     text.fill(text.input_value().replace("epochs: 2000", "epochs: 3000000"))

@@ -102,7 +102,7 @@ def test_the_bench_explains_and_refuses():
 
 @pytest.mark.parametrize(
     ("command", "words"),
-    [("raise SystemExit", "the bench has died"), ("import time; time.sleep(60)", "longer than 0.2 s")],
+    [("raise SystemExit", "the computing process has died"), ("import time; time.sleep(60)", "longer than 0.2 s")],
 )
 def test_a_bench_that_dies_or_hangs_is_replaced(monkeypatch, command, words):
     bench = Bench(seconds=0.2)

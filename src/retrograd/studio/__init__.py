@@ -1,1 +1,1 @@
-"""The studio: a page on this machine where runs are made, watched, taken apart and repaired."""
+"""The studio: a local web page to create, watch, inspect and repair runs."""

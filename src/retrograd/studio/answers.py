@@ -1,4 +1,4 @@
-"""What the page is answered: runs, their events, jobs, and what the bench computes."""
+"""Answers to the page's requests: runs, their events, jobs, and what the bench computes."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from retrograd.studio.jobs import Jobs
 from retrograd.studio.paths import changes_for
 from retrograd.studio.shelf import Shelf, details, is_regular
 
-OWN = ".studio"  # below the folder of the runs: what the studio itself writes
+OWN = ".studio"  # the studio's own files, in the folder of runs
 QUOTA_BYTES = 2**28  # of uploads
-MOST_BYTES = 2**23  # of weights at once
-MOST_PLANES = 16  # that are drawn at once
+MOST_BYTES = 2**23  # of weights per request
+MOST_PLANES = 16  # per request
 SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".npy", ".npz", ".xlsx")
 EXAMPLES = Path(__file__).parent / "page" / "examples"
 
 
 class Studio:
-    """The studio of a folder of runs: what is on the shelf, what is on the bench, who waits."""
+    """The studio of a folder of runs, with its shelf, bench and jobs."""
 
     def __init__(self, root: Path, data: Path, bench: Bench, jobs: Jobs) -> None:
         self.root, self.bench, self.jobs = root, bench, jobs
@@ -46,7 +46,7 @@ class Studio:
     # ------------------------------------------------------------------------------------------------------- reading
 
     def state(self, request: Request) -> Any:
-        """Return what the page shows around everything."""
+        """Return what every screen of the page needs."""
         return {"folder": str(self.root), "data": str(self.roots[0]), "jobs": self.jobs.plain(),
                 "bench": self.bench.process, "examples": examples()}  # fmt: skip
 
@@ -55,7 +55,7 @@ class Studio:
         return {"runs": self.shelf.rows(), "jobs": self.jobs.plain()}
 
     def run(self, request: Request) -> Any:
-        """Return all of a run but its events."""
+        """Return everything about a run except its events."""
         name = request.path_params["run"]
         if self.is_coming(name):
             return {"id": name, "name": name, "state": "starting", "open": True, "jobs": self.jobs.plain()}
@@ -63,11 +63,11 @@ class Studio:
         return {**self.shelf.row(name), **details(path), "jobs": self.jobs.plain()}
 
     def is_coming(self, name: str) -> bool:
-        """Return whether a run has no folder yet, but a job that makes one, or that failed to."""
+        """Return whether a run has no folder yet, but a job that will create it or failed to."""
         return any(job.run == name for job in self.jobs.jobs) and name not in self.shelf.folders()
 
     def events(self, request: Request) -> Response:
-        """Return a line that says how the run stands, then the lines of its log after a place."""
+        """Return a line with the state of the run, then the lines of its log after a place."""
         name = request.path_params["run"]
         job = self.jobs.waiting_for(name)
         told: dict[str, Any] = {"job": job.plain() if job else None}
@@ -84,7 +84,7 @@ class Studio:
         return Response(json.dumps(head).encode() + b"\n" + portion.lines, media_type="application/x-ndjson")
 
     def weights(self, request: Request) -> Response:
-        """Return the weights of a small network at its readings, as they lie in its folder, after some bytes."""
+        """Return the recorded weights of a small network as stored in its folder, from an offset in bytes."""
         path = self.shelf.folder(request.path_params["run"]) / WEIGHTS
         if not is_regular(path):
             return Response(b"", media_type="application/octet-stream")
@@ -95,12 +95,12 @@ class Studio:
     # --------------------------------------------------------------------------------------------------------- doing
 
     def train(self, request: Request, body: Mapping[str, Any]) -> Any:
-        """Begin a training from the text of a configuration."""
+        """Start training from the text of a configuration."""
         text = str(body["text"])
         values = self.values(text)
         name = folder_name(str(body.get("name") or values.get("name") or "run"))
         changes = changes_for(values, self.roots, self.shelf.folders())
-        self.bench.ask("explain", text=text, changes=changes)  # refused before anything is written
+        self.bench.ask("explain", text=text, changes=changes)  # rejects mistakes before anything is written
         folder = self.new_folder(name)
         config = self.own / "configurations" / f"{folder.name}.yaml"
         make_folder(config.parent)
@@ -117,7 +117,7 @@ class Studio:
         return next(path for text in names if not (path := self.root / text).exists() and text not in taken)
 
     def stop(self, request: Request, body: Mapping[str, Any]) -> Any:
-        """Ask a run to stop; one that waits is taken out of the queue."""
+        """Ask a run to stop; a waiting one is removed from the queue."""
         name = request.path_params["run"]
         job = self.jobs.waiting_for(name)
         if job is not None and job.state == "waiting":
@@ -125,43 +125,43 @@ class Studio:
             return {}
         path = self.shelf.folder(name)
         if not is_locked(path):
-            raise UsageError("it does not run", where=name)
+            raise UsageError("the run is not training", where=name)
         ask_to_stop(path)
         return {}
 
     def resume(self, request: Request, body: Mapping[str, Any]) -> Any:
-        """Go on with a run that was interrupted; with `epochs` one that has ended."""
+        """Continue a run that was interrupted, or with `epochs` one that has finished."""
         path = self.checked(request)
         extend = ["--extend", str(int(body["epochs"]))] if body.get("epochs") else []
         return self.begin("resume", path, ["train", "--resume", str(path), "--quiet", *extend])
 
     def diagnose(self, request: Request, body: Mapping[str, Any]) -> Any:
-        """Let a run be diagnosed."""
+        """Start the diagnosis of a run."""
         path = self.checked(request)
         return self.begin("diagnose", path, ["diagnose", str(path)])
 
     def repair(self, request: Request, body: Mapping[str, Any]) -> Any:
-        """Let remedies be tried for a run."""
+        """Start the repair of a run."""
         path = self.checked(request)
         return self.begin("repair", path, ["repair", str(path)])
 
     def begin(self, verb: str, path: Path, arguments: list[str]) -> Any:
-        """Queue a job for a run, unless one is there."""
+        """Queue a job for a run, unless it has one."""
         if self.jobs.waiting_for(path.name) is not None:
-            raise UsageError("a job of this run is there already", where=path.name, cure="wait for its end")
+            raise UsageError("this run already has a job", where=path.name, cure="wait until it ends")
         if is_locked(path):
-            raise RunInUseError("it is still training", where=path.name, cure="stop it, or wait for its end")
+            raise RunInUseError("the run is still training", where=path.name, cure="stop it, or wait until it ends")
         return {"run": path.name, "job": self.jobs.begin(verb, path.name, arguments).plain()}
 
     def cancel(self, request: Request, body: Mapping[str, Any]) -> Any:
-        """Take a job back."""
+        """Cancel a job."""
         self.jobs.remove(int(request.path_params["job"]))
         return {}
 
     # ----------------------------------------------------------------------------------------------------- computing
 
     def trace(self, request: Request, body: Mapping[str, Any]) -> Any:
-        """Return every number of a step, some of them edited."""
+        """Return every number of a step, after edits."""
         return self.bench.ask("trace", **self.step(request, body))
 
     def arrays(self, request: Request, body: Mapping[str, Any]) -> Any:
@@ -170,27 +170,27 @@ class Studio:
         return self.bench.ask("arrays", stop=stop, **self.step(request, body))
 
     def cell(self, request: Request, body: Mapping[str, Any]) -> Any:
-        """Return a number of a step and what it is made of."""
+        """Return a number of a step and the terms that it is computed from."""
         return self.bench.ask("cell", key=str(body["key"]), **self.step(request, body))
 
     def step(self, request: Request, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return which step of which run is meant, with what edited."""
+        """Return the run, the step and the edits of a request."""
         edits = {str(key): float(value) for key, value in (body.get("edits") or {}).items()}
         sample = body.get("row")
         return {"run": str(self.checked(request)), "step": int(body.get("step", 1)),
                 "sample": None if sample is None else int(sample), "edits": edits}  # fmt: skip
 
     def plane(self, request: Request, body: Mapping[str, Any]) -> Any:
-        """Return the answers of a network of two inputs over their plane, of weights that were kept at some steps."""
+        """Return the outputs of a network over the plane of its two inputs, with the weights recorded at some steps."""
         steps = [int(step) for step in body["steps"]][:MOST_PLANES]
         return self.bench.ask("plane", run=str(self.checked(request)), steps=steps)
 
     def form(self, request: Request, body: Mapping[str, Any]) -> Any:
-        """Return what a prediction needs."""
+        """Return the form for predictions."""
         return self.bench.ask("form", run=str(self.shelf.folder(request.path_params["run"])))
 
     def predict(self, request: Request, body: Mapping[str, Any]) -> Any:
-        """Return what a run's model says of rows."""
+        """Return a model's predictions for rows."""
         path = self.shelf.folder(request.path_params["run"])
         file = self.uploaded(str(body["file"])) if body.get("file") else None
         return self.bench.ask("predict", run=str(path), rows=body.get("rows"), file=file and str(file))
@@ -206,7 +206,7 @@ class Studio:
         return self.bench.ask("short", run=str(self.checked(request)))
 
     def explain(self, request: Request, body: Mapping[str, Any]) -> Any:
-        """Return what the text of a configuration means, or its mistakes: they are to be expected while it is typed."""
+        """Return the explanation of a configuration's text, or its mistakes, which are normal while it is typed."""
         text = str(body["text"])
         try:
             changes = changes_for(self.values(text), self.roots, self.shelf.folders())
@@ -220,12 +220,13 @@ class Studio:
         return self.bench.ask("table", file=str(self.uploaded(str(body["file"]))), target=target and str(target))
 
     async def upload(self, request: Request) -> Any:
-        """Take a file in; its name is made here."""
+        """Store an uploaded file under a generated name."""
         folder = self.roots[1]
         asked = request.query_params.get("name", "")
         suffix = Path(asked).suffix.lower()
         if suffix not in SUFFIXES:
-            raise UsageError(f"a file of kind '{suffix}'", where=asked, cure=f"expected {', '.join(SUFFIXES)}")
+            cure = f"use a file of kind {', '.join(SUFFIXES)}"
+            raise UsageError(f"files of kind '{suffix}' are not supported", where=asked, cure=cure)
         make_folder(folder)
         used = sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
         name = f"{folder_name(Path(asked).stem)[:40]}-{secrets.token_hex(3)}{suffix}"
@@ -235,7 +236,8 @@ class Studio:
                 async for part in request.stream():
                     used += len(part)
                     if used > QUOTA_BYTES:
-                        raise UsageError(f"more than {QUOTA_BYTES:,} bytes of uploads", cure=f"delete some in {folder}")
+                        message = f"uploads would take more than {QUOTA_BYTES:,} bytes"
+                        raise UsageError(message, cure=f"delete some files in {folder}")
                     stream.write(part)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -245,16 +247,16 @@ class Studio:
     def uploaded(self, name: str) -> Path:
         """Return the path of an uploaded file.
 
-        Raises:  UsageError for a name that is none of an upload
+        Raises:  UsageError if there is no upload with this name
         """
         folder = self.roots[1]
         files = {entry.name: Path(entry.path) for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)}
         if name not in files:
-            raise UsageError("no such upload any more", where=name, cure="choose the file again")
+            raise UsageError("the upload no longer exists", where=name, cure="choose the file again")
         return files[name]
 
     def checked(self, request: Request) -> Path:
-        """Return the folder of a run whose configuration names only files of the studio."""
+        """Return the folder of a run, after checking that its configuration refers only to files of the studio."""
         path = self.shelf.folder(request.path_params["run"])
         changes_for(parse_document(RunFolder(path).config_text(), CONFIG).values, self.roots, self.shelf.folders())
         return path
@@ -266,7 +268,7 @@ class Studio:
 
 
 def examined_stamp(path: Path) -> str:
-    """Return what changes when a run is examined, or has its model and answers."""
+    """Return a stamp that changes when a run is examined, repaired or reconfigured."""
     stamps = []
     for name in (DIAGNOSIS, REPAIR, CONFIG):
         try:
@@ -277,7 +279,7 @@ def examined_stamp(path: Path) -> str:
 
 
 def size_of(path: Path) -> int:
-    """Return how many bytes a file has; 0 where there is none."""
+    """Return the size of a file in bytes, 0 if there is none."""
     try:
         return os.stat(path, follow_symlinks=False).st_size
     except OSError:
@@ -285,5 +287,5 @@ def size_of(path: Path) -> int:
 
 
 def examples() -> list[dict[str, str]]:
-    """Return the configurations to begin with."""
+    """Return the example configurations."""
     return [{"name": path.stem, "text": path.read_text(encoding="utf-8")} for path in sorted(EXAMPLES.glob("*.yaml"))]

@@ -1,4 +1,4 @@
-"""The large arrays of a traced step, as the page draws them: heat maps, and pictures where they are some."""
+"""The large arrays of a traced step, as the page draws them: as heat maps, or as pictures if they are images."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from retrograd.tracing.edits import PLACE
 from retrograd.tracing.lines import entry
 from retrograd.tracing.numbers import StepNumbers, parts
 
-EXACT = 2000  # numbers of all parameters together that are given with all their digits
-MOST_NUMBERS = 2**17  # of an array; of a larger one the first rows
+EXACT = 2000  # numbers in all parameters together that are sent with all digits
+MOST_NUMBERS = 2**17  # per array; of a larger array, only the first rows are sent
 
-Named = tuple[str, str, np.ndarray]  # the beginning of the keys of its numbers, its name, and the array
+Named = tuple[str, str, np.ndarray]  # the prefix of its numbers' keys, its name, and the array
 
 
 def arrays_of(step: StepNumbers, stop: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the arrays of a stop, but for those that its own tables show in full."""
+    """Return the arrays of a stop, except those that its own tables show in full."""
     named = list(_named(step, stop))
     return [_plain(step, *one) for one in named if one[2].size > FULL or one[2].shape[-1:] > (WIDE,)]
 
@@ -55,7 +55,7 @@ def _plain(step: StepNumbers, key: str, name: str, array: np.ndarray) -> dict[st
 
 
 def _side(step: StepNumbers, key: str, array: np.ndarray) -> int:
-    """Return the side of the square pictures that the rows of the data are, or a unit's weights look at; 0: none."""
+    """Return the side of the square pictures in the rows of data, or in a unit's weights; 0 if there are none."""
     path = key.partition(":")[2]
     if path in step.columns and array.ndim == 2 and array.dtype.kind == "f":
         return PICTURES.get(array.shape[1], (0, 0))[0]
@@ -66,7 +66,7 @@ def _side(step: StepNumbers, key: str, array: np.ndarray) -> int:
 
 
 def editable(step: StepNumbers, key: str) -> dict[str, Any] | None:
-    """Return the place and the value of a number that can be changed: a weight, an input; None for what is computed."""
+    """Return place and value of an editable number, which is a weight or an input; None for a computed one."""
     kind, _, place = key.partition(":")
     matched = PLACE.fullmatch(place)
     path, index = (matched[1], matched[2] or "") if matched else (place, "")
@@ -80,7 +80,7 @@ def editable(step: StepNumbers, key: str) -> dict[str, Any] | None:
 
 
 def exact(step: StepNumbers) -> dict[str, Any]:
-    """Return the losses and, of a small network, weights, gradients and columns with all their digits."""
+    """Return the losses and, for a small network, weights, gradients and columns with all digits."""
     digits: dict[str, Any] = {"loss": float(step.loss), "loss_after": float(step.loss_after)}
     if sum(parameter.before.size for parameter in step.parameters) <= EXACT:
         digits["weights"] = {

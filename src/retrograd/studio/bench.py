@@ -1,7 +1,7 @@
-"""The bench: a process with JAX that stays warm, and does what the page asks for while somebody waits.
+"""The bench: a process with JAX that stays warm and handles the page's interactive requests.
 
-It is spoken to in lines of JSON over pipes, one request at a time. One that takes too long, or dies, is replaced; the
-next request finds a new one.
+Requests are lines of JSON over pipes, one at a time. A process that takes too long, or dies, is replaced for the next
+request.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Any
 
 from retrograd.base.errors import Problem, RetrogradError
 
-SECONDS = 120.0  # that a request may take
+SECONDS = 120.0  # time limit of a request
 COMMAND = "from retrograd.studio.worker import main; main()"
 
 
 class BenchError(RetrogradError):
-    """What the bench refused, or why there is no answer of it."""
+    """The bench rejected a request, or could not answer it."""
 
 
 class Bench:
-    """Asks the process, which is started on the first request or by `warm`."""
+    """Sends requests to the process, which is started by the first request or by `warm`."""
 
     def __init__(self, own_layers: Sequence[Path] = (), seconds: float = SECONDS) -> None:
         self.own_layers, self.seconds = [str(path) for path in own_layers], seconds
@@ -41,7 +41,7 @@ class Bench:
     def ask(self, verb: str, **arguments: Any) -> Any:
         """Return the answer to a request.
 
-        Raises:  BenchError with what was wrong with the request, or with the process
+        Raises:  BenchError for a problem with the request or the process
         """
         with self._lock:
             process = self._running()
@@ -60,13 +60,14 @@ class Bench:
                 timer.cancel()
             if not line.endswith(b"\n"):
                 self._end()
-                message = f"it took longer than {self.seconds:g} s" if late else "the bench has died"
-                raise BenchError(message, cure="try again; it starts anew")
+                late_message = f"the request took longer than {self.seconds:g} s"
+                message = late_message if late else "the computing process has died"
+                raise BenchError(message, cure="try again; the process will be restarted")
         return answered(json.loads(line))
 
     @property
     def process(self) -> int | None:
-        """The number of the process, if there is one."""
+        """The id of the process, if it is running."""
         return None if self._process is None or self._process.poll() is not None else self._process.pid
 
     def close(self) -> None:
@@ -81,7 +82,7 @@ class Bench:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", COMMAND, *self.own_layers],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                start_new_session=True,  # Ctrl-C is for the server; the bench ends when nobody can ask any more
+                start_new_session=True,  # Ctrl-C is for the server; the bench ends when its input is closed
             )  # fmt: skip
         return self._process
 
@@ -96,9 +97,9 @@ class Bench:
 
 
 def answered(reply: Mapping[str, Any]) -> Any:
-    """Return what the process answered.
+    """Return the answer in a reply of the process.
 
-    Raises:  BenchError for what it refused
+    Raises:  BenchError if it contains problems
     """
     if "problems" in reply:
         raise BenchError([Problem(*problem) for problem in reply["problems"]])

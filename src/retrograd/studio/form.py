@@ -1,4 +1,4 @@
-"""What a model wants to be given for a prediction: cells of named columns, or a picture to draw."""
+"""The form for predictions, which depends on the model: cells of named columns, or a picture to draw."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from retrograd.data.tables.columns import CategoryColumn, NumberColumn
 from retrograd.data.tables.inputs import ArrayInputs, TableInputs
 from retrograd.training.use.predict import Model
 
-MOST_COLUMNS = 60  # of a form; more are better pasted or put in a file
-PICTURES = {64: (8, 8), 784: (28, 28)}  # flat rows that are pictures
-LEAST_SIDE, MOST_SIDE = 4, 64  # of what can be drawn by hand
+MOST_COLUMNS = 60  # of a form; more are better pasted or uploaded as a file
+PICTURES = {64: (8, 8), 784: (28, 28)}  # lengths of flat rows that are pictures
+LEAST_SIDE, MOST_SIDE = 4, 64  # of a picture that can be drawn by hand
 
 
 def form_of(model: Model) -> dict[str, Any]:
     """Return the fields of a form.
 
-    kind: `table` with columns, `picture` with its size and the value of ink, or `file` where only a file will do.
+    kind: `table` with columns, `picture` with its size and the value of ink, or `file` if only a file is possible.
     """
     inputs = model.preprocessing.inputs
     plain: dict[str, Any] = {"task": model.facts.get("task"), "classes": [str(name) for name in model.classes or ()]}
@@ -44,7 +44,7 @@ def form_of(model: Model) -> dict[str, Any]:
 
 
 def field(column: Any) -> dict[str, Any]:
-    """Return a field: its name, its kind, what to begin with, and the words that can be chosen."""
+    """Return a field: its name, its kind, the initial value, and the words to choose from."""
     plain: dict[str, Any] = {"name": column.name, "kind": column.kind, "value": getattr(column, "fill", None)}
     if isinstance(column, CategoryColumn):
         plain |= {"words": list(column.words), "value": column.words[0]}
@@ -52,15 +52,15 @@ def field(column: Any) -> dict[str, Any]:
 
 
 def ink(columns: Sequence[NumberColumn]) -> float:
-    """Return about the darkest value of a picture's cells: what training saw four deviations from its mean."""
+    """Return roughly the darkest value of a picture's cells: four standard deviations above the training mean."""
     tops = [column.scaling.offset[0] + 4 * column.scaling.scale[0] for column in columns]
     return float(np.clip(np.median(tops), 1.0, 255.0))
 
 
 def rows_from(model: Model, rows: Sequence[Mapping[str, Any]]) -> Any:
-    """Return rows that were given as cells by column in the form that the model reads.
+    """Return rows, given as cells by column, in the form that the model reads.
 
-    Raises:  UsageError for no rows
+    Raises:  UsageError if there are no rows
     """
     if not rows:
         raise UsageError("no rows", cure="fill in the form, or paste some")

@@ -1,8 +1,8 @@
-"""The gate around the whole studio: who may speak to it, and what a browser may do with what it says.
+"""The gate around the whole studio: which requests are accepted, and what a browser may do with the answers.
 
-Any page that is open in the same browser can send requests to a port of this machine, any user of the machine can
-connect to it, and a name that an attacker owns can be made to mean 127.0.0.1. So everything is refused that does not
-come to this very address (Host), from this very page (Origin), with the token that only the page's address held.
+Any page open in the same browser can send requests to a local port, any user of the machine can connect to it, and an
+attacker's domain name can resolve to 127.0.0.1. So a request is rejected unless it is for this exact address (Host),
+from this exact page (Origin), and has the token that only the page's address contained.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HEADERS = {
 
 
 class Gate:
-    """Stands around an application; `open_paths` are files of the page itself, which hold nothing secret."""
+    """Wraps an application; `open_paths` are files of the page itself, which contain nothing secret."""
 
     def __init__(self, app: ASGIApp, *, port: int, token: str, open_paths: Collection[str]) -> None:
         self.app, self.token, self.open_paths = app, token.encode(), open_paths
@@ -40,7 +40,7 @@ class Gate:
         self.origins = {b"http://" + host for host in self.hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+        """Pass a request on, or reject it."""
         if scope["type"] != "http":
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close"})
@@ -57,17 +57,17 @@ class Gate:
         await self.app(scope, limited(receive, limit), guarded(send))
 
     def refusal(self, scope: Scope) -> tuple[int, str] | None:
-        """Return status and reason for a request that is refused; None for one that may pass."""
+        """Return status and reason if a request is rejected; None if it may pass."""
         values: dict[bytes, list[bytes]] = {}
         for name, value in scope["headers"]:
             values.setdefault(name.lower(), []).append(value)
         host, origin = values.get(b"host", []), values.get(b"origin", [])
         if len(host) != 1 or host[0] not in self.hosts:
-            return 403, "another Host than this server's address: open the address that it printed"
+            return 403, "the Host is not this server's address: open the address that it printed"
         if origin and (len(origin) != 1 or origin[0] not in self.origins):
-            return 403, "from another page than the studio"
+            return 403, "the request does not come from the studio's page"
         if values.get(b"sec-fetch-site", [b"none"])[0] not in (b"none", b"same-origin"):
-            return 403, "from another page than the studio"
+            return 403, "the request does not come from the studio's page"
         if scope["path"] in self.open_paths and scope["method"] in ("GET", "HEAD"):
             return None
         given = values.get(b"authorization", [])
@@ -77,11 +77,11 @@ class Gate:
 
 
 class TooLargeError(Exception):
-    """A body that goes on beyond what it may be."""
+    """A request body that exceeds its limit."""
 
 
 def limited(receive: Receive, limit: int) -> Receive:
-    """Return what receives a body up to a limit."""
+    """Return a `receive` that limits the size of the body."""
     left = limit
 
     async def next_part() -> Message:
@@ -96,7 +96,7 @@ def limited(receive: Receive, limit: int) -> Receive:
 
 
 def guarded(send: Send) -> Send:
-    """Return what sends answers with the headers of the gate."""
+    """Return a `send` that adds the headers of the gate."""
 
     async def send_on(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -109,7 +109,7 @@ def guarded(send: Send) -> Send:
 
 
 async def answer(send: Send, status: int, message: str) -> None:
-    """Send a refusal."""
+    """Send a rejection."""
     body = json.dumps({"problems": [{"where": "", "message": message, "cure": ""}]}).encode()
     headers: list[Any] = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await guarded(send)({"type": "http.response.start", "status": status, "headers": headers})

@@ -1,7 +1,7 @@
-"""Jobs: trainings, diagnoses and repairs as command lines of their own, one after the other.
+"""Jobs: trainings, diagnoses and repairs as separate command lines, one after another.
 
-Each is a session of its own: the end of the studio, however it comes, does not touch it. What it is doing is in the
-run's folder; here is only who waits, and what was said at the end.
+Each has its own session, so it survives the end of the studio, however that happens. Its progress is in the run's
+folder; this module knows only the queue, and the last output of each job.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import Any, Literal
 from retrograd.base.errors import UsageError
 from retrograd.record.files import make_folder
 
-MOST_KEPT = 50  # jobs that have ended
-TAIL_BYTES = 4096  # of what a job said
+MOST_KEPT = 50  # ended jobs
+TAIL_BYTES = 4096  # of a job's output
 
 
 @dataclass
 class Job:
-    """One command line; `run` is the folder's name of the run that it makes or looks at."""
+    """One command line; `run` is the folder name of the run that it creates or examines."""
 
     number: int
     verb: str
@@ -41,13 +41,13 @@ class Job:
     ended: threading.Event = field(default_factory=threading.Event)
 
     def plain(self) -> dict[str, Any]:
-        """Return what the page is told."""
+        """Return the job as the page gets it."""
         said = self.said() if self.state == "ended" and self.code else ""
         return {"number": self.number, "verb": self.verb, "run": self.run, "state": self.state, "code": self.code,
                 "since": self.since.isoformat(), "said": said}  # fmt: skip
 
     def said(self) -> str:
-        """Return the last lines that it said."""
+        """Return the last lines of the output."""
         try:
             with open(self.log, "rb") as stream:
                 stream.seek(max(0, os.fstat(stream.fileno()).st_size - TAIL_BYTES))
@@ -60,7 +60,7 @@ class Job:
 
 
 class Jobs:
-    """The queue: `most` jobs at a time, the others wait."""
+    """The queue: at most `most` jobs run at a time, the others wait."""
 
     def __init__(self, folder: Path, most: int = 1, options: Sequence[str] = ()) -> None:
         self.folder, self.most, self.options = folder, most, tuple(options)
@@ -69,7 +69,7 @@ class Jobs:
         self._lock = threading.Lock()
 
     def begin(self, verb: str, run: str, arguments: Sequence[str]) -> Job:
-        """Queue a command line; it begins at once if fewer than `most` run."""
+        """Queue a command line; it starts at once if fewer than `most` are running."""
         make_folder(self.folder)
         with self._lock:
             number = next(self._numbers)
@@ -83,27 +83,27 @@ class Jobs:
         return job
 
     def remove(self, number: int) -> None:
-        """Take a waiting job out of the queue, or end one that diagnoses or repairs; a training is asked by its run.
+        """Remove a waiting job from the queue, or end a diagnosis or repair; training is stopped by its run.
 
-        Raises:  UsageError for a training that runs
+        Raises:  UsageError for a job that is training
         """
         with self._lock:
             job = next((job for job in self.jobs if job.number == number), None)
             if job is None:
                 return
             if job.state == "running" and job.verb in ("train", "resume"):
-                raise UsageError("it is training", where=job.run, cure="stop the run instead")
+                raise UsageError("the job is training", where=job.run, cure="stop the run instead")
             if job.state == "waiting":
                 self.jobs.remove(job)
             elif job.process is not None and job.process.poll() is None:
-                os.killpg(job.process.pid, signal.SIGTERM)  # it leads a session: whatever it started ends too
+                os.killpg(job.process.pid, signal.SIGTERM)  # it leads a session, so its child processes end too
 
     def waiting_for(self, run: str) -> Job | None:
-        """Return the job that waits or runs for a run."""
+        """Return the waiting or running job of a run."""
         return next((job for job in self.jobs if job.run == run and job.state != "ended"), None)
 
     def plain(self) -> list[dict[str, Any]]:
-        """Return all jobs as the page is told them."""
+        """Return all jobs as the page gets them."""
         with self._lock:
             return [job.plain() for job in self.jobs]
 

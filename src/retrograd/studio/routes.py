@@ -1,4 +1,4 @@
-"""The application: which request is answered by what, in which form, inside the gate."""
+"""The application: routes and forms of the answers, inside the gate."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def application(studio: Studio, *, port: int, token: str) -> Gate:
 
 
 def asset_route(asset: Asset) -> Handler:
-    """Return what answers with a file of the page."""
+    """Return a handler that answers with a file of the page."""
 
     async def serve(request: Request) -> Response:
         return Response(asset.content, media_type=asset.kind)
@@ -67,7 +67,7 @@ def asset_route(asset: Asset) -> Handler:
 
 
 def reading(handler: Handler) -> Handler:
-    """Return what answers a GET, in a thread."""
+    """Return a handler that answers a GET in a thread."""
 
     async def run(request: Request) -> Any:
         return await run_in_threadpool(handler, request)
@@ -76,13 +76,13 @@ def reading(handler: Handler) -> Handler:
 
 
 def doing(handler: Callable[[Request, Mapping[str, Any]], Any]) -> Handler:
-    """Return what answers a POST with a JSON body, in a thread."""
+    """Return a handler that answers a POST with a JSON body in a thread."""
 
     async def run(request: Request) -> Any:
         try:
             body = json.loads(await request.body() or b"{}")
         except ValueError:
-            raise UsageError("the body is no JSON") from None
+            raise UsageError("the body is not JSON") from None
         if not isinstance(body, dict):
             raise UsageError("expected a JSON object")
         return await run_in_threadpool(handler, request, body)
@@ -91,7 +91,7 @@ def doing(handler: Callable[[Request, Mapping[str, Any]], Any]) -> Handler:
 
 
 def answering(handler: Callable[[Request], Awaitable[Any]]) -> Handler:
-    """Return what answers with JSON, and with the problems where something is refused."""
+    """Return a handler that answers with JSON, or with the problems of a rejected request."""
 
     async def run(request: Request) -> Response:
         try:
@@ -99,9 +99,9 @@ def answering(handler: Callable[[Request], Awaitable[Any]]) -> Handler:
         except RetrogradError as error:
             return as_json({"problems": [problem._asdict() for problem in error.problems]}, status_of(error))
         except (KeyError, TypeError, ValueError) as error:
-            return as_json({"problems": [Problem("", f"a request that makes no sense: {error!r}")._asdict()]}, 400)
+            return as_json({"problems": [Problem("", f"invalid request: {error!r}")._asdict()]}, 400)
         except TooLargeError:
-            return as_json({"problems": [Problem("", "more bytes than are allowed")._asdict()]}, 413)
+            return as_json({"problems": [Problem("", "the request is too large")._asdict()]}, 413)
         except OSError as error:
             return as_json({"problems": [Problem("", str(error.strerror))._asdict()]}, 507)
         return answer if isinstance(answer, Response) else as_json(answer)
@@ -110,7 +110,7 @@ def answering(handler: Callable[[Request], Awaitable[Any]]) -> Handler:
 
 
 def status_of(error: RetrogradError) -> int:
-    """Return the HTTP status of a refusal."""
+    """Return the HTTP status for an error."""
     if isinstance(error, GoneError):
         return 404
     if isinstance(error, RunInUseError):
@@ -119,12 +119,12 @@ def status_of(error: RetrogradError) -> int:
 
 
 def as_json(value: Any, status: int = 200) -> Response:
-    """Return a response that holds a value; dataclasses become objects, NaN and infinities texts."""
+    """Return a response with a value as JSON; dataclasses become objects, NaN and infinities strings."""
     return Response(json.dumps(plainly(value), allow_nan=False).encode(), status, media_type="application/json")
 
 
 def plainly(value: Any) -> Any:
-    """Return a value as JSON can say it."""
+    """Return a value as plain JSON."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The server of the studio: one address of this machine, a token, and a browser that is led there."""
+"""The server of the studio: a local address, a token, and opening the browser."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from retrograd.studio.routes import application
 
 HOST, PORT = "127.0.0.1", 8471
 LAST_PORT = 65535
-NEXT_PORTS = 20  # that are tried where the usual one is taken
+NEXT_PORTS = 20  # to try if the usual one is taken
 TOKEN_BYTES = 32
-WAITING = 64  # connections that the system keeps for us
+WAITING = 64  # connections queued by the system
 
 
 class Address(NamedTuple):
-    """Where the studio is, and what opens it."""
+    """The address of the studio, and the token that opens it."""
 
     port: int
     token: str
@@ -44,14 +44,14 @@ class Address(NamedTuple):
 
     @property
     def full(self) -> str:
-        """The address with the token, in its fragment, which a browser sends to nobody."""
+        """The address with the token in its fragment, which browsers do not send."""
         return f"{self.url}#token={self.token}"
 
 
 def serve(
     root: Path, data: Path, *, port: int | None, jobs: int, layers: tuple[Path, ...], started: Callable[[Address], None]
 ) -> None:
-    """Serve a folder of runs until an interrupt; `started` is called once connections are taken."""
+    """Serve a folder of runs until an interrupt; `started` is called once connections are accepted."""
     make_folder(root)
     with taken(port) as listener:
         address = Address(listener.getsockname()[1], stored_token(root / OWN))
@@ -73,9 +73,9 @@ def serve(
 
 
 def taken(port: int | None) -> socket.socket:
-    """Return a socket on this machine's own address, at a port or, without one, at the usual or a further one.
+    """Return a socket on the local address, at a given port or, without one, at the usual port or another.
 
-    Raises:  UsageError when the port is taken
+    Raises:  UsageError if the port is taken
     """
     if port is not None and port > LAST_PORT:
         raise UsageError(f"expected at most {LAST_PORT}, found {port}", where="--port")
@@ -85,18 +85,18 @@ def taken(port: int | None) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, number))
-            listener.listen()  # before, another one could take the same
+            listener.listen()  # before this, another process could take the same port
         except OSError:
             listener.close()
         else:
             return listener
-    raise UsageError("the port is taken", where=f"--port {port}", cure="choose another one, or none")
+    raise UsageError("the port is taken", where=f"--port {port}", cure="choose another one, or remove --port")
 
 
 def stored_token(folder: Path) -> str:
-    """Return the token of a folder of runs, made on the first start: pages that are open survive a new start.
+    """Return the token of a folder of runs, created on the first start, so that open pages survive restarts.
 
-    Raises:  ResourceError when somebody else could have written or read it
+    Raises:  ResourceError if others could have written or read it
     """
     make_folder(folder)
     path = folder / "token"
@@ -112,12 +112,13 @@ def stored_token(folder: Path) -> str:
         status = os.fstat(stream.fileno())
         token = stream.read(200)
     if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077 or len(token) < TOKEN_BYTES:
-        raise ResourceError("not a token that only you can read", where=str(path), cure="delete it and start again")
+        message = "the file is not a token that only you can read"
+        raise ResourceError(message, where=str(path), cure="delete it and start again")
     return token
 
 
 def open_browser(address: Address) -> None:
-    """Lead the browser there by a file that only this user can read: other users see the arguments of a process."""
+    """Open the browser with a file that only this user can read, as other users can see process arguments."""
     folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
     descriptor, name = tempfile.mkstemp(prefix="retrograd-studio-", suffix=".html", dir=folder)  # of mode 0600
     with os.fdopen(descriptor, "w") as stream:

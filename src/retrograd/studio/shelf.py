@@ -1,4 +1,4 @@
-"""The runs below the studio's folder: found by the names of their folders, read again only when they have changed."""
+"""The runs in the studio's folder: found by folder name, and reread only if they changed."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from retrograd.record.run import RunFolder, RunSummary
 from retrograd.record.runs import in_order
 from retrograd.report.chance import chance_of
 
-POINTS = 32  # of the small curve beside a run
-TELLING = ("accuracy", "r2", "iou", "map", "auc", "mean_auc", "loss")  # metrics, the one that says most first
+POINTS = 32  # of the small curve next to a run
+TELLING = ("accuracy", "r2", "iou", "map", "auc", "mean_auc", "loss")  # metrics, most informative first
 PARTS = ("test", "valid", "train")
 
 Stamp = tuple[int, ...]
 
 
 class GoneError(UsageError):
-    """A run that is not there."""
+    """A run that does not exist."""
 
 
 class Shelf:
-    """The runs in one folder. Nothing of a request ever becomes part of a path: a run is looked up by its name."""
+    """The runs in one folder. No part of a request becomes part of a path: runs are looked up by name."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._rows: dict[str, tuple[Stamp, dict[str, Any], RunSummary]] = {}
 
     def folders(self) -> dict[str, Path]:
-        """Return the folders that hold a run, by name; links are passed over."""
+        """Return the folders with runs by name, ignoring links."""
         folders = {}
         try:
             with os.scandir(self.root) as entries:
@@ -56,15 +56,15 @@ class Shelf:
     def folder(self, name: str) -> Path:
         """Return a run's folder.
 
-        Raises:  GoneError for a name that is none of a run here
+        Raises:  GoneError if there is no run with this name
         """
         path = self.folders().get(name)
         if path is None:
-            raise GoneError("no such run any more", where=name, cure="go back to the list of runs")
+            raise GoneError("the run no longer exists", where=name, cure="go back to the list of runs")
         return path
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return all runs in a few facts each, the latest first."""
+        """Return a summary row for each run, latest first."""
         rows = {}
         for name, path in self.folders().items():
             stamp = stamp_of(path)
@@ -76,14 +76,14 @@ class Shelf:
         return [with_state(rows[name][1], running.get(name, False)) for name in ordered]
 
     def row(self, name: str) -> dict[str, Any]:
-        """Return one run in a few facts."""
+        """Return the summary row of one run."""
         path = self.folder(name)
         row, _ = row_of(path)
         return with_state(row, is_locked(path) if row["open"] else False)
 
 
 def is_text(name: str) -> bool:
-    """Return whether a name is UTF-8, as JSON needs it."""
+    """Return whether a name is valid UTF-8, as JSON requires."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -92,12 +92,12 @@ def is_text(name: str) -> bool:
 
 
 def is_regular(path: Path) -> bool:
-    """Return whether a path is a file and no link to one."""
+    """Return whether a path is a file, not a link to one."""
     return path.is_file() and not path.is_symlink()
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Return what changes when a run's files do."""
+    """Return a stamp that changes when the run's files do."""
     stamp: list[int] = []
     for name in (EVENTS, DIAGNOSIS, PREDICTIONS, REPAIR):
         try:
@@ -110,14 +110,14 @@ def stamp_of(path: Path) -> Stamp:
 
 
 def with_state(row: dict[str, Any], running: bool) -> dict[str, Any]:
-    """Return a row with the word for how the run stands."""
+    """Return a row with the state of the run."""
     if not row["open"]:
         return row
     return {**row, "state": "running" if running else "interrupted"}
 
 
 def row_of(path: Path) -> tuple[dict[str, Any], RunSummary]:
-    """Return a run in the facts of a list, and its summary."""
+    """Return the row of a run for the list, and its summary."""
     try:
         folder = RunFolder.open(path)
         ends = read_ends(path / EVENTS)
@@ -181,7 +181,7 @@ def beside_chance(path: Path, epoch: Epoch | None, stopped: Stopped | None) -> A
 
 
 def details(path: Path) -> dict[str, Any]:
-    """Return what lies in a run's folder beside its events."""
+    """Return the contents of a run's folder other than its events."""
     examined: Examined | None = quietly(lambda: read_examined(path))
     repaired = quietly(lambda: read_repaired(path / REPAIR))
     findings = [finding.plain() for finding in examined.findings] if examined else []
@@ -208,7 +208,7 @@ def flat(values: Any, path: str = "") -> dict[str, str]:
 
 
 def quietly(read: Any) -> Any:
-    """Return what is read; None where it cannot be: the rest of a run is shown all the same."""
+    """Return what `read` returns, or None if it fails, so that the rest of a run can still be shown."""
     try:
         return read()
     except RetrogradError:

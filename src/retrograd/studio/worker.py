@@ -1,4 +1,4 @@
-"""The process of the bench: JAX stays loaded, compiled programs stay warm; requests and answers are lines of JSON."""
+"""The bench process, in which JAX and compiled programs stay loaded; requests and answers are lines of JSON."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ from retrograd.training.plane import PlaneSampler, may_sample
 from retrograd.training.resume import prepare_again, stored_config
 from retrograd.training.use.predict import Model, load
 
-MEMORY_SHARE = 0.75  # of the machine's, which a request may take
+MEMORY_SHARE = 0.75  # of the machine's memory that a request may take
 MOST_KEPT = 4  # steps, and models
 DECIMALS = 4
 
 
 class Kept:
-    """The last few things that were made, by their keys."""
+    """The last few things made, by key."""
 
     def __init__(self) -> None:
         self.things: OrderedDict[Any, Any] = OrderedDict()
 
     def get(self, key: Any, make: Callable[[], Any]) -> Any:
-        """Return the thing of a key, made if there is none."""
+        """Return the thing with a key, made if there is none."""
         if key not in self.things:
             self.things[key] = make()
             while len(self.things) > MOST_KEPT:
@@ -72,7 +72,7 @@ desks, traces, models, datasets, planes = Kept(), Kept(), Kept(), Kept(), Kept()
 
 
 def stamp(path: Path) -> tuple[int, int, int]:
-    """Return what changes when a file does."""
+    """Return a stamp that changes when a file does."""
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns
 
@@ -81,7 +81,7 @@ def stamp(path: Path) -> tuple[int, int, int]:
 
 
 def explained(text: str, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """Return what a configuration's text means: its nodes, its totals, what looks risky, each with its line."""
+    """Return the explanation of a configuration's text: its nodes, totals and risks, with their lines."""
     document = parse_document(text, CONFIG)
     with reading_in("float32"):
         config = config_of(document, changes)
@@ -91,12 +91,12 @@ def explained(text: str, changes: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def dump_entry(entry: Any) -> Any:
-    """Return an entry of the network as plain values, as short as can be."""
+    """Return an entry of the network as plain values, as short as possible."""
     return dump(dataclasses.replace(RunConfig(network=(entry,))), filled=False)["network"][0]
 
 
 def dataset_of(config: RunConfig) -> Any:
-    """Return the data of a configuration, as they were read if their files have not changed."""
+    """Return the data of a configuration, from memory if their files have not changed."""
     if config.data is None:
         return None
     data = config.data
@@ -123,12 +123,12 @@ def plain_facts(facts: Explanation) -> dict[str, Any]:
 
 
 def is_plain(value: Any) -> bool:
-    """Return whether JSON can say a value as it is."""
+    """Return whether a value is plain JSON."""
     return value is None or isinstance(value, (bool, int, float, str))
 
 
 def traced_step(run: str, step: int, sample: int | None, edits: Mapping[str, float] | None) -> tuple[Desk, Trace]:
-    """Return a run's step, as it was computed last if nothing has changed."""
+    """Return a step of a run, from memory if nothing has changed."""
     path = Path(run)
     key = (run, step, sample, stamp(path / CONFIG), stamp(path / EVENTS))
     desk: Desk = desks.get(key, lambda: Desk(open_source(path), Request(step, sample)))
@@ -138,7 +138,7 @@ def traced_step(run: str, step: int, sample: int | None, edits: Mapping[str, flo
 def trace(
     run: str, step: int = 1, sample: int | None = None, edits: Mapping[str, float] | None = None
 ) -> dict[str, Any]:
-    """Return every number of a run's step, and what the page draws of it."""
+    """Return every number of a step of a run, and what the page draws of it."""
     desk, traced = traced_step(run, step, sample, edits)
     figures = traced.figures(DECIMALS)
     writer = Writer(traced.numbers, figures)
@@ -159,14 +159,14 @@ def arrays(
     run: str, stop: Mapping[str, str], step: int = 1, sample: int | None = None,
     edits: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Return the large arrays of a stop of a step, to be drawn as heat maps."""
+    """Return the large arrays of a stop of a step, to draw as heat maps."""
     return arrays_of(traced_step(run, step, sample, edits)[1].numbers, stop)
 
 
 def cell(
     run: str, key: str, step: int = 1, sample: int | None = None, edits: Mapping[str, float] | None = None
 ) -> dict[str, Any]:
-    """Return a number of a step, what it is made of, and what can be changed about it."""
+    """Return a number of a step, the terms that it is computed from, and how it can be edited."""
     desk, traced = traced_step(run, step, sample, edits)
     opened = Opener(traced.numbers, desk.state).open(key)
     return {**dataclasses.asdict(opened), "products": [part.value for part in opened.parts],
@@ -174,16 +174,16 @@ def cell(
 
 
 def model_at(run: str) -> Model:
-    """Return the model of a run, read again only when it has changed."""
+    """Return the model of a run, from memory if it has not changed."""
     path = Path(run) / MODEL
     if not path.exists():
-        raise UsageError("there is no model yet", where=Path(run).name, cure="wait for the end of the run")
+        raise UsageError("there is no model yet", where=Path(run).name, cure="wait until the run ends")
     model: Model = models.get((run, stamp(path)), lambda: load(path.parent))
     return model
 
 
 def plane(run: str, steps: Sequence[int]) -> dict[str, Any]:
-    """Return what a network of two inputs answers over their plane, with the weights that were kept at some steps.
+    """Return the outputs of a network over the plane of its two inputs, with the weights recorded at some steps.
 
     A quantity is shaded between the lowest and the highest target, whatever the step: pictures can be compared.
     """
@@ -198,8 +198,8 @@ def plane(run: str, steps: Sequence[int]) -> dict[str, Any]:
 
 
 def plane_sampler(path: Path) -> tuple[PlaneSampler | None, tuple[float, float]]:
-    """Return what draws a run's answers, if its network is one of two inputs, and the ends of its targets."""
-    config = dataclasses.replace(stored_config(RunFolder(path)), distributed=None)  # this process is alone
+    """Return the sampler for a run's outputs, if its network has two inputs, and the range of its targets."""
+    config = dataclasses.replace(stored_config(RunFolder(path)), distributed=None)  # in this process alone
     prepared = prepare_again(RunFolder(path), config, dataset_of(config))
     first = prepared.first()
     if not may_sample(prepared, first):
@@ -210,12 +210,12 @@ def plane_sampler(path: Path) -> tuple[PlaneSampler | None, tuple[float, float]]
 
 
 def form(run: str) -> dict[str, Any]:
-    """Return the columns that a run's model takes, and a row of its data to begin with."""
+    """Return the columns that a run's model expects, and a row of its data to start with."""
     return form_of(model_at(run))
 
 
 def predict(run: str, rows: Sequence[Mapping[str, Any]] | None = None, file: str | None = None) -> dict[str, Any]:
-    """Return what a model says of rows, given as cells by column, or in a file."""
+    """Return a model's predictions for rows, given as cells by column or in a file."""
     model, report = model_at(run), Report()
     data: Any = Path(file) if file is not None else rows_from(model, rows or [])
     decoded = model.decode(data, report)
@@ -231,19 +231,19 @@ def predict(run: str, rows: Sequence[Mapping[str, Any]] | None = None, file: str
 
 
 def remedy(text: str, name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """Return a configuration's text with a remedy applied, the difference, and why it may help."""
+    """Return a configuration's text with a remedy applied, the diff, and why it may help."""
     if name not in remedies:
-        raise UsageError(f"there is no remedy '{name}'")
+        raise UsageError(f"unknown remedy '{name}'")
     config = config_of(parse_document(text, CONFIG), changes)
     new = remedies[name]().change(config, Program(config, dataset_of(config)))
     if new is None:
-        raise UsageError("there is nothing to change", where=name)
+        raise UsageError("the remedy has nothing to change", where=name)
     changed = patched(text, config, new)
     return {"text": changed, "difference": difference(text, changed, CONFIG), "why": remedies[name].why}
 
 
 def table(file: str, target: str | None = None) -> dict[str, Any]:
-    """Return the configuration that suits a table, and what it predicts."""
+    """Return a suitable configuration for a table, and what it predicts."""
     settings = parse(DataSettings, {"path": file} | ({"target": target} if target else {}), "data")
     dataset = load_data(settings)
     chosen = dataset.preprocessing.target
@@ -255,7 +255,7 @@ def table(file: str, target: str | None = None) -> dict[str, Any]:
 
 
 def shortened(run: str) -> dict[str, Any]:
-    """Return a run's configuration without what is a default: what its maker would have written."""
+    """Return a run's configuration without defaults, as a user would have written it."""
     config = config_of(parse_document((Path(run) / CONFIG).read_text(encoding="utf-8"), CONFIG))
     return {"text": write_document(dump(config, filled=False))}
 
@@ -278,21 +278,21 @@ VERBS: dict[str, Callable[..., Any]] = {
 
 
 def answer(line: bytes) -> dict[str, Any]:
-    """Return the answer to a request, or what was wrong with it."""
+    """Return the answer to a request, or its problems."""
     request = json.loads(line)
     verb = VERBS[request.pop("verb")]
     try:
         return {"answer": plainly(memory_told()(verb)(**request))}
     except RetrogradError as error:
         return {"problems": [list(problem) for problem in error.problems]}
-    except Exception as error:  # the bench goes on
+    except Exception as error:  # the bench continues
         traceback.print_exc()
         words = str(error).partition("\n")[0]
         return {"problems": [["", f"internal error: {type(error).__name__}: {words}", ""]]}
 
 
 def plainly(value: Any) -> Any:
-    """Return a value as JSON can say it; NaN and infinities as texts."""
+    """Return a value as plain JSON, with NaN and infinities as strings."""
     if isinstance(value, Mapping):
         return {str(key): plainly(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -305,9 +305,9 @@ def plainly(value: Any) -> Any:
 
 
 def main() -> None:
-    """Answer requests until nobody asks any more."""
+    """Answer requests until the input is closed."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever prints would be taken for an answer
+    os.dup2(2, 1)  # otherwise printed output would be mistaken for an answer
     limit = int(MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))

@@ -1,7 +1,7 @@
-// What is asked of the server, and how it is followed.
+// Requests to the server, and following a run's log.
 const KEY = "retrograd-studio-token";
 
-// The token comes in the address's fragment, which no browser sends anywhere, and leaves the address at once.
+// The token comes in the fragment of the address, which browsers never send, and is removed from the address at once.
 if (location.hash.startsWith("#token=")) {
   sessionStorage.setItem(KEY, location.hash.slice(7));
   history.replaceState(null, "", "/#runs");
@@ -43,7 +43,7 @@ export const send = async (path, body = {}) => (await ask(path, { method: "POST"
 export const upload = async (file) => (await ask(`/api/uploads?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file })).json();
 export const runPath = (id, verb = "") => `/api/runs/${encodeURIComponent(id)}${verb ? `/${verb}` : ""}`;
 
-// Ask again and again until told to stop: often where something happens, seldom where nobody looks.
+// Ask repeatedly until stopped: often while something happens, rarely while the page is hidden.
 export function repeat(action, pace) {
   let timer = null, isOver = false;
   const turn = async () => {
@@ -57,7 +57,7 @@ export function repeat(action, pace) {
   return () => { isOver = true; clearTimeout(timer); document.removeEventListener("visibilitychange", seen); };
 }
 
-// Follow a run's log: `hear(head, events)`; `head.again` says that the log begins anew.
+// Follow a run's log: `hear(head, events)`; `head.again` means that the log starts over.
 export function follow(id, hear) {
   let place = "0-0-0";
   return repeat(async () => {

@@ -48,7 +48,7 @@ function busy() {
     active.length > 1 ? make("span", { class: "soft" }, ` +${active.length - 1} ${say("waiting")}`) : ""] : []));
 }
 
-// ------------------------------------------------------------------ light and dark: the theme asks the system, or is told
+// ------------------------------------------------------------------ light and dark: from the system, or as chosen
 const MODES = ["auto", "light", "dark"], SIGNS = { auto: "◐", light: "☀", dark: "☾" };
 function colours() {
   const mode = localStorage.getItem("retrograd-colours") ?? "auto";
@@ -80,7 +80,7 @@ function start() {
 
 onStanding((standing) => {
   banner.hidden = standing === "open";
-  banner.textContent = standing === "gone" ? say("The studio does not answer. Trainings go on; start it again with: retrograd studio")
+  banner.textContent = standing === "gone" ? say("The studio is not responding. Runs continue; restart it with: retrograd studio")
     : standing === "refused" ? say("This page has no token. Open the address that `retrograd studio` printed.") : "";
 });
 document.getElementById("skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });

@@ -1,4 +1,4 @@
-// The large arrays of a stop as heat maps; a cell opens the sum that it is, and every factor of it opens in turn.
+// The large arrays of a stop as heat maps; a cell expands into the terms of its sum, whose factors expand in turn.
 import { button, make, number, problemLines } from "./dom.js";
 import { heat } from "./weights.js";
 import { say } from "./words.js";
@@ -10,7 +10,7 @@ function decoded(array) {
   return new Float32Array(bytes.buffer);
 }
 
-// The tiles of an array for a row of the data: [label, rows, columns, place of a cell].
+// The tiles of an array for one row of the data: [label, rows, columns, place of a cell].
 function tilesOf({ shape, side, of }, row) {
   const [a, b, c, d] = shape, range = (n, most) => Array.from({ length: Math.min(n, most) }, (_, i) => i);
   if (side && of === "rows") return range(a, MOST_TILES).map((r) => [`${r}`, side, side, (i, j) => [r, i * side + j]]);
@@ -28,7 +28,7 @@ function tilesOf({ shape, side, of }, row) {
 
 const flatPlace = (shape, index) => index.reduce((flat, i, axis) => flat * shape[axis] + i, 0);
 
-// `ask(verb, more)` asks about the step that is shown; `edit(place, value)` gives what changes a number.
+// `ask(verb, more)` sends a request about the current step; `edit(place, value)` returns an editor for a number.
 export function cellsView(place, { ask, edit }) {
   let shown = "", asked = 0, row = 0;
 
@@ -45,7 +45,7 @@ export function cellsView(place, { ask, edit }) {
       if (mine !== asked || !arrays.length) return;
       place.hidden = false;
       const opened = make("div", { class: "opened", tabindex: -1, "aria-live": "polite" });
-      place.replaceChildren(make("h2", {}, `${say(stop.phase)}: `, make("bdi", {}, stop.title)), make("p", { class: "soft" }, say("Click a cell to see what it is a sum of. Blue is above 0, orange below.")), make("div", { class: "cellsplit" }, make("div", {}, ...arrays.map((array) => figure(array, (key) => open(opened, [key])))), opened));
+      place.replaceChildren(make("h2", {}, `${say(stop.phase)}: `, make("bdi", {}, stop.title)), make("p", { class: "soft" }, say("Click a cell to see the terms of its sum. Blue is above 0, orange is below.")), make("div", { class: "cellsplit" }, make("div", {}, ...arrays.map((array) => figure(array, (key) => open(opened, [key])))), opened));
       for (const draw of place.querySelectorAll("canvas")) draw.paint();
     } catch (error) { if (mine === asked) { place.hidden = false; place.replaceChildren(make("p", { class: "trouble" }, ...problemLines(error))); } }
   }
@@ -78,20 +78,20 @@ export function cellsView(place, { ask, edit }) {
         make("label", {}, `${say("cell")} `, field), told), make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": array.name }, tiles));
   }
 
-  // A number and its parts; `keys` is the way from the one that was clicked to this one.
+  // A number and its terms; `keys` is the path from the clicked one to this one.
   async function open(box, keys) {
-    box.replaceChildren(make("p", { class: "soft" }, say("working it out…")));
+    box.replaceChildren(make("p", { class: "soft" }, say("computing…")));
     try {
       const cell = await ask("cell", { key: keys[keys.length - 1] });
       const isBack = !cell.key.startsWith("output:");
       const factor = (one) => (one.reads ? button(`${one.name} `, () => open(box, [...keys, one.reads]), "factorbutton", { "aria-label": say("open {name}", { name: one.name }) }) : make("small", {}, one.name));
       box.replaceChildren(
-        make("nav", { class: "crumbs", "aria-label": say("the chain so far") }, ...keys.slice(0, -1).map((key, i) => button(key.replace(/^\w+:/, key.startsWith("delta:") ? "δ " : key.startsWith("grad:") ? "∂L/∂ " : ""), () => open(box, keys.slice(0, i + 1)), "plain")), keys.length > 1 ? make("span", { class: "soft" }, say(isBack ? "← handed back from" : "← computed from")) : null),
+        make("nav", { class: "crumbs", "aria-label": say("the chain so far") }, ...keys.slice(0, -1).map((key, i) => button(key.replace(/^\w+:/, key.startsWith("delta:") ? "δ " : key.startsWith("grad:") ? "∂L/∂ " : ""), () => open(box, keys.slice(0, i + 1)), "plain")), keys.length > 1 ? make("span", { class: "soft" }, say(isBack ? "← propagated back from" : "← computed from")) : null),
         make("h3", { class: isBack ? "backward" : "forward" }, `${cell.name} = `, make("b", {}, number(cell.value, 6))), make("p", { class: "soft" }, cell.words),
         cell.edit ? edit(cell.edit.place, cell.edit.value) : "",
         cell.parts.length ? make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": cell.name }, make("table", { class: "sumtable" }, make("tbody", {}, ...cell.parts.map((part, i) => make("tr", {},
           make("td", { class: "soft" }, i && cell.is_sum ? "+" : ""), make("td", {}, ...part.factors.flatMap((one, j) => [j ? " · " : "", make("span", { class: "factorcell" }, factor(one), make("b", {}, number(one.value, 5)))])), make("td", {}, cell.is_sum || part.factors.length > 1 ? `= ${number(cell.products[i], 5)}` : ""))),
-          cell.further ? make("tr", {}, make("td", { class: "soft" }, "+"), make("td", { class: "soft" }, say("{n} smaller ones together", { n: cell.further.toLocaleString("en") })), make("td", {}, `= ${number(cell.rest, 5)}`)) : null,
+          cell.further ? make("tr", {}, make("td", { class: "soft" }, "+"), make("td", { class: "soft" }, say("sum of {n} smaller terms", { n: cell.further.toLocaleString("en") })), make("td", {}, `= ${number(cell.rest, 5)}`)) : null,
           cell.is_sum ? make("tr", { class: "total" }, make("td", {}, "="), make("td", {}, make("b", {}, number(cell.value, 6))), make("td", {})) : null))) : "");
       box.focus({ preventScroll: true });
       box.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });

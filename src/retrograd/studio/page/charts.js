@@ -12,7 +12,7 @@ export function ticks(low, high, count) {
   return places;
 }
 
-// Of many points, those that a screen can show: the lowest and the highest of each column of pixels.
+// Reduce many points to those that a screen can show: the lowest and the highest in each column of pixels.
 function thinned(xs, ys, width, toX) {
   if (xs.length <= width * 2) return xs.map((x, i) => [x, ys[i]]).filter(([, y]) => Number.isFinite(y));
   const points = [];
@@ -32,7 +32,7 @@ function thinned(xs, ys, width, toX) {
   return points;
 }
 
-// A chart of curves over epochs. `pick(x)` hears where a pointer is.
+// A chart of curves over epochs. `pick(x)` is called with the position of the pointer.
 export function chart({ title, unit = "", height = 230, pick = null, format = number }) {
   const svg = draw("svg", { class: "lines", height, role: "img" });
   const legend = make("ul", { class: "keys" });
@@ -128,9 +128,9 @@ export function sparkline(curve, width = 120, height = 34) {
 }
 
 // ------------------------------------------------------------------ the gradient spine
-// A bar up for each layer's output, a bar down for its delta, both by their logarithm; grey is what is usual.
+// A bar up for each layer's output and a bar down for its delta, both on a logarithmic scale; grey is the usual range.
 const DECADES = 7, USUAL = [0.05, 20], FALL = 1000, NARROW = 600;
-// On a narrow screen the layers stand in several rows, so that none is out of sight.
+// On a narrow screen, layers are arranged in several rows, so that all are visible.
 export function spine(paths, readings, room) {
   const nodes = paths.filter((path) => path in (readings.output_rms ?? {})), across = Math.max(1, Math.floor((room - 76) / 44));
   const rows = room < NARROW ? Math.ceil(nodes.length / across) : 1, each = Math.ceil(nodes.length / rows);

@@ -1,4 +1,4 @@
-// Several runs beside each other: their curves, their scores, and only the settings that differ.
+// Several runs side by side: their curves, their scores, and only the settings that differ.
 import { follow, read, runPath } from "./api.js";
 import { chart } from "./charts.js";
 import { badge, button, duration, link, make, metricName, number, partName, score } from "./dom.js";
@@ -9,7 +9,7 @@ const COLOURS = ["s1", "s2", "s3", "good", "bad", "s0"];
 const TELLING = ["accuracy", "r2", "loss"];
 const AXES = { epoch: (e) => e.epoch, step: (e) => e.step, seconds: (e) => e.seconds };
 
-// What stands at a path: a value, the names below it, or how many entries there are.
+// The content at a path: a value, the names below it, or the number of entries.
 function standsFor({ settings }, path) {
   if (path in settings) return settings[path];
   const names = [...new Set(Object.keys(settings).filter((key) => key.startsWith(`${path}.`)).map((key) => key.slice(path.length + 1).split(".")[0]))];
@@ -17,7 +17,7 @@ function standsFor({ settings }, path) {
   return names.every((name) => /^\d+$/.test(name)) ? say("{n} entries", { n: names.length }) : names.join(", ");
 }
 
-// Where runs part: one has `optimizer.sgd`, another `optimizer.adam`.
+// Where runs diverge: one has `optimizer.sgd`, another `optimizer.adam`.
 function forks(runs, keys) {
   const paths = new Set(keys.flatMap((key) => key.split(".").map((_, i, parts) => parts.slice(0, i).join("."))).filter(Boolean));
   return [...paths].filter((path) => { const values = runs.map((run) => standsFor(run, path)); return !values.includes(null) && new Set(values).size > 1; });
@@ -26,14 +26,14 @@ function forks(runs, keys) {
 export function compareScreen(main, ids) {
   const runs = ids.slice(0, COLOURS.length).map((id, i) => ({ id, story: new Story(), colour: COLOURS[i], facts: null, settings: {} }));
   let axis = "epoch", pending = false;
-  const choice = make("div", { class: "tools", role: "group", "aria-label": say("across") });
+  const choice = make("div", { class: "tools", role: "group", "aria-label": say("horizontal axis") });
   const losses = chart({ title: say("Loss"), height: 260 }), scores = chart({ title: say("Score"), height: 260, format: (value) => number(value, 3) });
   const table = make("div", { class: "scroll card", tabindex: 0, role: "region", "aria-label": say("Comparison") });
   const more = make("details", { class: "card", hidden: true });
   main.append(make("div", { class: "head" }, make("h1", {}, say("Comparison")), choice), make("div", { class: "pair" }, losses.element, scores.element), table, more);
 
   function paintChoice() {
-    choice.replaceChildren(make("span", { class: "soft" }, say("across")), ...Object.keys(AXES).map((name) => button(say(name), () => { axis = name; paintChoice(); paint(); }, "", { "aria-pressed": String(name === axis) })));
+    choice.replaceChildren(make("span", { class: "soft" }, say("horizontal axis")), ...Object.keys(AXES).map((name) => button(say(name), () => { axis = name; paintChoice(); paint(); }, "", { "aria-pressed": String(name === axis) })));
   }
 
   const nameOf = (run) => { const name = run.facts?.name ?? run.id; return runs.filter((other) => (other.facts?.name ?? other.id) === name).length > 1 ? run.id : name; };
@@ -62,7 +62,7 @@ export function compareScreen(main, ids) {
       make("tr", { class: "section" }, make("th", { scope: "rowgroup", colspan: runs.length + 1 }, runs.some((run) => run.facts === null) ? "…" : apart ? say("Settings that differ") : say("The settings are the same"))), ...keys.map(settingRow))));
     const rest = [...measured.filter((key) => !isTelling(key)).map(scoreRow), ...further.map(settingRow)];
     more.hidden = !rest.length;
-    more.replaceChildren(make("summary", {}, make("b", {}, say("More")), make("span", { class: "soft" }, ` ${say("further scores, and settings that only some of them have")}`)), make("div", { class: "scroll" }, make("table", {}, head(), make("tbody", {}, ...rest))));
+    more.replaceChildren(make("summary", {}, make("b", {}, say("More")), make("span", { class: "soft" }, ` ${say("more scores, and settings that only some runs have")}`)), make("div", { class: "scroll" }, make("table", {}, head(), make("tbody", {}, ...rest))));
   }
   const soon = () => { if (!pending) { pending = true; requestAnimationFrame(() => { pending = false; paint(); }); } };
   paintChoice();

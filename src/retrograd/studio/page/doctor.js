@@ -1,4 +1,4 @@
-// The doctor: what is wrong, how that is known, what may help; apply it, and watch the twin beside the patient.
+// The doctor: what is wrong, the evidence, and what may help; apply it, and watch the twin next to the patient.
 import { follow, runPath, send } from "./api.js";
 import { chart } from "./charts.js";
 import { findingCause, findingTitle, quantityWords, remedyReason, remedyTitle, verdictWords } from "./findings.js";
@@ -21,10 +21,10 @@ export function doctorView(body, run) {
     const parts = [];
     const failed = (run.facts?.jobs ?? []).filter((one) => one.run === run.id && one.state === "ended" && one.code && one.said && ["diagnose", "repair"].includes(one.verb)).slice(-1)[0];
     if (failed) parts.push(make("p", { class: "ending bad" }, make("b", {}, say(failed.verb)), `: ${failed.said}`));
-    if (job && ["diagnose", "repair"].includes(job.verb)) parts.push(make("p", { class: "ending live" }, make("span", { class: "pulse", "aria-hidden": "true" }), job.verb === "diagnose" ? say("Examining: a few short trainings, at most two minutes.") : say("Trying remedies from fresh weights; this takes a while."), " ",
+    if (job && ["diagnose", "repair"].includes(job.verb)) parts.push(make("p", { class: "ending live" }, make("span", { class: "pulse", "aria-hidden": "true" }), job.verb === "diagnose" ? say("Examining: a few short training runs, at most two minutes.") : say("Trying remedies from fresh weights; this takes a while."), " ",
       doer(say("Cancel"), () => send(`/api/jobs/${job.number}/cancel`))));
-    else if (!diagnosis) parts.push(make("section", { class: "card ask-doctor" }, make("h2", {}, say("Does it learn what its data hold, and if not, why?")), make("p", {}, say("The doctor looks at the configuration, the data, the first pass and a few short trainings, and compares with simple references.")),
-      run.head?.running ? make("p", { class: "soft" }, say("It is still training: the doctor comes when it has ended.")) : doer(say("Examine"), () => send(runPath(run.id, "diagnose")), "strong")));
+    else if (!diagnosis) parts.push(make("section", { class: "card ask-doctor" }, make("h2", {}, say("Does it learn what its data contain, and if not, why?")), make("p", {}, say("The doctor examines the configuration, the data, the first pass and a few short training runs, and compares the network with simple models.")),
+      run.head?.running ? make("p", { class: "soft" }, say("It is still training: the doctor can examine it once it has finished.")) : doer(say("Examine"), () => send(runPath(run.id, "diagnose")), "strong")));
     if (diagnosis) parts.push(...verdict(diagnosis, job), ...repairs(repair), ...causes(diagnosis));
     place.replaceChildren(...parts);
     if (twin) place.append(twin.element);
@@ -33,7 +33,7 @@ export function doctorView(body, run) {
   function verdict(diagnosis, job) {
     const tone = VERDICTS[diagnosis.verdict] ?? "soft";
     return [make("section", { class: `card verdictcard ${tone}` }, make("h2", {}, say(`verdict ${diagnosis.verdict}`)), make("p", {}, told(diagnosis.sentence, verdictWords(diagnosis.verdict))), job || run.head?.running ? null : make("div", { class: "tools" }, ["ill", "refused"].includes(diagnosis.verdict) && !run.facts.repair ? doer(say("Try the remedies"), () => send(runPath(run.id, "repair")), "strong") : null, doer(say("Examine again"), () => send(runPath(run.id, "diagnose")))),
-      ["ill", "refused"].includes(diagnosis.verdict) && !run.facts.repair ? make("p", { class: "soft" }, say("Remedies are tried from fresh weights with several seeds; only what measures better than the noise is kept.")) : null)];
+      ["ill", "refused"].includes(diagnosis.verdict) && !run.facts.repair ? make("p", { class: "soft" }, say("Remedies are tried from fresh weights with several seeds; only improvements beyond the noise are kept.")) : null)];
   }
 
   function causes(diagnosis) {
@@ -41,7 +41,7 @@ export function doctorView(body, run) {
     const cards = likely.slice(0, MOST).map((finding, i) => make("section", { class: `card cause ${finding.severity}` },
       make("h3", {}, `${i + 1}. ${findingTitle(finding)} `, finding.code ? make("a", { class: "code", href: `#${location.hash.slice(1)}`, "aria-hidden": "true", tabindex: -1 }, finding.code) : null),
       make("p", {}, finding.path ? make("code", {}, finding.path) : null, finding.path ? ": " : "", told(finding.message, findingCause(finding))),
-      make("div", { class: "sure" }, make("meter", { min: 0, max: 1, value: finding.confidence, "aria-label": say("how likely it is the cause") }), make("span", { class: "soft" }, say("{n} % sure that this is the cause", { n: Math.round(finding.confidence * 100) }))),
+      make("div", { class: "sure" }, make("meter", { min: 0, max: 1, value: finding.confidence, "aria-label": say("confidence that this is the cause") }), make("span", { class: "soft" }, say("{n} % confidence that this is the cause", { n: Math.round(finding.confidence * 100) }))),
       finding.evidence.length ? make("ul", { class: "evidence" }, ...finding.evidence.map((evidence) => make("li", {}, quantityWords(evidence.quantity), " ", make("b", {}, number(evidence.value)), evidence.threshold === null ? "" : make("span", { class: "soft" }, ` (${say("threshold")} ${number(evidence.threshold)})`)))) : null,
       finding.remedies.length ? make("div", { class: "remedies" }, ...finding.remedies.slice(0, 3).map(remedy)) : null));
     return [...cards, notes.length ? make("details", { class: "card" }, make("summary", {}, make("b", {}, say("{n} notes", { n: notes.length })), make("span", { class: "soft" }, ` ${say("harmless as long as it learns")}`)), make("ul", {}, ...notes.map((finding) => make("li", {}, finding.path ? make("code", {}, finding.path) : null, finding.path ? ": " : "", told(finding.message, findingCause(finding)))))) : ""];
@@ -51,7 +51,7 @@ export function doctorView(body, run) {
     const inside = make("div", {}), fold = make("details", { class: "remedy" }, make("summary", {}, remedyTitle(name)), inside);
     fold.addEventListener("toggle", async () => {
       if (!fold.open || inside.childElementCount) return;
-      inside.replaceChildren(make("p", { class: "soft" }, say("working it out…")));
+      inside.replaceChildren(make("p", { class: "soft" }, say("computing…")));
       try {
         const made = await send(runPath(run.id, "remedy"), { remedy: name });
         inside.replaceChildren(make("p", {}, remedyReason(name, made.why)), diff(made.difference), doer(say("Apply: train a twin with the same seed"), () => begin(made.text), "strong"));
@@ -92,7 +92,7 @@ function diff(text) {
   return make("pre", { class: "diff", tabindex: 0, "aria-label": say("the change") }, ...text.split("\n").filter((line) => !/^(---|\+\+\+)/.test(line)).map((line) => make("span", { class: line.startsWith("+") ? "plus" : line.startsWith("-") ? "minus" : line.startsWith("@@") ? "soft" : "" }, `${line}\n`)));
 }
 
-// The patient's curves and the twin's, side by side, while the twin trains.
+// The curves of the patient and the twin, side by side, while the twin trains.
 function twinView(run, id) {
   const story = new Story(), outcome = make("p", { class: "outcome", "aria-live": "polite" });
   const losses = chart({ title: say("Loss"), height: 220 }), scores = chart({ title: say("Score"), height: 220 });

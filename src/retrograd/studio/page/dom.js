@@ -19,7 +19,7 @@ function fill(element, attributes, children) {
 export const button = (words, onclick, kind = "", more = {}) => make("button", { type: "button", class: kind, onclick, ...more }, words);
 export const link = (words, hash, kind = "") => make("a", { href: hash, class: kind }, words);
 
-// A button that waits for what it started, and shows what went wrong beside it.
+// A button that waits for its action, and shows errors next to it.
 export function doer(words, action, kind = "") {
   const trouble = make("span", { class: "trouble", role: "alert" });
   const press = button(words, async () => {
@@ -71,7 +71,7 @@ export const partName = (part) => say(PARTS[part] ?? part);
 export const isShare = (metric) => metric === "accuracy";
 export const score = (metric, value) => (isShare(metric) && typeof value === "number" ? `${(value * 100).toFixed(value > 0.9995 || value < 0.0005 ? 0 : 1)} %` : number(value));
 
-// A sentence of the program, which is English; on a Chinese page what it means stands before it.
+// A sentence from the program, in English; on a Chinese page, preceded by its translation.
 export const told = (sentence, meaning) => (meaning ? make("span", {}, meaning, make("span", { class: "line soft", lang: "en" }, sentence)) : sentence);
 
 export function announce(words) { document.getElementById("said").textContent = words; }

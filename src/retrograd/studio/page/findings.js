@@ -1,4 +1,4 @@
-// Findings, remedies and evidence in Chinese, by the codes and names of the program; its numbers stay what they are.
+// Findings, remedies and evidence in Chinese, by the program's codes and names; its numbers are kept.
 import { language } from "./words.js";
 
 // code: [title, cause]
@@ -146,7 +146,7 @@ const QUANTITIES = {
 const isChinese = () => language() === "zh";
 const words = (name) => { const text = name.replaceAll("_", " "); return text.charAt(0).toUpperCase() + text.slice(1); };
 export const findingTitle = (finding) => (isChinese() && KINDS[finding.code]?.[0]) || words(finding.name);
-// What the finding means, in Chinese; null where the program's own sentence is understood.
+// The meaning of a finding in Chinese; null if the program's own sentence is used.
 export const findingCause = (finding) => (isChinese() && KINDS[finding.code]?.[1]) || null;
 export const remedyTitle = (name) => (isChinese() && REMEDIES[name]?.[0]) || words(name);
 export const remedyReason = (name, why) => (isChinese() && REMEDIES[name]?.[1]) || why;

@@ -1,4 +1,4 @@
-// A new run: the network as cards, the configuration as text, and what both mean while they are changed.
+// A new run: the network as cards, the configuration as text, and an explanation that follows every change.
 import { read, runPath, send } from "./api.js";
 import { beginnings } from "./runs.js";
 import { announce, button, doer, make, number, problemLines, told } from "./dom.js";
@@ -71,7 +71,7 @@ export function newScreen(main, from) {
     area.setSelectionRange(before, before + (area.value.split("\n")[line - 1] ?? "").length);
   }
 
-  // ------------------------------------------------------------------ cards: each is the lines of an entry in the text
+  // ------------------------------------------------------------------ cards: each represents an entry's lines in the text
   function blocks() {
     const lines = known.text.split("\n"), starts = [];
     for (let i = 0; known.lines[`network.${i}`] !== undefined; i += 1) starts.push(known.lines[`network.${i}`] - 1);
@@ -96,13 +96,13 @@ export function newScreen(main, from) {
     const [part] = parts.splice(from, 1);
     parts.splice(to, 0, part);
     rewrite(parts, to);
-    announce(say("moved to place {n}", { n: to + 1 }));
+    announce(say("moved to position {n}", { n: to + 1 }));
   }
 
   function paintCards() {
     const found = blocks();
     adds.replaceChildren();
-    if (!found) { cards.replaceChildren(make("li", { class: "soft" }, say("This network is written in one line: change it in the text."))); return; }
+    if (!found) { cards.replaceChildren(make("li", { class: "soft" }, say("This network is written on one line: edit it in the text."))); return; }
     const { parts, indent } = found;
     cards.replaceChildren(...parts.map((lines, i) => {
       const nodes = known.nodes.filter((node) => node.entry === i), last = nodes[nodes.length - 1];
@@ -137,15 +137,15 @@ export function newScreen(main, from) {
     totals.replaceChildren(make("dl", { class: "tiles" },
       tile(say("Parameters"), sums.parameters.toLocaleString("en"), `${number(sums.parameter_bytes / 1024, 3)} KiB`),
       tile(say("Rows"), (rows.train ?? 0).toLocaleString("en"), Object.entries(rows).filter(([part, count]) => part !== "train" && count).map(([part, count]) => `${say(part)} ${count.toLocaleString("en")}`).join(", ")),
-      tile(say("Steps"), (sums.steps_per_epoch * sums.epochs).toLocaleString("en"), say("{a} an epoch, {b} epochs", { a: sums.steps_per_epoch.toLocaleString("en"), b: sums.epochs.toLocaleString("en") })),
+      tile(say("Steps"), (sums.steps_per_epoch * sums.epochs).toLocaleString("en"), say("{a} per epoch, {b} epochs", { a: sums.steps_per_epoch.toLocaleString("en"), b: sums.epochs.toLocaleString("en") })),
       tile(say("Task"), say(known.task), known.losses.join(", ")),
-      tile(say("Work"), `${number(sums.forward_work, 3)}`, say("multiply-adds an example, forward"))),
+      tile(say("Work"), `${number(sums.forward_work, 3)}`, say("multiply-adds per example, forward pass"))),
     make("p", { class: "soft" }, `${say("Update")}: `, make("code", {}, known.update)));
   }
 
   function paintRisks() {
     const grave = known.risks.filter((risk) => !risk.note);
-    risks.replaceChildren(...(grave.length ? [make("section", { class: "notice act" }, make("h2", {}, say("What looks risky")), make("ul", {}, ...grave.map((risk) => {
+    risks.replaceChildren(...(grave.length ? [make("section", { class: "notice act" }, make("h2", {}, say("Possible problems")), make("ul", {}, ...grave.map((risk) => {
       const line = known.lines[risk.setting] ?? known.lines[`network.${known.nodes.find((node) => node.path === risk.node)?.entry}`];
       return make("li", {}, line ? button(say("line {n}", { n: line }), () => toLine(line), "plain pin") : null, " ", make("b", {}, findingTitle(risk)), ": ", told(risk.message, findingCause(risk)));
     })))] : []));

@@ -1,4 +1,4 @@
-// A network's answers over the plane of its two inputs, at the epoch where the scrubber stands.
+// A network's outputs over the plane of its two inputs, at the epoch chosen by the slider.
 import { runPath, send } from "./api.js";
 import { make, number } from "./dom.js";
 import { say } from "./words.js";
@@ -8,11 +8,11 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 const parts = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
-// The answers at every reading, asked of the bench when somebody looks; `plane.json` of a run that has ended tells of some.
+// The outputs at every recorded step, requested from the bench when needed; a finished run's `plane.json` has some of them.
 export class Planes {
   constructor(id, story) { Object.assign(this, { id, story, plane: null, samples: new Map(), wanted: [], isAsking: false, isNone: false, changed: null }); }
 
-  // Those of plane.json, which stay where the weights were not kept.
+  // Those in plane.json, which are used if the weights were not recorded.
   stored(plane) {
     if (!plane?.samples.length) return;
     this.plane ??= plane;
@@ -20,7 +20,7 @@ export class Planes {
     if (!this.samples.size) this.loose = plane.samples;
   }
 
-  // Ask for the answers at some steps: the last ones asked for come first.
+  // Request the outputs at some steps; the latest requests come first.
   want(steps) {
     const fresh = steps.filter((step) => !this.samples.has(step));
     this.wanted = [...fresh, ...this.wanted.filter((step) => !fresh.includes(step) && !this.samples.has(step))];

@@ -76,7 +76,7 @@ export function predictView(body, run) {
     });
     for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => { before = null; });
     paint();
-    place.replaceChildren(make("h2", {}, say("Draw one")), canvas, make("div", { class: "tools" }, button(say("Wipe"), () => { cells.fill(0); paint(); answer.hidden = true; })),
+    place.replaceChildren(make("h2", {}, say("Draw one")), canvas, make("div", { class: "tools" }, button(say("Clear"), () => { cells.fill(0); paint(); answer.hidden = true; })),
       make("p", { class: "soft" }, say("{h} by {w} cells, as the network sees it.", { h: height, w: width })));
   }
 
@@ -93,10 +93,10 @@ export function predictView(body, run) {
           make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": say("Prediction") }, make("table", {}, make("thead", {}, make("tr", {}, ...lines[0].map((text) => make("th", { scope: "col" }, text)))), make("tbody", {}, ...lines.slice(1, 21).map((line) => make("tr", {}, ...line.map((text) => make("td", {}, typeof text === "number" ? number(text) : text))))))), ...said.notes.map((note) => make("p", { class: "soft" }, note)));
       } catch (error) { result.replaceChildren(make("p", { class: "trouble" }, ...problemLines(error))); }
     });
-    whole.replaceChildren(make("h2", {}, say("Many rows")), make("label", { for: "rows" }, say("A file with rows like those it was trained on; the target may be absent")), field, result);
+    whole.replaceChildren(make("h2", {}, say("Many rows")), make("label", { for: "rows" }, say("A file with rows like the training data; the target column may be missing")), field, result);
   }
 
-  // A text that a spreadsheet would take for a formula gets an apostrophe; commas and quotes are quoted.
+  // A text that a spreadsheet would treat as a formula gets an apostrophe; cells with commas or quotes are quoted.
   const cell = (value) => {
     const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
     return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
@@ -111,7 +111,7 @@ export function predictView(body, run) {
   send(runPath(run.id, "form")).then((form) => {
     if (form.kind === "table") table(form);
     else if (form.kind === "picture") picture(form);
-    else place.replaceChildren(make("p", { class: "soft" }, say("This model takes whole files.")));
+    else place.replaceChildren(make("p", { class: "soft" }, say("This model only accepts files.")));
     files();
   }).catch((error) => place.replaceChildren(make("p", { class: "trouble" }, ...problemLines(error)), doer(say("Try again"), async () => predictView(body, run))));
   return { leave: () => { clearTimeout(timer); asked += 1; } };

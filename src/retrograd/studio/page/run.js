@@ -1,4 +1,4 @@
-// One run: how it goes while it goes, how it stands, and the ways on from it.
+// One run: its progress, its state, and what can be done with it.
 import { follow, read, runPath, send } from "./api.js";
 import { chart, spine } from "./charts.js";
 import { badge, button, doer, duration, link, make, metricName, number, partName, score, told, VERDICTS, announce } from "./dom.js";
@@ -31,7 +31,7 @@ export function runScreen(main, id, verb, rest) {
   function gone() {
     if (isGone || run.head?.job) return;
     isGone = true;
-    body.replaceChildren(make("p", { class: "notice bad" }, say("This run is not there any more.")), link(say("All runs"), "#runs", "button"));
+    body.replaceChildren(make("p", { class: "notice bad" }, say("This run no longer exists.")), link(say("All runs"), "#runs", "button"));
     top.replaceChildren(make("h1", {}, make("bdi", {}, id)));
   }
 
@@ -43,10 +43,10 @@ export function runScreen(main, id, verb, rest) {
     const base = `#run/${encodeURIComponent(id)}`;
     const may = now === "interrupted" ? doer(say("Resume"), async () => { await send(runPath(id, "resume")); }, "strong")
       : now === "running" || now === "waiting" ? doer(facts?.asked ? say("Stopping…") : say("Stop"), async () => { await send(runPath(id, "stop")); announce(say("asked to stop")); }, "stop") : null;
-    const more = now === "finished" && facts?.reason === "epochs" ? doer(say("Train on to {n} epochs", { n: facts.epochs * 2 }), async () => { await send(runPath(id, "resume"), { epochs: facts.epochs * 2 }); }) : null;
+    const more = now === "finished" && facts?.reason === "epochs" ? doer(say("Continue to {n} epochs", { n: facts.epochs * 2 }), async () => { await send(runPath(id, "resume"), { epochs: facts.epochs * 2 }); }) : null;
     top.replaceChildren(make("div", { class: "head" }, make("div", {}, make("h1", {}, make("bdi", {}, facts?.name ?? id), " ", badge(now)), make("p", { class: "soft" }, make("bdi", {}, id), facts?.task ? ` · ${say(facts.task)}` : "")),
-      make("div", { class: "tools" }, may, more, facts ? link(say("Change and train"), `#new/run-${encodeURIComponent(id)}`, "button") : null)),
-      make("nav", { class: "tabs", "aria-label": say("views of the run") }, tab(say("Course"), base, ""), tab(say("Step by step"), `${base}/step`, "step"), tab(say("Doctor"), `${base}/doctor`, "doctor"), facts?.model ? tab(say("Predict"), `${base}/predict`, "predict") : null));
+      make("div", { class: "tools" }, may, more, facts ? link(say("Edit and train"), `#new/run-${encodeURIComponent(id)}`, "button") : null)),
+      make("nav", { class: "tabs", "aria-label": say("views of the run") }, tab(say("Progress"), base, ""), tab(say("Step by step"), `${base}/step`, "step"), tab(say("Doctor"), `${base}/doctor`, "doctor"), facts?.model ? tab(say("Predict"), `${base}/predict`, "predict") : null));
     state = now;
   }
 
@@ -61,16 +61,16 @@ export function runScreen(main, id, verb, rest) {
   });
   refresh();
 
-  // A run that was just begun has no folder yet.
+  // A run that has just been started has no folder yet.
   function waiting() {
     const failed = run.facts.jobs.filter((job) => job.run === id && job.state === "ended" && job.code).slice(-1)[0], queued = run.facts.jobs.some((job) => job.run === id && job.state === "waiting");
     top.replaceChildren(make("h1", {}, make("bdi", {}, id), " ", badge(failed ? "interrupted" : queued ? "waiting" : "starting")));
-    body.replaceChildren(failed ? make("p", { class: "notice bad" }, failed.said) : make("p", { class: "soft" }, queued ? say("Another job is running; this one begins after it.") : say("The training is starting: reading the data, compiling the step.")));
+    body.replaceChildren(failed ? make("p", { class: "notice bad" }, failed.said) : make("p", { class: "soft" }, queued ? say("Another job is running; this one starts after it.") : say("Training is starting: reading the data and compiling the training step.")));
   }
   return () => { stop(); view?.leave?.(); };
 }
 
-// ------------------------------------------------------------------ the course of the run
+// ------------------------------------------------------------------ the progress of the run
 function curvesView(body, run) {
   const { story } = run;
   let at = null, pinned = null;
@@ -84,7 +84,7 @@ function curvesView(body, run) {
   const strip = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": say("Signal through the layers") });
   const stripNote = make("p", { class: "soft" });
   const layers = make("section", { class: "card layers" }, make("h2", {}, say("Signal through the layers")), stripNote, strip,
-    make("p", { class: "soft legend" }, say("Up: how large a layer's output is. Down: how much the loss still hears of it (the delta). Both count powers of ten; grey is usual. A staircase going down to the left is a vanishing gradient.")));
+    make("p", { class: "soft legend" }, say("Up: the size of a layer's output. Down: the size of its delta, the gradient of the loss. Both are on a logarithmic scale; grey marks the usual range. Bars that shrink towards the left mean a vanishing gradient.")));
   const plane = make("section", { class: "card planes", hidden: true }), weights = make("section", { class: "card weights", hidden: true });
   const notes = make("details", { class: "card" }), config = make("details", { class: "card" });
   body.replaceChildren(verdict, tiles, progress,
@@ -95,7 +95,7 @@ function curvesView(body, run) {
   const moments = new Moments(run.id), planes = new Planes(run.id, story), heats = weightsView(weights, moments);
   planes.changed = () => { view ??= planeView(plane, planes); plane.hidden = false; moved(at); };
 
-  // The weights that were kept since; of two inputs, the answers over their plane.
+  // Read newly recorded weights and, with two inputs, the outputs over their plane.
   async function grow() {
     if (!run.head?.weights || !(await moments.grow(run.head.weights).catch(() => false))) return;
     const steps = moments.moments.map((moment) => moment.step);
@@ -112,11 +112,11 @@ function curvesView(body, run) {
     const reached = facts.score && stop ? facts.score : bestOf(newest);
     if (reached) {
       const chance = facts.chance && (facts.chance.metric === "accuracy") === (reached.metric === "accuracy") ? facts.chance : null;
-      list.push([`${metricName(reached.metric)}, ${partName(reached.part)}`, score(reached.metric, reached.value), chance ? `${say("chance")} ${score(reached.metric, chance.level)} (${chance.answer})` : stop ? say("of the kept weights") : say("measured last"), "big"]);
+      list.push([`${metricName(reached.metric)}, ${partName(reached.part)}`, score(reached.metric, reached.value), chance ? `${say("chance")} ${score(reached.metric, chance.level)} (${chance.answer})` : stop ? say("for the kept weights") : say("latest measurement"), "big"]);
     }
-    list.push([say("Loss"), number(last?.loss), last ? say("over the last epoch's steps") : ""]);
+    list.push([say("Loss"), number(last?.loss), last ? say("mean over the last epoch") : ""]);
     const planned = Math.max(facts.planned ?? 0, story.started?.epochs ?? 0);
-    list.push([say("Epochs"), `${(last?.epoch ?? 0).toLocaleString("en")}${planned && !stop ? ` / ${planned.toLocaleString("en")}` : ""}`, stop ? (stop.best_epoch === null ? say("kept: the first weights") : say("kept: epoch {n}", { n: stop.best_epoch.toLocaleString("en") })) : ""]);
+    list.push([say("Epochs"), `${(last?.epoch ?? 0).toLocaleString("en")}${planned && !stop ? ` / ${planned.toLocaleString("en")}` : ""}`, stop ? (stop.best_epoch === null ? say("kept: initial weights") : say("kept: epoch {n}", { n: stop.best_epoch.toLocaleString("en") })) : ""]);
     const pace = story.pace();
     list.push([say("Time"), duration(stop?.seconds ?? last?.seconds), !stop && pace && planned ? say("about {t} left", { t: duration((planned - (last?.epoch ?? 0)) / pace) }) : say("{n} steps", { n: (stop?.step ?? last?.step ?? 0).toLocaleString("en") })]);
     list.push([say("Learning rate"), number(last?.learning_rate, 3), last?.gradient_norm ? `|∂L| ${number(last.gradient_norm, 3)}` : ""]);
@@ -140,19 +140,19 @@ function curvesView(body, run) {
     if (examined) parts.push(make("p", { class: `ending ${VERDICTS[examined.verdict] ?? ""}` }, make("b", {}, say(`verdict ${examined.verdict}`)), " · ", told(examined.sentence, verdictWords(examined.verdict)), " ", link(say("what to do"), `#run/${encodeURIComponent(run.id)}/doctor`)));
     else if (bad && stop) parts.push(make("p", { class: "ending bad" }, make("b", {}, say("No better than a constant")), ` · ${facts.chance.metric} ${number(facts.chance.reached, 4)}; ${facts.chance.answer}: ${number(facts.chance.level, 4)}. `, link(say("Ask the doctor"), `#run/${encodeURIComponent(run.id)}/doctor`)));
     if (stop) parts.push(make("p", { class: `ending ${["non-finite", "diverged"].includes(stop.reason) ? "bad" : bad ? "" : "plain"}` }, make("b", {}, `${say("Ended")}: `), `${say(`reason ${stop.reason}`)} (`, make("span", { lang: "en" }, stop.sentence), ")"));
-    else if (run.facts && !run.head?.running && !run.head?.job) parts.push(make("p", { class: "ending act" }, make("b", {}, say("Broken off")), ` · ${say("nothing is lost up to the last checkpoint; Resume goes on from there")}`));
+    else if (run.facts && !run.head?.running && !run.head?.job) parts.push(make("p", { class: "ending act" }, make("b", {}, say("Interrupted")), ` · ${say("everything up to the last checkpoint is saved; Resume continues from there")}`));
     const failed = (run.facts?.jobs ?? []).filter((job) => job.run === run.id && job.state === "ended" && job.code && job.said && ![130, 143].includes(job.code)).slice(-1)[0];
     if (failed) parts.push(make("p", { class: "ending bad" }, make("b", {}, say(failed.verb)), `: ${failed.said}`));
     verdict.replaceChildren(...parts);
   }
 
   function lists() {
-    const items = story.acts.map((act) => pin(story.epochAt(act.step), "act", say("The guard acted"), `${act.reason}. ${act.action}.`, act.permanent));
+    const items = story.acts.map((act) => pin(story.epochAt(act.step), "act", say("The guard intervened"), `${act.reason}. ${act.action}.`, act.permanent));
     const warned = story.notes.filter((text) => text.startsWith("warning: ")).map((text) => pin(0, "act", say("Warning"), text.slice(9)));
     const examined = run.facts?.diagnosis?.findings ?? [];
     const causes = examined.filter((finding) => finding.severity !== "note").slice(0, 4).map((finding) => pin(null, finding.severity === "fault" ? "bad" : "act", findingTitle(finding), told(finding.message, findingCause(finding))));
     const all = [...causes, ...items, ...warned];
-    findings.replaceChildren(make("h2", {}, say("Findings")), ...(all.length ? [make("ul", { class: "pins" }, ...all)] : [make("p", { class: "soft" }, story.stopped ? say("Nothing was noticed while it trained.") : say("Nothing so far."))]),
+    findings.replaceChildren(make("h2", {}, say("Findings")), ...(all.length ? [make("ul", { class: "pins" }, ...all)] : [make("p", { class: "soft" }, story.stopped ? say("Nothing unusual during training.") : say("Nothing unusual so far."))]),
       run.facts?.diagnosis || !story.last ? "" : make("p", {}, link(say("Ask the doctor"), `#run/${encodeURIComponent(run.id)}/doctor`, "button")));
     const others = story.notes.filter((text) => !text.startsWith("warning: "));
     fold(notes, say("Notes"), others.length ? make("ul", {}, ...others.map((text) => make("li", {}, text))) : null);
@@ -169,8 +169,8 @@ function curvesView(body, run) {
     lists();
     const last = story.last, xMax = Math.max(story.now, 1), stop = story.stopped;
     const marks = [...story.acts.slice(0, 6).map((act) => ({ x: story.epochAt(act.step), label: "!", kind: "act" })), ...(stop?.best_epoch ? [{ x: stop.best_epoch, label: say("kept"), kind: "good" }] : [])];
-    const train = { name: say("steps of the epoch"), colour: "s0", xs: story.epochs.map((e) => e.epoch), ys: story.epochs.map((e) => e.loss) };
-    const current = { name: say("this epoch"), colour: "s3", xs: story.steps.map((s) => story.epochAt(s.step)), ys: story.steps.map((s) => s.loss) };
+    const train = { name: say("mean over each epoch"), colour: "s0", xs: story.epochs.map((e) => e.epoch), ys: story.epochs.map((e) => e.loss) };
+    const current = { name: say("current epoch"), colour: "s3", xs: story.steps.map((s) => story.epochAt(s.step)), ys: story.steps.map((s) => s.loss) };
     const series = [...story.metrics.values()];
     const colour = (part) => (part === "train" ? "s0" : "s1");
     losses.update({ series: [train, ...(story.steps.length ? [current] : []), ...series.filter(({ name }) => name === "loss").map(({ part, xs, ys }) => ({ name: partName(part), colour: part === "train" ? "s3" : "s1", xs, ys }))], marks, xMax, mayLog: true });

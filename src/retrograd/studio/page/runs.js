@@ -1,4 +1,4 @@
-// All runs: how they stand, how they went, what they reached.
+// All runs: their states, curves and scores.
 import { read, repeat, send, upload } from "./api.js";
 import { sparkline } from "./charts.js";
 import { ago, badge, button, doer, duration, link, make, metricName, number, partName, problemLines, score, VERDICTS } from "./dom.js";
@@ -13,7 +13,7 @@ export function runsScreen(main) {
 
   function tool() {
     const ids = [...chosen].map(encodeURIComponent).join(",");
-    tools.replaceChildren(chosen.size > 1 ? link(say("Compare {n} runs", { n: chosen.size }), `#compare/${ids}`, "button") : make("span", { class: "soft" }, chosen.size ? say("choose one more to compare") : ""),
+    tools.replaceChildren(chosen.size > 1 ? link(say("Compare {n} runs", { n: chosen.size }), `#compare/${ids}`, "button") : make("span", { class: "soft" }, chosen.size ? say("select another run to compare") : ""),
       link(say("New run"), "#new", "button strong"));
   }
   tool();
@@ -32,7 +32,7 @@ export function runsScreen(main) {
     const failed = jobs.filter((job) => job.state === "ended" && job.code && job.said && !runs.some((run) => run.id === job.run)).slice(-3);
     list.replaceChildren(...failed.map((job) => make("p", { class: "notice bad" }, make("b", {}, job.run), make("span", { class: "line" }, job.said))),
       ...waiting.map((job) => make("article", { class: "item card" }, make("div", { class: "what" }, make("b", {}, job.run), badge(job.state === "running" ? "starting" : "waiting")),
-        button(say("Take out"), () => send(`/api/jobs/${job.number}/cancel`), "", { disabled: job.state === "running" }))),
+        button(say("Remove from queue"), () => send(`/api/jobs/${job.number}/cancel`), "", { disabled: job.state === "running" }))),
       ...runs.map(row));
     if (held) list.querySelector(`[data-id="${CSS.escape(held)}"]`)?.focus();
     empty.replaceChildren(...(runs.length || waiting.length ? [] : beginnings(main)));
@@ -58,14 +58,14 @@ export function runsScreen(main) {
   return stop;
 }
 
-// What an empty folder offers: examples, and a table of one's own.
+// What an empty folder offers: examples, and uploading a table.
 export function beginnings() {
   const cards = make("div", { class: "cards" }), trouble = make("p", { class: "trouble", role: "alert" });
   read("/api/state").then(({ examples }) => cards.replaceChildren(...examples.map((example) => {
     const name = example.name.replace(/^\d-/, ""), [first] = example.text.split("\n");
     const body = example.text.split("\n").slice(1).join("\n");
     return make("article", { class: "card example" }, make("h3", {}, name), make("p", {}, say(first.replace(/^# /, ""))),
-      make("pre", { tabindex: 0, "aria-label": name }, body), make("div", { class: "tools" }, link(say("Look"), `#new/${example.name}`, "button"),
+      make("pre", { tabindex: 0, "aria-label": name }, body), make("div", { class: "tools" }, link(say("View"), `#new/${example.name}`, "button"),
         doer(say("Train"), async () => { const made = await send("/api/train", { text: example.text }); location.hash = `#run/${encodeURIComponent(made.run)}`; }, "strong")));
   })));
   const file = make("input", { type: "file", accept: ".csv,.tsv,.jsonl,.json,.parquet,.xlsx", id: "table" });
@@ -78,6 +78,6 @@ export function beginnings() {
   drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
   drop.addEventListener("dragleave", () => drop.classList.remove("over"));
   drop.addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("over"); if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]); });
-  return [make("h2", {}, say("Begin with an example, or with a table of your own")), cards, drop, trouble];
+  return [make("h2", {}, say("Start with an example or your own table")), cards, drop, trouble];
 }
 

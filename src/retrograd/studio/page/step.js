@@ -1,4 +1,4 @@
-// One step with every number: walk through it, open a weight's chain, change a number and see what follows.
+// One step with every number: walk through it, open a weight's chain rule, change a number and see the effect.
 import { runPath, send } from "./api.js";
 import { button, make, number, problemLines } from "./dom.js";
 import { cellsView } from "./cells.js";
@@ -13,7 +13,7 @@ export function stepScreen(body, run, rest) {
   const trace = make("div", { class: "trace" }), large = make("section", { class: "card cells", hidden: true }), rows = make("section", { class: "card rows" }), remarks = make("section", { class: "card remarks" });
   body.replaceChildren(head, trouble, trace, large, rows, remarks);
   const cells = cellsView(large, { ask: (verb, more) => send(runPath(run.id, verb), { step, row, edits, ...more }), edit: editor });
-  trace.append(make("p", { class: "soft" }, say("Computing the step: the bench warms up on the first one.")));
+  trace.append(make("p", { class: "soft" }, say("Computing the step; the first one takes longer.")));
 
   async function load() {
     asked += 1;
@@ -39,7 +39,7 @@ export function stepScreen(body, run, rest) {
     const count = Object.keys(edits).length;
     head.replaceChildren(make("label", {}, say("step"), " ", steps, make("span", { class: "soft" }, ` / ${answer.steps.toLocaleString("en")}`)), make("label", {}, say("training row"), " ", which),
       make("span", { class: "lossline" }, say("Loss"), " ", old && count ? make("s", {}, number(old.exact.loss, 6)) : "", old && count ? " ⇒ " : "", make("b", {}, number(answer.exact.loss, 6)), make("span", { class: "soft" }, ` → ${number(answer.exact.loss_after, 6)} ${say("after the step")}`)),
-      button(say(quiz ? "Show the numbers" : "Hide and ask"), () => { quiz = !quiz; paint(answer); }, quiz ? "strong" : ""),
+      button(say(quiz ? "Show the numbers" : "Hide and quiz me"), () => { quiz = !quiz; paint(answer); }, quiz ? "strong" : ""),
       count ? button(say("Undo {n} edits", { n: count }), () => { edits = {}; load(); }, "strong") : make("span", { class: "soft hintline" }, say("click a weight or an input to change it")));
   }
 
@@ -48,7 +48,7 @@ export function stepScreen(body, run, rest) {
     bar(answer);
     trace.replaceChildren(
       make("div", { class: "walk", role: "group", "aria-label": say("stops of the step") }, make("div", { class: "phases", role: "group", "aria-label": say("phases") }),
-        make("div", { class: "moves" }, make("button", { type: "button", id: "play" }, "▶"), make("button", { type: "button", id: "back", "aria-label": say("stop before") }, "←"), make("output", { id: "where", "aria-live": "polite" }), make("button", { type: "button", id: "on", "aria-label": say("next stop") }, "→"))),
+        make("div", { class: "moves" }, make("button", { type: "button", id: "play" }, "▶"), make("button", { type: "button", id: "back", "aria-label": say("previous stop") }, "←"), make("output", { id: "where", "aria-live": "polite" }), make("button", { type: "button", id: "on", "aria-label": say("next stop") }, "→"))),
       make("div", { class: "split" }, make("section", { class: "drawing", "aria-label": say("network") }, make("div", { id: "rows" }), make("div", { id: "graph" }),
         make("p", { class: "legend" }, make("span", { class: "forward" }, say("forward")), make("span", { class: "backward" }, say("backward")), make("span", { class: "update" }, say("update")), make("span", { class: "hint" })),
         make("p", { class: "legend" }, say("z: weighted sum · a: activation · δ: ∂loss/∂ this number · ∂: ∂loss/∂ this weight"))),
@@ -63,7 +63,7 @@ export function stepScreen(body, run, rest) {
     playing(answer.data.stops.length);
     table(answer);
     remarks.hidden = !answer.remarks.length;
-    remarks.replaceChildren(make("h2", {}, say("What to notice")), make("ul", {}, ...answer.remarks.map((text) => make("li", {}, text))), make("details", {}, make("summary", {}, say("What this step is")), make("ul", {}, ...[answer.title, ...answer.facts].map((text) => make("li", {}, text)))));
+    remarks.replaceChildren(make("h2", {}, say("Worth noticing")), make("ul", {}, ...answer.remarks.map((text) => make("li", {}, text))), make("details", {}, make("summary", {}, say("About this step")), make("ul", {}, ...[answer.title, ...answer.facts].map((text) => make("li", {}, text)))));
     if (quiz) hide(answer);
   }
 
@@ -112,7 +112,7 @@ export function stepScreen(body, run, rest) {
     if (cell) { cell.focus(); cell.select(); } else change(place, 0, answer);
   }
 
-  // The rows of the step: inputs and targets can be typed over.
+  // The rows of the step, with editable inputs and targets.
   function table(answer) {
     const { columns } = answer.exact, x = columns.x, y = columns.y;
     const isFlat = Array.isArray(x) && Array.isArray(x[0]) && !Array.isArray(x[0][0]) && x[0].length <= 12;
@@ -125,7 +125,7 @@ export function stepScreen(body, run, rest) {
       make("tbody", {}, ...shown.map((values, i) => make("tr", {}, make("th", { scope: "row" }, i), ...values.map((value, j) => cell(`x[${i},${j}]`, value)), ...targets(i)))))));
   }
 
-  // ------------------------------------------------------------------ hide and ask: the reader computes, the page checks
+  // ------------------------------------------------------------------ hide and quiz: users compute, the page checks
   function hide(answer) {
     for (const b of trace.querySelectorAll("#stop b, #chain b")) {
       const right = b.textContent;

@@ -1,4 +1,4 @@
-// What a run's log has told so far.
+// The state of a run according to its log so far.
 const figure = (value) => (value === "nan" ? NaN : value === "inf" ? Infinity : value === "-inf" ? -Infinity : value);
 
 export class Story {
@@ -38,7 +38,7 @@ export class Story {
 
   get last() { return this.epochs[this.epochs.length - 1] ?? null; }
 
-  // Where the training is now, in epochs, and the losses since the last whole one.
+  // The current position of training in epochs, and steps per epoch.
   get now() { return this.steps.length ? this.epochAt(this.steps[this.steps.length - 1].step) : this.last?.epoch ?? 0; }
   get perEpoch() { return this.started?.epochs ? this.started.steps / this.started.epochs : this.last ? this.last.step / this.last.epoch : 0; }
 
@@ -50,7 +50,7 @@ export class Story {
     return low ? epochs[low - 1].step : 0;
   }
 
-  // Where a step lies on the axis of epochs.
+  // The position of a step on the axis of epochs.
   epochAt(step) {
     const { epochs } = this;
     let low = 0, high = epochs.length;

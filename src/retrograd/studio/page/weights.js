@@ -1,4 +1,4 @@
-// The weights of a small network at its readings: what is there, and a picture of one moment.
+// The recorded weights of a small network: reading them, and drawing those at one step.
 import { readBytes, runPath } from "./api.js";
 import { make, number } from "./dom.js";
 import { say } from "./words.js";
@@ -8,7 +8,7 @@ const CELL = 26, LEAST_CELL = 3, MOST_NUMBERS = 64, TALL = 340;
 export class Moments {
   constructor(id) { Object.assign(this, { id, arrays: [], size: 0, moments: [], end: 0, isReading: false }); }
 
-  // Read what was added to the file; `size` is how large it is now. Returns whether there is more than before.
+  // Read what was added to the file, whose size is now `size`; return whether there was anything new.
   async grow(size) {
     if (this.isReading || size === this.end) return false;
     if (size < this.end) Object.assign(this, { arrays: [], size: 0, moments: [], end: 0 });
@@ -28,7 +28,7 @@ export class Moments {
         const values = new Float32Array((this.size - 8) / 4);
         for (let i = 0; i < values.length; i += 1) values[i] = view.getFloat32(at + 8 + 4 * i, true);
         const step = Number(view.getBigInt64(at, true));
-        while (this.moments.length && this.moments[this.moments.length - 1].step >= step) this.moments.pop(); // the run went on from before
+        while (this.moments.length && this.moments[this.moments.length - 1].step >= step) this.moments.pop(); // the run was resumed from an earlier step
         this.moments.push({ step, values });
         this.end += this.size;
       }
@@ -36,7 +36,7 @@ export class Moments {
     } finally { this.isReading = false; }
   }
 
-  // The last moment up to a step.
+  // The latest moment up to a step.
   at(step) {
     let best = this.moments[0] ?? null;
     for (const moment of this.moments) { if (moment.step <= step) best = moment; else break; }
@@ -47,7 +47,7 @@ export class Moments {
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const parts = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
-// A heat map of [rows, columns] numbers, blue above 0 and orange below; small ones carry their numbers.
+// A heat map of [rows, columns] numbers, blue above 0 and orange below; small ones show their numbers.
 export function heat(canvas, values, rows, columns, largest, { room = 460, digits = 2 } = {}) {
   const side = Math.max(LEAST_CELL, Math.min(CELL, Math.floor(room / columns), Math.max(7, Math.floor(TALL / rows)))), isTold = rows * columns <= MOST_NUMBERS && columns * 54 <= room;
   const wide = isTold ? 54 : side, high = isTold ? 28 : side, ratio = window.devicePixelRatio || 1;
@@ -77,7 +77,7 @@ export function weightsView(place, moments) {
   let shown = null, largest = new Map(), counted = 0;
   const figures = new Map(), groups = new Map();
 
-  function scale() { // of each layer over the whole run, so that what grows is seen to grow
+  function scale() { // one scale per layer for the whole run, so that growth is visible
     if (counted === moments.moments.length) return;
     counted = moments.moments.length;
     largest = new Map();
