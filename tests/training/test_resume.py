@@ -14,6 +14,7 @@ import pytest
 
 import retrograd as rg
 from retrograd.base.errors import ConfigError, DataError, ResourceError, RunInUseError, UsageError
+from retrograd.record import events as events_module
 from retrograd.record import writer as writer_module
 from retrograd.record.checkpoint import Checkpoint, checkpoint_paths, read_checkpoint, write_checkpoint
 from retrograd.record.events import Epoch, Health, Intervention, Note, Resumed, Stopped, read_events
@@ -102,6 +103,29 @@ def crashing(folder, epoch, **training):
 
 def again(folder, **further):
     return resume_prepared(RunFolder.open(folder), prepared(**further))
+
+
+def test_a_run_of_very_many_epochs_records_ever_fewer_and_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr(events_module, "WHOLE", 4)
+    settings = {"epochs": 21, "shuffle": False}
+    unbroken = train_prepared(prepared(**settings), folder=tmp_path / "unbroken", readings=True)
+    recorded = [1, 2, 3, 4, 6, 8, 12, 16, 21]  # all of four, of each doubling two; and the last
+    assert [epoch.epoch for epoch in unbroken.history] == recorded
+    assert unbroken.epochs == 21
+    heard = []
+    for epoch in (10, 19):
+        folder = crashing(tmp_path / f"run {epoch}", epoch, **settings)
+        run = resume_prepared(RunFolder.open(folder), prepared(**settings), watchers=(heard.append,))
+        same(run, unbroken)
+        assert run.best_epoch == unbroken.best_epoch
+        assert [event.epoch for event in heard] == list(range(epoch, 22))  # who watches hears of every epoch
+        heard.clear()
+
+
+def test_a_run_whose_rules_follow_from_all_epochs_records_them_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(events_module, "WHOLE", 4)
+    waits = {"epochs": 12, "early_stopping": {"patience": 50}}
+    assert len(train_prepared(prepared(**waits), folder=tmp_path / "run").history) == 12
 
 
 @pytest.mark.parametrize("epoch", [1, 4, 6])

@@ -212,6 +212,14 @@ def versions() -> dict[str, str]:
     return numbers
 
 
+WHOLE = 10_000  # first epochs of a run, all recorded; of each doubling beyond them, half this number
+
+
+def is_recorded(epoch: int) -> bool:
+    """Return whether an epoch is recorded: fewer and fewer in a very long run, so that its log stays small."""
+    return epoch % (1 << ((epoch - 1) // WHOLE).bit_length()) == 0
+
+
 def write_event(event: Event) -> bytes:
     """Return an event as a line of JSON."""
     values = {entry.name: getattr(event, entry.name) for entry in dataclasses.fields(event)}

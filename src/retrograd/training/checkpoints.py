@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from retrograd.base.errors import ModelFileError, ResourceError, RetrogradError, RetrogradWarning
 from retrograd.distributed.team import Team
 from retrograd.record.checkpoint import PARTS, Checkpoint, checkpoint_paths, read_checkpoint, write_slices
-from retrograd.record.events import Epoch, Event, Health, Intervention
+from retrograd.record.events import Epoch, Event, Health, Intervention, parse_event, write_event
 from retrograd.record.logs.log import Mark
 from retrograd.record.run import RunFolder
 from retrograd.record.sealed import NewerFormatError
@@ -39,6 +39,7 @@ class Facts:
     seconds: float
     surroundings: dict[str, str]
     in_blocks: bool = False  # whether rows are shuffled in blocks, which depends on the machine's memory
+    best: str = ""  # the epoch of the best weights as a line of the log, which may not have recorded it
 
 
 class Point(NamedTuple):
@@ -78,6 +79,7 @@ class Checkpoints:
             "seconds": saved.seconds,
             "surroundings": self.surroundings,
             "in_blocks": self.in_blocks,
+            "best": write_event(saved.best_epoch).decode() if saved.best_epoch else "",
         }
         arrays = {**saved.arrays, **(self.sampler.arrays() if self.sampler else {})}
         checkpoint = Checkpoint(saved.step, arrays, self.config, facts)
@@ -146,7 +148,12 @@ def _point(place: RunFolder, path: Path) -> Point:
     events = tuple(place.events(facts.events.size))
     history = tuple(event for event in events if isinstance(event, Epoch))
     interventions = tuple(event for event in events if isinstance(event, Intervention))
-    saved = Saved(checkpoint.arrays, facts.guard, facts.seconds, history, interventions)
+    try:
+        best = parse_event(facts.best.encode()) if facts.best else None
+    except ValueError as error:
+        raise ModelFileError(f"damaged: facts.best: {error}", where=str(path)) from None
+    best_epoch = best if isinstance(best, Epoch) else None
+    saved = Saved(checkpoint.arrays, facts.guard, facts.seconds, history, interventions, best_epoch=best_epoch)
     return Point(facts.events.size, events, saved, path, checkpoint.config, facts)
 
 

@@ -36,9 +36,14 @@ class Run:
         best = "the initial weights" if self.best_epoch is None else f"best epoch {self.best_epoch}"
         config = self.model.config
         return (
-            f"<Run {config.name}: {self.dataset.task}, {part} {scores}; {self.stop.reason} after {len(self.history)}"
+            f"<Run {config.name}: {self.dataset.task}, {part} {scores}; {self.stop.reason} after {self.epochs}"
             f" epochs, {best}; {self.folder}>"
         )
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs trained; `history` leaves out most of those beyond 10,000."""
+        return self.history[-1].epoch if self.history else 0
 
     def predict(self, data: Any) -> np.ndarray:
         """Return a label or value for each new row (see Model.predict)."""

@@ -174,7 +174,8 @@ def go_on(place: RunWriter, prepared: Prepared, begins: bool, readings: bool, po
     forget_checkpoints(place.path, after=point.step)
     if begins:
         begin(place, prepared, readings)
-    place.record(Resumed(point.step, len(point.saved.history) if point.saved else 0))
+    measured = point.step - (point.saved.pending if point.saved else 0)
+    place.record(Resumed(point.step, measured * prepared.config.training.epochs // prepared.steps))
     if point.facts:
         changed = [f"{name} {was} -> {is_now}" for name, was, is_now in
                    differences(point.facts.surroundings, surroundings(prepared.team))]  # fmt: skip

@@ -124,7 +124,7 @@ class Bench:
             raise
         except RetrogradError as error:
             return Outcome(math.inf, None, str(error))
-        epochs = len(run.history)
+        epochs = run.epochs
         is_ours = run.model.config.training.time_limit != config.training.time_limit  # the limit was set by the study
         is_cut = run.stop.reason == "time limit" and is_ours and epochs < proposal.epochs
         return Outcome(score if falls(self.metric) else -score, score, run.stop.sentence, epochs, is_cut)

@@ -53,7 +53,7 @@ def print_run(run: Run, chosen: Path | None = None) -> None:
     `chosen` is the file with the configuration designed for a table.
     """
     seconds = run.history[-1].seconds if run.history else 0.0
-    print(ending(len(run.history), seconds, run.stop.reason, run.stop.sentence, run.best_epoch))
+    print(ending(run.epochs, seconds, run.stop.reason, run.stop.sentence, run.best_epoch))
     for event in run.interventions:
         print(filled(f"guard, step {event.step}: {event.reason}: {event.action}"))
     if run.interventions:
@@ -77,7 +77,7 @@ def run_facts(run: Run) -> dict[str, Any]:
     return {
         "run": str(run.folder),
         "stop": {"reason": run.stop.reason, "sentence": run.stop.sentence},
-        "epochs": len(run.history),
+        "epochs": run.epochs,
         "seconds": run.history[-1].seconds if run.history else 0.0,
         "best_epoch": run.best_epoch,
         "interventions": [

@@ -16,7 +16,7 @@ from retrograd.distributed.team import ALONE, Team
 from retrograd.network.decimals import given_params
 from retrograd.network.network import Variables
 from retrograd.network.precision import computing_in, in_precision, taken_out
-from retrograd.record.events import Epoch, Intervention, Metrics
+from retrograd.record.events import Epoch, Intervention, Metrics, is_recorded
 from retrograd.record.tree import digest, unflatten
 from retrograd.training.config.settings import TrainingSettings
 from retrograd.training.loop.course import Course
@@ -75,10 +75,12 @@ class Loop:
     keep: Callable[[Callable[[], Variables], Epoch], None] | None = None  # the best weights, at an epoch's end
     save: Callable[[Callable[[], Saved], Moment], None] | None = None  # the state, whenever a process could resume it
     pulse: Pulse | None = None  # is notified of every dispatch
+    record: Watcher | None = None  # records epochs; of a very long run ever fewer (`is_recorded`), as `history` does
     valid_rows: int = 0  # number of held-out rows that `score` measures
     clock: Callable[[], float] = time.perf_counter
     team: Team = ALONE
     history: list[Epoch] = field(default_factory=list, init=False)
+    latest: list[Epoch] = field(default_factory=list, init=False)  # the last two epochs, recorded or not
     best: Best = field(init=False)
     averaged: Variables | None = field(default=None, init=False)
     outcomes: list[Outcome] = field(default_factory=list, init=False)  # of an unfinished group of epochs
@@ -124,12 +126,12 @@ class Loop:
         if saved is not None:
             train, stop = self._restored(train, saved)
         self._note_average(train)
-        epoch = len(self.history)
+        epoch = (int(train.step) - self._pending_steps()) // self.course.steps
         stop = self._asked(epoch) or stop
         while stop is None and epoch < self.settings.epochs:
             trouble = None
             group = range(epoch, min(epoch + self.course.group, self.settings.epochs))
-            for stretch in self.course.stretches(group, sum(len(steps.loss) for steps in self.outcomes)):
+            for stretch in self.course.stretches(group, self._pending_steps()):
                 train, outcome, trouble = self.steps.run(train, stretch)
                 self.outcomes += [] if outcome is None else [outcome]
                 if outcome is None or self.asked_to_stop():
@@ -152,6 +154,10 @@ class Loop:
         elif stop.reason == "epochs":
             self._save(train, "ended")
         return self._fitted(stop)
+
+    def _pending_steps(self) -> int:
+        """The number of steps of the unfinished group of epochs."""
+        return sum(len(steps.loss) for steps in self.outcomes)
 
     def _compare(self, variables: Variables, saved: Saved | None) -> None:
         """Wait for the other processes; one that starts or resumes with different weights is named and ends all."""
@@ -181,7 +187,9 @@ class Loop:
                 event = dataclasses.replace(event, weights=digest(self.team.whole(train.params)))
                 if watched(event) < self.best.watched:
                     self.best = Best(watched(event), copied(Variables(train.params, train.state)), event)
-            self.history.append(event)
+            self.latest = [*self.latest[-1:], event]
+            if self.record is None or self._needs_history or is_recorded(number):
+                self._record(event)
             for watcher in self.watchers:
                 watcher(event)
             if self.pulse is not None:
@@ -193,13 +201,24 @@ class Loop:
             self.keep(lambda: taken_out(self.team.whole(self.best.variables), self.settings.precision), self.best.epoch)
         return stop
 
+    @property
+    def _needs_history(self) -> bool:
+        """Whether a stopping rule or the learning rate depends on every epoch: a resumed run replays them."""
+        waits = self.settings.early_stopping or self.settings.convergence
+        return bool(waits) or isinstance(self.stepper.optimizer.learning_rate, ReduceOnPlateau)
+
+    def _record(self, event: Epoch) -> None:
+        self.history.append(event)
+        if self.record is not None:
+            self.record(event)
+
     def _note_average(self, train: TrainState) -> None:
         """Copy the averaged weights, if any: the next step reuses their memory."""
         self.averaged = copied(Variables(*train.average)) if train.average else None
 
     def _ruled(self) -> Stop | None:
         """Return the verdict of the first rule that ends training after the last epoch."""
-        return next((stop for rule in self.rules if (stop := rule(self.history))), None)
+        return next((stop for rule in self.rules if (stop := rule(self.latest))), None)
 
     def _epoch(self, epoch: int, step: int, steps: Outcome, metrics: Metrics) -> Epoch:
         loss, seconds = (
@@ -217,7 +236,7 @@ class Loop:
         """Pass the last epoch to the plateau schedule, if there is one."""
         rate = self.stepper.optimizer.learning_rate
         if isinstance(rate, ReduceOnPlateau):
-            self.rates.plateau = rate.observe(self.rates.plateau, watched(self.history[-1]))
+            self.rates.plateau = rate.observe(self.rates.plateau, watched(self.latest[-1]))
         return isinstance(rate, ReduceOnPlateau)
 
     # ------------------------------------------------------------------------------------ the state of a run, to resume
@@ -237,7 +256,7 @@ class Loop:
         arrays, slices = arrays_of(train, best, joined(self.outcomes) if self.outcomes else None)
         seconds = self.clock() - self.begun
         interventions = tuple(self.guard.interventions)
-        return Saved(arrays, self.guard.memory, seconds, tuple(self.history), interventions, slices)
+        return Saved(arrays, self.guard.memory, seconds, tuple(self.history), interventions, slices, self.best.epoch)
 
     def _restored(self, first: TrainState, saved: Saved) -> tuple[TrainState, Stop | None]:
         """Return the state of a saved run, and the verdict of the stopping rules on its replayed history.
@@ -245,14 +264,13 @@ class Loop:
         The history also restores the plateau and the best epoch. There is a verdict if the run was interrupted during
         its last evaluation.
         """
-        best: Epoch | None = None
+        best = saved.best_epoch
         stop: Stop | None = None
         for event in saved.history:
             self.history.append(event)
+            self.latest = [*self.latest[-1:], event]
             stop = stop or self._ruled()
             if event.weights is not None:  # measured
-                if watched(event) < (np.inf if best is None else watched(best)):
-                    best = event
                 self._observe_plateau()
         if best is not None:
             self.best = Best(watched(best), self.team.spread(saved.best(self.best.variables)), best)
@@ -279,6 +297,8 @@ class Loop:
 
     def _fitted(self, stop: Stop, error: NonFiniteError | None = None) -> Fitted:
         best = self.best
+        if self.latest and self.history[-1] != self.latest[-1]:
+            self._record(self.latest[-1])
         return Fitted(
             self.team.whole(best.variables),
             tuple(self.history),

@@ -34,11 +34,17 @@ class Saved:
     history: Sequence[Epoch] = ()
     interventions: Sequence[Intervention] = ()
     slices: Slices = field(default_factory=dict)  # this process's slices of arrays cut among devices
+    best_epoch: Epoch | None = None  # the epoch of the best weights
 
     @property
     def step(self) -> int:
         """The number of steps taken."""
         return int(self.arrays[f"{TRAIN}/step"])
+
+    @property
+    def pending(self) -> int:
+        """The number of those of an unfinished group of epochs."""
+        return len(self.arrays.get(f"{STEPS}/loss", ()))
 
     def train(self, form: TrainState) -> TrainState:
         """Return the training state in the structure of `form`, the run's initial one.
