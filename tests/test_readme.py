@@ -114,4 +114,4 @@ def test_the_guide_to_a_layer_of_ones_own_is_complete_and_runs_as_printed(tmp_pa
     assert "layers of square.py, sha256 " in (run / "events.jsonl").read_text()
     (tmp_path / "square.py").write_text(source + "# edited", encoding="utf-8")
     assert main(["evaluate", "last", "new.csv", "--layers", "square.py"]) == 2
-    assert "trained with another square.py" in capsys.readouterr().err
+    assert "trained with another version of square.py" in capsys.readouterr().err
