@@ -21,7 +21,8 @@ def axes_of(x: Array | np.ndarray, axis: int | tuple[int, ...], where: str = "ax
     places = tuple(number % x.ndim for number in axes if -x.ndim <= number < x.ndim)
     if len(places) < len(axes) or 0 in places or len(set(places)) < len(places) or not axes:
         shown = axis if isinstance(axis, int) else list(axis)
-        what = "is the batch" if 0 in places else "does not exist" if len(places) < len(axes) else "is repeated"
+        repeated = "is repeated" if axes else "names none"
+        what = "is the batch" if 0 in places else "does not exist" if len(places) < len(axes) else repeated
         raise ShapeError(f"axis {shown} of {tuple(x.shape)} {what}", where=where,
                          cure="-1 is the last axis, 1 the first after the batch")  # fmt: skip
     return places
