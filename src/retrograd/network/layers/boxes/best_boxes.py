@@ -115,7 +115,7 @@ def chosen(scores: Array, boxes: Array, count: int, most: float) -> Array:
     boxes = jnp.take_along_axis(boxes, order[..., None], 1)
 
     def choose(status: Array, _: None) -> tuple[Array, Array]:
-        first = jnp.argmin(status, -1, keepdims=True)  # of equals the first one, which is the likeliest
+        first = jnp.argmin(status, -1, keepdims=True)  # the first of equal ones, which is the likeliest
         best = jnp.take_along_axis(boxes, first[..., None], 1)
         near = overlaps(best, boxes)[:, 0] > most
         status = jnp.maximum(status, near.astype(status.dtype) * SUPPRESSED)

@@ -104,7 +104,7 @@ class Recurrent(Layer):
     )
 
     gates: ClassVar[int] = 1
-    states: ClassVar[tuple[str, ...]] = ("last",)  # what the parts of `output: all` call them
+    states: ClassVar[tuple[str, ...]] = ("last",)  # names of the parts of `output: all`
 
     @property
     def widths(self) -> tuple[int, ...]:
