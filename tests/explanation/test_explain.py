@@ -233,7 +233,7 @@ def test_a_table_alone_is_explained_with_the_reasons_of_what_is_chosen(place):
     made = rg.explain(place / "house.csv", target="price", measure=False)
     assert made.task == "regression"
     assert setting(made, "training.batch_size").origin == "chosen"
-    assert "1 update an epoch" in setting(made, "training.batch_size").why
+    assert "1 update per epoch" in setting(made, "training.batch_size").why
 
 
 def test_a_run_is_explained_from_its_folder(place):
