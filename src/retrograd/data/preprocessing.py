@@ -141,7 +141,7 @@ class Preprocessing:
             message = f"preprocessing has format {number}, but this version only reads up to {FORMAT}"
             raise ModelFileError(message, cure=cure)
         try:
-            return _adapter().validate_json(json.dumps(plain), strict=True)  # strict Python mode would refuse lists
+            return _adapter().validate_json(json.dumps(plain), strict=True)  # strict Python mode would reject lists
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(str(step) for step in first["loc"])

@@ -221,7 +221,7 @@ class DataSettings(Settings):
         Words(
             "the size limit of a data file after decompression, in bytes",
             more="reads larger files",
-            less="refuses more files",
+            less="rejects more files",
             why="no limit in practice: tables that do not fit in memory stay in files",
         ),
     ] = 1024**4  # of a file, decompressed

@@ -62,7 +62,7 @@ class AudioPlan(Plan[Sounds, tuple[AudioInputs, Target]]):
 def plan_audio(sounds: Sounds, settings: DataSettings) -> AudioPlan:
     """Return the plan: to learn a class, labels or a number for each sound, its transcript, or the sound itself."""
     form = audio_form(sounds, settings)
-    filters(form)  # refuses bands that are too narrow
+    filters(form)  # rejects bands that are too narrow
     column = None if settings.audio is None else settings.audio.transcript
     goal, first = Goal("unsupervised", ()), None
     if column is not None:

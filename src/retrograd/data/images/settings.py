@@ -79,7 +79,7 @@ class ImageSettings(Settings):
         Words(
             "the size limit of an image, in pixels",
             more="reads larger images",
-            less="refuses more images",
+            less="rejects more images",
             why="larger images would fill the memory",
         ),
     ] = 50_000_000  # per file

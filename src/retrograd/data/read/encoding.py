@@ -169,7 +169,7 @@ def _is_korean(text: bytes) -> bool:
 
 def _known(name: str) -> str:
     try:
-        "".encode(name)  # refuses codecs that are not text encodings, unlike codecs.lookup
+        "".encode(name)  # rejects codecs that are not text encodings, unlike codecs.lookup
     except LookupError:
         raise ConfigError(
             f"unknown encoding '{name}'", where="data.encoding", cure="for example utf-8, utf-16, gb18030, latin-1"

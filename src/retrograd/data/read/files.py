@@ -58,7 +58,7 @@ def check_room(path: Path) -> None:
     size = path.stat().st_size
     if size > room:
         message = f"{size:,} bytes are too many for the memory limit of this process (ulimit -v allows {room:,})"
-        raise DataError(message, where=str(path), cure="use a smaller file; --max-bytes refuses large ones sooner")
+        raise DataError(message, where=str(path), cure="use a smaller file; --max-bytes rejects large ones sooner")
 
 
 def require_memory(needed: int, path: Path) -> None:

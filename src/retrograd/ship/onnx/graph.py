@@ -115,7 +115,7 @@ class Graph:
         self._names.add(made)
         return made
 
-    # ------------------------------------------------------------------------------------------ where channels stand
+    # ---------------------------------------------------------------------------------------- layout of channels
 
     def plain(self, x: Value) -> str:
         """Return the name of a value with its channels last."""

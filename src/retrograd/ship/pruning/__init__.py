@@ -1,1 +1,1 @@
-"""Units, channels and heads removed from a trained network, which becomes smaller and is trained further."""
+"""Removing units, channels and heads from a trained network, which is then trained further."""

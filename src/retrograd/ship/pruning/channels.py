@@ -1,14 +1,14 @@
-"""Which channels of a network stand and fall together: sets that are joined, and frozen where one must stay."""
+"""Which channels of a network can only be removed together: disjoint sets, frozen if a member must stay."""
 
 from __future__ import annotations
 
 import numpy as np
 
-Labels = np.ndarray  # of one axis: the number of the set that each place belonged to when it was labelled
+Labels = np.ndarray  # of one axis: for each position, the number of its set when it was labelled
 
 
 class Channels:
-    """Disjoint sets of channels. Two that are joined are removed together or not at all; a frozen set stays."""
+    """Disjoint sets of channels. The channels in a set are removed together or not at all; a frozen set stays."""
 
     def __init__(self) -> None:
         self._parents: list[int] = []
@@ -16,17 +16,17 @@ class Channels:
 
     @property
     def count(self) -> int:
-        """How many labels there are."""
+        """The number of labels."""
         return len(self._parents)
 
     def new(self, count: int) -> Labels:
-        """Return the labels of channels that nothing couples yet."""
+        """Return labels for new channels, not yet coupled."""
         first = len(self._parents)
         self._parents.extend(range(first, first + count))
         return np.arange(first, first + count)
 
     def join(self, *axes: Labels) -> None:
-        """Couple the channels of several axes, place by place; one label alone couples with all."""
+        """Couple the channels of several axes, position by position; a single label couples with all."""
         first, *others = np.broadcast_arrays(*axes)
         for other in others:
             for a, b in zip(first, other, strict=True):
@@ -48,7 +48,7 @@ class Channels:
         top = label
         while self._parents[top] != top:
             top = self._parents[top]
-        while self._parents[label] != top:  # the way is shorter the next time
+        while self._parents[label] != top:  # shortens the path for next time
             self._parents[label], label = top, self._parents[label]
         return top
 

@@ -163,7 +163,7 @@ class WrongDtype(LoopFault):
     def _refused(self, call: LossCall, failure: str) -> Finding:
         return self.finding(
             call.place,
-            "{loss} refuses predictions {dtype} {prediction} with targets {target_dtype} {target}: {error}",
+            "{loss} rejects predictions {dtype} {prediction} with targets {target_dtype} {target}: {error}",
             values={
                 "loss": call.kind,
                 "dtype": call.dtype,

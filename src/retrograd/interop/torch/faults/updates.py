@@ -72,7 +72,7 @@ class UpdatesACopy(LoopFault):
             yield self.finding(
                 lost[0],
                 "{count} parameters of the model were replaced, but the optimizer still updates the old ones",
-                Evidence("parameters that the optimizer does not hold", len(lost), 1.0),
+                Evidence("parameters that the optimizer does not have", len(lost), 1.0),
                 values={"count": len(lost)},
                 remedy="copy into the parameter (p.data.copy_(new)) or make the optimizer again",
                 confidence=0.98,
@@ -110,16 +110,16 @@ class NotInOptimizer(LoopFault):
             yield self.finding(
                 tied[0],
                 "{parameters} seem to have been one shared parameter when the optimizer was made; they "
-                "are separate now, and the optimizer holds neither",
+                "are separate now, and the optimizer has neither",
                 Evidence("parameters of the optimizer that the model does not have", journal.foreign, 0.0),
                 values={"parameters": " and ".join(tied)},
                 remedy="initialise the shared tensor in place (nn.init.normal_), or make the optimizer after that",
                 confidence=0.96,
             )
-        stepped = f"; it holds {journal.foreign} tensors that the model does not have" if journal.foreign else ""
+        stepped = f"; it has {journal.foreign} tensors that are not in the model" if journal.foreign else ""
         yield self.finding(
             assigned(journal.places.get("step"), "step") or journal.places.get("step"),
-            "the optimizer does not hold {parameters}: they get gradients but never change{stepped}",
+            "the optimizer does not have {parameters}: they get gradients but never change{stepped}",
             Evidence("entries of the missing parameters", entries, 0.0),
             values={"parameters": some_of(missing, 3), "stepped": stepped},
             remedy="pass model.parameters() to the optimizer after the last layer is in place",

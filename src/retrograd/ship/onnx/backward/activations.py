@@ -1,4 +1,4 @@
-"""Backward of activations."""
+"""Backward passes of activations."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from retrograd.network.layers.activations.relu6 import CEILING
 from retrograd.ship.onnx.backward.registry import Deltas, Names, Seen, Taken, over_rows, standing_as, to_onnx_backward
 from retrograd.ship.onnx.graph import Graph, Value
 
-FAR = 80.0  # beyond it exp leaves float32
+FAR = 80.0  # exp overflows float32 a little beyond
 
 
 class Slopes:
-    """Nodes around one layer: x, y and dy as y stands, and arithmetic between names and numbers."""
+    """Helper for one layer: x, y and dy in the layout of y, and arithmetic between names and numbers."""
 
     def __init__(self, g: Graph, seen: Seen) -> None:
         self.g, self.y_value = g, seen.y
@@ -32,15 +32,15 @@ class Slopes:
         return self.result(self.op("Mul", self.dy, slope))
 
     def where(self, condition: str, otherwise: Any = 0.0) -> Deltas:
-        """Return dx = dy where a condition holds, else something."""
+        """Return dx = dy where a condition holds, else another value."""
         return self.result(self.op("Where", condition, self.dy, otherwise))
 
     def result(self, dx: str) -> Deltas:
-        """Return a delta that stands as y does."""
+        """Return a delta in the layout of y."""
         return Deltas((self.g_value(dx),))
 
     def g_value(self, name: str) -> Value:
-        """Return a name as a value that stands as y does."""
+        """Return a name as a value in the layout of y."""
         return Value(name, self.y_value.shape, self.y_value.first)
 
 
@@ -98,7 +98,7 @@ def softsign(g: Graph, seen: Seen) -> Deltas:
 
 @to_onnx_backward.register(kinds.SELU, kinds.ELU, kinds.CELU, settings="alpha scale")
 def elu(g: Graph, seen: Seen) -> Deltas:
-    """dx = dy scale where y > 0, else dy (y + scale alpha); of celu dy (y / alpha + 1)."""
+    """dx = dy scale where y > 0, else dy (y + scale alpha); for celu, dy (y / alpha + 1)."""
     s, layer = Slopes(g, seen), seen.layer
     scale, alpha = float(getattr(layer, "scale", 1.0)), float(layer.alpha)
     if isinstance(layer, kinds.CELU):
@@ -117,7 +117,7 @@ def leaky_relu(g: Graph, seen: Seen) -> Deltas:
 
 @to_onnx_backward.register(kinds.Clip, settings="low high")
 def clip(g: Graph, seen: Seen) -> Deltas:
-    """dx = dy where x lies between the bounds."""
+    """dx = dy where x is between the bounds."""
     s, layer = Slopes(g, seen), seen.layer
     low, high = (float(end if bound is None else bound)
                  for bound, end in ((layer.low, -np.inf), (layer.high, np.inf)))  # fmt: skip
@@ -181,7 +181,7 @@ def gelu(g: Graph, seen: Seen) -> Deltas:
 
 
 def prelu_forward(g: Graph, layer: kinds.PReLU, weights: Names, inputs: tuple[Value, ...]) -> Taken:
-    """A slope for each channel, the channels last."""
+    """A slope for each channel, with channels last."""
     return Taken(g.op("PRelu", inputs[0], weights["slope"]))
 
 
@@ -198,7 +198,7 @@ def prelu(g: Graph, seen: Seen) -> Deltas:
 
 @to_onnx_backward.register(kinds.Softmax, kinds.LogSoftmax, settings="axis")
 def softmax(g: Graph, seen: Seen) -> Deltas:
-    """dx = y (dy - Σ dy y); of the logarithm dy - exp(y) Σ dy."""
+    """dx = y (dy - Σ dy y); for the logarithm, dy - exp(y) Σ dy."""
     y, dy, axis = g.plain(seen.y), g.plain(seen.dy), seen.layer.axis
     along = np.array([axis] if isinstance(axis, int) else axis)
     if isinstance(seen.layer, kinds.LogSoftmax):

@@ -1,4 +1,4 @@
-"""Backward of convolutions."""
+"""Backward passes of convolutions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from retrograd.ship.onnx.graph import Graph, Value
 
 
 def convolution_forward(g: Graph, layer: Convolution, weights: Names, inputs: tuple[Value, ...]) -> Taken:
-    """Conv, its weight turned to [filters, channels of a group, *kernel]."""
+    """Conv, with its weight transposed to [filters, channels of a group, *kernel]."""
     (x,) = inputs
     window = _window(layer, x)
     axes = len(window.kernel)
@@ -34,7 +34,7 @@ def _window(layer: Convolution, x: Value) -> Window:
 
 @to_onnx_backward.register(kinds.Conv1D, kinds.Conv2D, kinds.Conv3D, settings=SETTINGS, forward=convolution_forward)
 def convolution(g: Graph, seen: Seen) -> Deltas:
-    """dx = ConvTranspose of dy; dW = Conv of x by dy with the batch in the channels' place; db = Σ dy."""
+    """dx = ConvTranspose of dy; dW = Conv of x by dy with batch and channels swapped; db = Σ dy."""
     (x,), layer = seen.inputs, seen.layer
     window, dy = _window(layer, x), g.channels_first(seen.dy)
     grads, dx = {}, None
@@ -48,7 +48,7 @@ def convolution(g: Graph, seen: Seen) -> Deltas:
 
 
 def data_gradient(g: Graph, dy: str, weight: str, window: Window, groups: int) -> str:
-    """Return the delta of what a kernel [filters, channels of a group, *kernel] slid over."""
+    """Return the delta of the input of a kernel [filters, channels of a group, *kernel]."""
     ends = [high for _, high in window.margins]
     return g.op("ConvTranspose", dy, weight, kernel_shape=list(window.kernel), strides=list(window.stride),
                 dilations=list(window.dilation), group=groups,
@@ -57,7 +57,7 @@ def data_gradient(g: Graph, dy: str, weight: str, window: Window, groups: int) -
 
 
 def _weight_gradient(g: Graph, x: str, dy: str, window: Window, groups: int, channels: int) -> str:
-    """Return dW [*kernel, channels of a group, filters]: dy slides over x, stride and dilation change places."""
+    """Return dW [*kernel, channels of a group, filters]: dy slides over x, with stride and dilation swapped."""
     axes = len(window.kernel)
     places = [*range(2, axes + 2)]
     if groups == 1:
@@ -70,7 +70,7 @@ def _weight_gradient(g: Graph, x: str, dy: str, window: Window, groups: int, cha
     grad = g.op("Conv", turned, kernel, kernel_shape=list(window.outputs), strides=list(window.dilation),
                 dilations=list(window.stride), group=groups,
                 pads=[p[0] for p in window.padding] + [max(high, 0) for _, high in window.margins])  # fmt: skip
-    if any(high < 0 for _, high in window.margins):  # places that no window sees
+    if any(high < 0 for _, high in window.margins):  # positions that no window covers
         starts, ends = np.zeros(axes, np.int64), np.array(window.kernel)
         grad = g.op("Slice", grad, starts, ends, np.array(places))
     return g.op("Transpose", grad, perm=[*places, 0, 1])

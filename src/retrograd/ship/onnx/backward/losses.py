@@ -1,4 +1,4 @@
-"""Losses as ONNX nodes: the loss, and the delta of the output with which a backward pass begins."""
+"""Losses as ONNX nodes: the loss, and the delta of the output from which a backward pass starts."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from retrograd.ship.onnx.graph import TYPES, Graph, Value
 
 
 class Terms(NamedTuple):
-    """What a loss sums, its derivative by each number of the output, and what a mean divides by; None: the terms."""
+    """The terms of a loss, its derivatives by the output, and the divisor of a mean; None: the number of terms."""
 
     terms: str
     slopes: str
     divisor: str | None = None
 
 
-Form = Callable[[Graph, Any, str, str, int], Terms]  # graph, loss, output, target like it, classes
+Form = Callable[[Graph, Any, str, str, int], Terms]  # graph, loss, output, target of the same shape, classes
 
 
 def write_loss(g: Graph, loss: Loss, y: Value, target: str, weight: float) -> tuple[str, Value]:
-    """Add a loss's nodes; return it, and the delta of y. `target` has the shape of y.
+    """Add the nodes of a loss; return the loss and the delta of y. `target` has the shape of y.
 
-    Raises:  ConfigError for a loss without such a form
+    Raises:  ConfigError for a loss without a training form
     """
     form = FORMS.get(type(loss))
     if form is None:
         known = ", ".join(sorted(losses.losses.name_of(kind) for kind in FORMS))
-        raise ConfigError(f"{loss.kind} has no form in ONNX to train with", where="loss", cure=f"one of: {known}")
+        message = f"{loss.kind} has no ONNX form for training"
+        raise ConfigError(message, where="loss", cure=f"use one of: {known}")
     g.path = "loss"
     terms, slopes, count = form(g, loss, g.plain(y), target, y.shape[-1])
     total, factor = g.op("ReduceSum", terms, keepdims=0), g.constant(float(loss.scale))
@@ -44,9 +45,9 @@ def write_loss(g: Graph, loss: Loss, y: Value, target: str, weight: float) -> tu
 
 
 def _cross_entropy(g: Graph, loss: losses.CrossEntropy, y: str, target: str, classes: int) -> Terms:
-    """-Σ m log p by row, m = w ((1 - e) t + e / C); the slope p Σ m - m."""
+    """-Σ m log p per row, m = w ((1 - e) t + e / C); slope p Σ m - m."""
     if loss.ignored is not None:
-        raise ConfigError("has no form in ONNX to train with", where="loss.ignored", cure="leave it out")
+        raise ConfigError("no ONNX form for training", where="loss.ignored", cure="remove it")
     weights = np.array(loss.class_weights or (1.0,) * classes, np.float32)
     smoothing, last = float(loss.label_smoothing), np.array([-1])
     hit = g.op("Mul", target, weights)
@@ -69,7 +70,7 @@ def _cross_entropy(g: Graph, loss: losses.CrossEntropy, y: str, target: str, cla
 
 
 def _binary_cross_entropy(g: Graph, loss: losses.BinaryCrossEntropy, y: str, target: str, classes: int) -> Terms:
-    """-w t log p - (1 - t) log(1 - p); the slope (1 - t) p - w t (1 - p) of logits."""
+    """-w t log p - (1 - t) log(1 - p); slope (1 - t) p - w t (1 - p) for logits."""
     smoothing = float(loss.label_smoothing)
     if smoothing:
         target = g.op("Add", g.op("Mul", target, 1 - smoothing), smoothing / 2)
@@ -94,19 +95,19 @@ def _inside(g: Graph, p: str) -> str:
 
 
 def _squared_error(g: Graph, loss: Any, y: str, target: str, classes: int) -> Terms:
-    """(y - t)²; the slope 2 (y - t)."""
+    """(y - t)²; slope 2 (y - t)."""
     difference = g.op("Sub", y, target)
     return Terms(g.op("Mul", difference, difference), g.op("Mul", difference, 2.0))
 
 
 def _absolute_error(g: Graph, loss: Any, y: str, target: str, classes: int) -> Terms:
-    """|y - t|; the slope its sign."""
+    """|y - t|; slope sign(y - t)."""
     difference = g.op("Sub", y, target)
     return Terms(g.op("Abs", difference), g.op("Sign", difference))
 
 
 def _huber(g: Graph, loss: losses.Huber, y: str, target: str, classes: int) -> Terms:
-    """n (|d| - n / 2), n = min(|d|, delta); the slope d within delta."""
+    """n (|d| - n / 2), n = min(|d|, delta); slope d, limited to ±delta."""
     difference = g.op("Sub", y, target)
     distance = g.op("Abs", difference)
     near = g.op("Min", distance, float(loss.delta))

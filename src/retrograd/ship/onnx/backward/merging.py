@@ -1,4 +1,4 @@
-"""Backward of what joins several inputs."""
+"""Backward passes of layers that merge several inputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from retrograd.ship.onnx.graph import Graph, Value
 
 @to_onnx_backward.register(kinds.Add, kinds.Average, kinds.Subtract, kinds.Multiply, settings="")
 def merge(g: Graph, seen: Seen) -> Deltas:
-    """dx = dy; over the number of inputs; -dy for what is subtracted; dy times the other inputs."""
+    """dx = dy; divided by the number of inputs; -dy for subtracted inputs; times the other inputs."""
     layer, dy, xs = seen.layer, seen.dy, seen.inputs
     if isinstance(layer, kinds.Average):
         return Deltas((g.each("Div", dy, float(len(xs))),) * len(xs))

@@ -1,4 +1,4 @@
-"""Backward of normalisations; batch norm as it is outside of training, by its running statistics."""
+"""Backward passes of normalisations; batch norm uses its running statistics, as outside training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from retrograd.ship.onnx.graph import Graph, Value
 
 
 def batch_norm_forward(g: Graph, layer: kinds.BatchNorm, weights: Names, inputs: tuple[Value, ...]) -> Taken:
-    """y = scale xhat + bias, xhat = (x - mean) / sqrt(var + eps) by the running statistics."""
+    """y = scale xhat + bias, xhat = (x - mean) / sqrt(var + eps) with the running statistics."""
     inverse = g.op("Reciprocal", g.op("Sqrt", g.op("Add", weights["var"], float(layer.eps))))
     xhat = g.op("Mul", g.op("Sub", inputs[0], weights["mean"]), inverse)
     return Taken(_scaled(g, xhat, weights), (xhat, inverse))
@@ -42,7 +42,7 @@ def batch_norm(g: Graph, seen: Seen) -> Deltas:
 
 def layer_norm_forward(g: Graph, layer: kinds.LayerNorm | kinds.RMSNorm, weights: Names, inputs: tuple[Value, ...]
                        ) -> Taken:  # fmt: skip
-    """y = scale xhat + bias, xhat = (x - mean) / sqrt(var + eps) over the last axes; of rms norm without the mean."""
+    """y = scale xhat + bias, xhat = (x - mean) / sqrt(var + eps) over the last axes; no mean for rms norm."""
     x, along = g.plain(inputs[0]), np.arange(-layer.axes, 0)
     if isinstance(layer, kinds.LayerNorm):
         x = g.op("Sub", x, g.op("ReduceMean", x, along, keepdims=1))
@@ -54,7 +54,7 @@ def layer_norm_forward(g: Graph, layer: kinds.LayerNorm | kinds.RMSNorm, weights
 
 @to_onnx_backward.register(kinds.LayerNorm, kinds.RMSNorm, settings="axes eps", forward=layer_norm_forward)
 def layer_norm(g: Graph, seen: Seen) -> Deltas:
-    """dx = inverse (q - mean(q) - xhat mean(q xhat)), q = dy scale; of rms norm without mean(q)."""
+    """dx = inverse (q - mean(q) - xhat mean(q xhat)), q = dy scale; no mean(q) for rms norm."""
     (xhat, inverse), layer = seen.tape, seen.layer
     q, grads = _gradients(g, seen, xhat, seen.dy.shape[-layer.axes :])
     along = np.arange(-layer.axes, 0)

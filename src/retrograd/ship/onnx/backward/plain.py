@@ -1,4 +1,4 @@
-"""Backward of dense layers and embeddings, positions, new shapes, and what does nothing outside of training."""
+"""Backward passes of dense layers, embeddings, positions, reshaping, and layers without effect outside training."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def embedding_forward(g: Graph, layer: kinds.Embedding, weights: Names, inputs: 
 
 @to_onnx_backward.register(kinds.Embedding, settings="units vocabulary padding", forward=embedding_forward)
 def embedding(g: Graph, seen: Seen) -> Deltas:
-    """dW[id] = Σ dy over the places of the id; padding stays."""
+    """dW[id] = Σ dy over the positions of the id; padding is not trained."""
     ids, weight, width = seen.inputs[0], seen.weights["weight"], seen.dy.shape[-1]
     zeros = g.op("Mul", weight, 0.0)
     places = g.op("Cast", g.reshape(ids, -1, 1), to=7)  # int64
@@ -67,7 +67,7 @@ def learned_positions_forward(g: Graph, layer: Any, weights: Names, inputs: tupl
 
 @to_onnx_backward.register(kinds.LearnedPositions, settings="length", forward=learned_positions_forward)
 def learned_positions(g: Graph, seen: Seen) -> Deltas:
-    """dx = dy, dW(t) = Σ dy(t) over the batch; rows beyond the sequence have none."""
+    """dx = dy, dW(t) = Σ dy(t) over the batch; rows beyond the sequence have no gradient."""
     time, width = seen.dy.shape[1:]
     summed = over_rows(g, seen.dy, (time, width))
     rows = g.op("Slice", seen.weights["weight"], np.array([time]), np.array([2**31]), np.array([0]))

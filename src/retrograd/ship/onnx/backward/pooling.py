@@ -1,4 +1,4 @@
-"""Backward of pooling."""
+"""Backward passes of pooling."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _window(layer: kinds.MaxPool | kinds.AveragePool, x: Value) -> Window:
 
 
 def max_pool_forward(g: Graph, layer: kinds.MaxPool, weights: Names, inputs: tuple[Value, ...]) -> Taken:
-    """MaxPool behind margins of -infinity, and where the largest values stood in all that it read."""
+    """MaxPool after padding with -infinity, and the indices of the largest values in its whole input."""
     (x,) = inputs
     window, name = _window(layer, x), g.channels_first(x)
     low, high = zip(*window.margins, strict=True)
@@ -33,7 +33,7 @@ def max_pool_forward(g: Graph, layer: kinds.MaxPool, weights: Names, inputs: tup
 
 @to_onnx_backward.register(kinds.MaxPool, settings="window stride padding dilation ceil", forward=max_pool_forward)
 def max_pool(g: Graph, seen: Seen) -> Deltas:
-    """dx = dy at the first largest value of each window, summed over the windows that see it."""
+    """dx = dy at the first largest value of each window, summed over the windows that contain it."""
     (x,), (padded, places) = seen.inputs, seen.tape
     window = _window(seen.layer, x)
     shape = g.op("Shape", padded)
@@ -50,7 +50,7 @@ def max_pool(g: Graph, seen: Seen) -> Deltas:
 
 @to_onnx_backward.register(kinds.AveragePool, settings="window stride padding ceil count_padding dilation divisor")
 def average_pool(g: Graph, seen: Seen) -> Deltas:
-    """dx = dy / count, summed over the windows that see x."""
+    """dx = dy / count, summed over the windows that contain x."""
     (x,), layer = seen.inputs, seen.layer
     window = _window(layer, x)
     shares = np.moveaxis(layer.shares(window), -1, 0).astype(np.float32)
@@ -61,7 +61,7 @@ def average_pool(g: Graph, seen: Seen) -> Deltas:
 
 @to_onnx_backward.register(kinds.GlobalAveragePool, settings="")
 def global_average_pool(g: Graph, seen: Seen) -> Deltas:
-    """dx = dy over the number of places; with a mask of those that count, and 0 elsewhere."""
+    """dx = dy / number of positions; with a mask, of those that count, and 0 elsewhere."""
     x, *mask = seen.inputs
     dy = g.op("Unsqueeze", seen.dy, np.arange(1, x.axes + 1))
     if not mask:

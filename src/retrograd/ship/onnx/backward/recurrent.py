@@ -1,4 +1,4 @@
-"""Training forms of recurrent layers: a loop (Scan) over the steps of each direction, and one back again."""
+"""Training forms of recurrent layers: a loop (Scan) over the steps of each direction, and one in reverse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SETTINGS = "units bidirectional output layers dropout backwards nonlinearity for
 
 
 class Walk(NamedTuple):
-    """One direction's steps, time first: the states before and after each, and what the gates were."""
+    """The steps of one direction, time first: the states before and after each, and the gates."""
 
     own: dict[str, str]  # weights by their plain names
     before: list[str]
@@ -25,7 +25,7 @@ class Walk(NamedTuple):
 
 
 def forward(g: Graph, layer: Recurrent, weights: Names, inputs: tuple[Value, ...]) -> Taken:
-    """Run the steps, and lay the directions side by side."""
+    """Run the steps, and concatenate the directions."""
     x, *others = inputs
     states = [other for other in others if other.dtype != "bool"]
     masks = [other for other in others if other.dtype == "bool"]
@@ -51,7 +51,7 @@ def forward(g: Graph, layer: Recurrent, weights: Names, inputs: tuple[Value, ...
 
 def _walk(g: Graph, layer: Recurrent, own: dict[str, str], z: str, counts: str | None, starts: list[str],
           reverse: bool) -> tuple[list[str], Walk]:  # fmt: skip
-    """Run the steps of one direction: its final states, and the walk."""
+    """Run the steps of one direction; return its final states and its steps."""
     body = Graph(g.path, outer=g)
     before = [body.free(f"{g.path}/{name}_before") for name in layer.states]
     now, there = body.free(f"{g.path}/z"), body.free(f"{g.path}/there")
@@ -73,7 +73,7 @@ def _walk(g: Graph, layer: Recurrent, own: dict[str, str], z: str, counts: str |
 
 @to_onnx_backward.register(kinds.RNN, kinds.GRU, kinds.LSTM, settings=SETTINGS, forward=forward)
 def recurrent(g: Graph, seen: Seen) -> Deltas:
-    """Through the steps in reverse with the deltas of the states; after the loop each gradient in one product."""
+    """Propagate the deltas of the states back through the steps; each gradient is one product after the loop."""
     layer, (xt, counts, walks) = seen.layer, seen.tape
     parts = {name: g.plain(d) for name, d in (seen.dy if layer.output == "all" else {layer.output: seen.dy}).items()}
     units, directions = int(layer.units), len(walks)
@@ -198,7 +198,7 @@ def _rnn(g: Graph, layer: Any, own: dict[str, str], z: str, before: States) -> t
 
 def _rnn_back(g: Graph, layer: Any, own: dict[str, str], deltas: States, before: States, after: States, gates: str
               ) -> tuple[list[str], str, str]:  # fmt: skip
-    """dz = dh (1 - h²), of relu dh where h > 0."""
+    """dz = dh (1 - h²); for relu, dh where h > 0."""
     if layer.nonlinearity == "tanh":
         dz = _product(g, deltas[0], _less_than_one(g, _product(g, gates, gates)))
     else:
@@ -250,7 +250,7 @@ def _gru(g: Graph, layer: Any, own: dict[str, str], z: str, before: States) -> t
 
 def _gru_back(g: Graph, layer: Any, own: dict[str, str], deltas: States, before: States, after: States, gates: str
               ) -> tuple[list[str], str, str]:  # fmt: skip
-    """From dh to the deltas of the three parts of z, and of h W_h, whose part of n passes the reset gate."""
+    """From dh to the deltas of the three parts of z and of h W_h, whose part for n passes through the reset gate."""
     (dh,), (h,), units = deltas, before, int(layer.units)
     r, u, n, q = _split(g, gates, 4, units)
     dn = _product(g, dh, _less_than_one(g, u), _less_than_one(g, _product(g, n, n)))
@@ -270,7 +270,7 @@ def _gru_back(g: Graph, layer: Any, own: dict[str, str], deltas: States, before:
 
 
 def _gru_gradient(g: Graph, layer: Any, walk: Walk, dh_rows: str) -> str:
-    """Return Σ h(t-1)ᵀ dh(t); with the reset before the product the weights of n have seen r h(t-1)."""
+    """Return Σ h(t-1)ᵀ dh(t); with the reset before the product, the weights of n multiply r h(t-1)."""
     if layer.reset == "after":
         return _recurrent_gradient(g, layer, walk, dh_rows)
     units = int(layer.units)

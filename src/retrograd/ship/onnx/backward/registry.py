@@ -13,19 +13,19 @@ from retrograd.ship.forms import F, Forms
 from retrograd.ship.onnx.graph import Graph, Value
 from retrograd.ship.onnx.registry import to_onnx
 
-Names = Mapping[str, str]  # parameters and state of a layer -> what they are called in the graph
+Names = Mapping[str, str]  # parameters and state of a layer -> their names in the graph
 
 
 class Taken(NamedTuple):
-    """What a forward gives: the output, as a form of `to_onnx` gives it, and what backward needs of the inside."""
+    """The result of a forward form: the output, as in `to_onnx`, and inner values that the backward pass needs."""
 
     y: Any
     tape: Any = None
 
 
 class Seen(NamedTuple):
-    """What a backward form sees: the layer's weights by name, its inputs, output and tape, and the delta dy of its
-    output, of several outputs those that there are; and which inputs and which parameters are to have one.
+    """The arguments of a backward form: the layer's weights by name, its inputs, output and tape, the delta dy of its
+    output (by name for several), and which inputs and parameters need a gradient.
     """
 
     layer: Any
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
 
 
 class Deltas(NamedTuple):
-    """What a backward form gives: the delta of each input, or None; and the gradients by the parameters' names."""
+    """The result of a backward form: the delta of each input, or None, and the gradients by parameter name."""
 
     inputs: tuple[Any, ...]
     grads: dict[str, str] = {}
@@ -51,8 +51,8 @@ Forward = Callable[[Graph, Any, Names, tuple[Value, ...]], Taken]
 class BackwardForms(Forms):
     """The backward passes of layers: `@to_onnx_backward.register(Dense, forward=...)` above a function (graph, seen).
 
-    `forward` is the form to train with, of the weights' names in place of arrays: a layer with parameters has one, as
-    does one whose backward needs more than its inputs and output; the others run forward as `to_onnx` has it.
+    `forward` is the forward form for training, which gets names of weights instead of arrays: it is needed for layers
+    with parameters, and if the backward pass needs more than inputs and output; others use the form in `to_onnx`.
     """
 
     def __init__(self, what: str, cure: Callable[[Layer], str]) -> None:
@@ -61,15 +61,15 @@ class BackwardForms(Forms):
 
     def register(self, *kinds: type[Layer], settings: str | None = None, forward: Forward | None = None
                  ) -> Callable[[F], F]:  # fmt: skip
-        """Return a decorator that files a function as the backward form of layers of these classes."""
+        """Return a decorator that registers a function as the backward form of layers of these classes."""
         self._forwards.update({} if forward is None else dict.fromkeys(kinds, forward))
         return super().register(*kinds, settings=settings)
 
     def forward(self, graph: Graph, path: str, layer: Layer, weights: Names, arrays: Mapping[str, np.ndarray],
                 inputs: tuple[Value, ...], spec: Any) -> Taken:  # fmt: skip
-        """Add the nodes of a layer that will be run backward; `arrays` are its weights for a form without names.
+        """Add the forward nodes of a layer to train; `arrays` are its weights for a form without names.
 
-        Raises:  ConfigError for a layer without a backward form, or with a setting that the form does not name
+        Raises:  ConfigError for a layer without a backward form, or with a setting that the form does not support
         """
         self.form_of(layer, path)
         forward = self._forwards.get(type(layer))
@@ -91,7 +91,7 @@ class BackwardForms(Forms):
 
 
 def typed(y: Any, spec: Any) -> Any:
-    """Return what a form gave as values with their shapes; of several outputs those by name."""
+    """Return the output of a form as a value with its shape, or several by name."""
     if isinstance(spec, Mapping):
         return {name: typed(part, spec[name]) for name, part in y.items()}
     value = y if isinstance(y, Value) else Value(y)
@@ -99,18 +99,18 @@ def typed(y: Any, spec: Any) -> Any:
 
 
 def standing_as(graph: Graph, value: Value, like: Value) -> str:
-    """Return the name of a value with its channels where another has them."""
+    """Return the name of a value in the layout of another."""
     return graph.channels_first(value) if like.first else graph.plain(value)
 
 
 def over_rows(graph: Graph, dy: Value, shape: tuple[int, ...]) -> str:
-    """Return the sum of a delta over the batch and all axes that parameters of a shape, at the end, do not have."""
+    """Return the sum of a delta over the batch and all leading axes that parameters of a shape do not have."""
     name, extra = graph.plain(dy), len(dy.shape) - len(shape)
     return graph.op("ReduceSum", name, np.arange(extra), keepdims=0)
 
 
 def _cure(layer: Layer) -> str:
-    return "--train-step head, if it stands below the head; or leave --train-step out"
+    return "use --train-step head, if the layer is below the head; or remove --train-step"
 
 
 to_onnx_backward = BackwardForms("has no backward form in ONNX", _cure)

@@ -1,4 +1,4 @@
-"""The layers' ONNX forms, a file for each family; importing this package registers them all."""
+"""The ONNX forms of layers, a file for each family; importing this package registers them all."""
 
 from retrograd.ship.onnx.forms import (
     activations,

@@ -111,7 +111,7 @@ def gelu(g: Graph, layer: kinds.GELU, weights: Weights, x: Value) -> Value:
 
 @to_onnx.register(kinds.Softmax, settings="axis")
 def softmax(g: Graph, layer: kinds.Softmax, weights: Weights, x: Value) -> Value:
-    """Shares along an axis, or several."""
+    """Softmax along one axis or several."""
     if isinstance(layer.axis, int):
         return g.each("Softmax", x, axis=x.along(layer.axis))
     return g.each("Exp", _log_shares(g, layer.axis, x))
@@ -119,7 +119,7 @@ def softmax(g: Graph, layer: kinds.Softmax, weights: Weights, x: Value) -> Value
 
 @to_onnx.register(kinds.LogSoftmax, settings="axis")
 def log_softmax(g: Graph, layer: kinds.LogSoftmax, weights: Weights, x: Value) -> Value:
-    """Their logarithms."""
+    """The logarithm of softmax."""
     return (
         g.each("LogSoftmax", x, axis=x.along(layer.axis))
         if isinstance(layer.axis, int)
@@ -139,7 +139,7 @@ def celu(g: Graph, layer: kinds.CELU, weights: Weights, x: Value) -> Value:
 
 @to_onnx.register(kinds.Clip, settings="low high")
 def clip(g: Graph, layer: kinds.Clip, weights: Weights, x: Value) -> Value:
-    """Clip at the bounds that there are."""
+    """Clip with the bounds that are set."""
     low, high = (None if bound is None else np.float32(bound) for bound in (layer.low, layer.high))
     return g.each("Clip", x, low, high)
 
@@ -165,14 +165,14 @@ def glu(g: Graph, layer: kinds.GLU, weights: Weights, x: Value) -> str:
 
 @to_onnx.register(kinds.Maxout, settings="pieces")
 def maxout(g: Graph, layer: kinds.Maxout, weights: Weights, x: Value) -> str:
-    """The largest of each few neighbours."""
+    """The largest of each group of neighbours."""
     parts = g.reshape(x, 0, *x.shape[1:-1], x.shape[-1] // layer.pieces, layer.pieces)
     return g.op("ReduceMax", parts, np.array([-1]), keepdims=0)
 
 
 @to_onnx.register(kinds.Sparsemax, settings="axis")
 def sparsemax(g: Graph, layer: kinds.Sparsemax, weights: Weights, x: Value) -> str:
-    """y = max(z - tau, 0), tau such that they sum to 1."""
+    """y = max(z - tau, 0), with tau such that the sum is 1."""
     axis = layer.axis % len(x.shape)
     length, along = x.shape[axis], np.array([axis])
     z = g.op("Sub", x, g.op("ReduceMax", x, along, keepdims=1))

@@ -1,4 +1,4 @@
-"""Attention in several heads."""
+"""Multi-head attention."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEAST = np.float32(-3.0e38)  # where nothing may be seen; -infinity everywhere w
 
 @to_onnx.register(kinds.MultiHeadAttention, settings=SETTINGS)
 def attention(g: Graph, layer: kinds.MultiHeadAttention, weights: Weights, *arrays: Value) -> str | dict[str, str]:
-    """y = softmax(q kᵀ / sqrt(width)) v W_o + b_o; one product for what reads the same input."""
+    """y = softmax(q kᵀ / sqrt(width)) v W_o + b_o; projections of the same input are one product."""
     inputs = dict(zip(layer.reads or UNNAMED[len(arrays)], arrays, strict=True))
     sources = [inputs[name] for name in ("query", "memory", "key", "value") if name in inputs]
     heads = Heads(g, layer, weights, sources)
@@ -76,7 +76,7 @@ class Heads:
         self.value = self.cut(projected["value"], alone, self.value_width)
 
     def project(self, weights: Mapping[str, np.ndarray], source: Value, roles: tuple[str, ...]) -> dict[str, str]:
-        """Return x W + b for the roles that one source plays."""
+        """Return x W + b for the projections of one source."""
         g, widths = self.g, [weights[f"{role}_weight"].shape[1] for role in roles]
         together = np.concatenate([weights[f"{role}_weight"] for role in roles], -1)
         y = g.op("MatMul", source, g.constant(together, f"{'_'.join(roles)}_weight"))
@@ -93,7 +93,7 @@ class Heads:
         return self.g.op("Transpose", apart, perm=[0, *range(2, 2 + axes), 1, 2 + axes])
 
     def normed(self, x: str, scale: np.ndarray | None) -> str:
-        """Return heads divided by their root mean square or length, if they are to be."""
+        """Return heads divided by their root mean square or length, if the layer does that."""
         if self.layer.qk_norm is None:
             return x
         reduce = "ReduceMean" if self.layer.qk_norm == "rms" else "ReduceSum"
@@ -103,7 +103,7 @@ class Heads:
         return y if scale is None else self.g.op("Mul", y, scale)
 
     def turned(self, x: str, time: int) -> str:
-        """Return heads turned by their position, if they are to be."""
+        """Return heads rotated by their position, if the layer does that."""
         if not self.layer.rotary:
             return x
         g, layer = self.g, self.layer
@@ -117,13 +117,13 @@ class Heads:
         return g.op("Concat", first, second, *rest, axis=-1)
 
     def beside(self, added: Value) -> str:
-        """Return what is added to the scores, in their shape."""
+        """Return the bias that is added to the scores, in their shape."""
         if len(added.shape) == 4:
             return self.g.reshape(added, 0, *self.lead, self.queries, self.keys)
         return self.g.op("Unsqueeze", added, np.arange(1, 1 + len(self.lead)))
 
     def masked(self, scores: str, mask: Value | None) -> tuple[str, str | None]:
-        """Return the scores, the least number where a query may not look, and where it may if that can be nowhere."""
+        """Return the scores, with the lowest number at masked positions, and the mask if a query may have none."""
         g = self.g
         place, other = np.arange(self.queries)[:, None], np.arange(self.keys)
         near = place >= other if self.layer.causal else None
@@ -138,7 +138,7 @@ class Heads:
         return g.op("Where", visible, scores, LEAST), visible
 
     def _beside_heads(self, mask: Value) -> str:
-        """Return a mask as it lies beside the scores."""
+        """Return a mask in the shape of the scores."""
         if len(mask.shape) == 4:
             return self.g.reshape(mask, 0, *self.lead, self.queries, self.keys)
         return self.g.op("Unsqueeze", mask, np.arange(1, len(self.lead) + (2 if len(mask.shape) == 2 else 1)))

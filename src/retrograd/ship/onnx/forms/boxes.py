@@ -1,4 +1,4 @@
-"""Boxes as a detector's stages hand them on."""
+"""Boxes, as passed between the stages of a detector."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAST = np.array([-1])
 
 @to_onnx.register(kinds.CellBoxes, settings="")
 def cell_boxes(g: Graph, layer: kinds.CellBoxes, weights: Weights, x: Value) -> str:
-    """Edges around (place within the cell + cell) / cells."""
+    """Edges around (position within the cell + cell) / cells."""
     down, across = x.shape[1:3]
     cell = np.stack(np.meshgrid(np.arange(across), np.arange(down)), -1).astype(np.float32)
     place, side = _halves(g, x)
@@ -27,7 +27,7 @@ def cell_boxes(g: Graph, layer: kinds.CellBoxes, weights: Weights, x: Value) -> 
 
 @to_onnx.register(kinds.AnchorBoxes, settings="sizes ratios")
 def anchor_boxes(g: Graph, layer: kinds.AnchorBoxes, weights: Weights, x: Value) -> str:
-    """A constant, for as many rows as x has."""
+    """A constant, repeated for the rows of x."""
     boxes = layer.of_map(*x.shape[1:3])[None].astype(np.float32)
     rows = g.op("Shape", g.plain(x), start=0, end=1)
     return g.op("Expand", boxes, g.op("Concat", rows, np.array([1, 1]), axis=0))
@@ -47,7 +47,7 @@ def shift_boxes(g: Graph, layer: kinds.ShiftBoxes, weights: Weights, boxes: Valu
 
 @to_onnx.register(kinds.BestBoxes, settings="count overlap")
 def best_boxes(g: Graph, layer: kinds.BestBoxes, weights: Weights, scores: Value, boxes: Value, *truth: Value) -> str:
-    """A loop over the boxes that are chosen; ONNX's NonMaxSuppression returns fewer where few remain."""
+    """A loop over the boxes to choose, as ONNX's NonMaxSuppression returns fewer if few remain."""
     n = boxes.shape[1]
     order = g.ops("TopK", 2, g.reshape(scores, 0, -1), np.array([n]), axis=-1, largest=1, sorted=1)[1]
     ordered = g.op("GatherND", boxes, g.op("Unsqueeze", order, LAST), batch_dims=1)
@@ -76,7 +76,7 @@ def _halves(g: Graph, x: Any) -> list[str]:
 
 
 def _around(g: Graph, middle: str, side: str) -> str:
-    """Return boxes with these centres and sides."""
+    """Return boxes with given centres and sides."""
     half = g.op("Mul", side, 0.5)
     return g.op("Concat", g.op("Sub", middle, half), g.op("Add", middle, half), axis=-1)
 

@@ -17,7 +17,7 @@ SETTINGS = "filters kernel stride padding dilation groups activation"  # of conv
 
 @to_onnx.register(kinds.Conv1D, kinds.Conv2D, kinds.Conv3D, settings=f"{SETTINGS} padding_mode")
 def convolution(g: Graph, layer: Convolution, weights: Weights, x: Value) -> Value:
-    """Conv, its margins copied from inside before it where the layer asks for that."""
+    """Conv, after padding with copies from inside if the layer asks for that."""
     window = place_window(x.shape[1:-1], layer.kernel, layer.stride, layer.dilation, layer.padding)
     name, pads = g.channels_first(x), [p[0] for p in window.padding] + [p[1] for p in window.padding]
     if layer.padding_mode != "zeros":
@@ -39,7 +39,7 @@ def _bias(g: Graph, weights: Weights) -> str | None:
     kinds.Conv1DTranspose, kinds.Conv2DTranspose, kinds.Conv3DTranspose, settings=f"{SETTINGS} output_padding"
 )
 def convolution_transpose(g: Graph, layer: ConvolutionTranspose, weights: Weights, x: Value) -> Value:
-    """ConvTranspose, cut at the end to the layer's lengths."""
+    """ConvTranspose, cropped at the end to the layer's lengths."""
     names = ("kernel", "stride", "dilation", "output_padding")
     kernel, stride, dilation, extra = (each_axis(getattr(layer, name), x.axes, name) for name in names)
     lengths = x.shape[1:-1]

@@ -1,4 +1,4 @@
-"""What joins several inputs."""
+"""Layers that merge several inputs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BY_TWO = {
 
 @to_onnx.register(*BY_TWO, settings="broadcast")
 def merge(g: Graph, layer: Merge, weights: Weights, *inputs: Value) -> Value:
-    """One operator for two inputs after the other, the channels where they stand; spread out, the channels last."""
+    """One operator applied to two inputs at a time, in their layout, or with channels last if they are broadcast."""
     first, names = _one_way(g, inputs)
     if layer.broadcast and len({len(x.shape) for x in inputs}) > 1:
         first, shapes = False, align(tuple(x.shape for x in inputs))
@@ -43,7 +43,7 @@ def concat(g: Graph, layer: kinds.Concat, weights: Weights, *inputs: Value) -> V
 
 @to_onnx.register(kinds.CosineSimilarity, settings="axis eps keepdim")
 def cosine_similarity(g: Graph, layer: kinds.CosineSimilarity, weights: Weights, x1: Value, x2: Value) -> str:
-    """y = Σ u v of the inputs at length 1."""
+    """y = Σ u v of the inputs, normalised to length 1."""
     axes = np.array([layer.axis])
     u, v = (unit(g, g.plain(x), axes, layer.eps) for x in (x1, x2))
     return g.op("ReduceSum", g.op("Mul", u, v), axes, keepdims=int(layer.keepdim))
@@ -51,7 +51,7 @@ def cosine_similarity(g: Graph, layer: kinds.CosineSimilarity, weights: Weights,
 
 @to_onnx.register(kinds.Dot, settings="axes normalize")
 def dot(g: Graph, layer: kinds.Dot, weights: Weights, x1: Value, x2: Value) -> str:
-    """A product of matrices, whose rows are all places of the one input and of the other."""
+    """A matrix product whose rows are all positions of one input and of the other."""
     pair = (layer.axes, layer.axes) if isinstance(layer.axes, int) else layer.axes
     rows, rests = [], []
     for x, axis in zip((x1, x2), pair, strict=True):
@@ -65,6 +65,6 @@ def dot(g: Graph, layer: kinds.Dot, weights: Weights, x1: Value, x2: Value) -> s
 
 
 def _one_way(g: Graph, inputs: tuple[Value, ...]) -> tuple[bool, list[str]]:
-    """Return whether all inputs are read with the channels first, and their names then."""
+    """Return whether all inputs are read with channels first, and their names in that layout."""
     first = all(x.first for x in inputs)
     return first, [g.channels_first(x) if first else g.plain(x) for x in inputs]

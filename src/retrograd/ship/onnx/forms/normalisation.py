@@ -16,7 +16,7 @@ from retrograd.ship.onnx.registry import Weights, to_onnx
 def batch_norm(
     g: Graph, layer: kinds.BatchNorm | kinds.InstanceNorm, weights: Weights, x: Value, *mask: Value
 ) -> Value:
-    """BatchNormalization, which runtimes fold into a convolution before it; else y = (x - mean) factor + bias."""
+    """BatchNormalization, which runtimes fold into a preceding convolution; else y = (x - mean) factor + bias."""
     mean, var = weights["mean"], weights["var"]
     scale, bias = weights.get("scale", np.ones_like(mean)), weights.get("bias", np.zeros_like(mean))
     if x.first or len(x.shape) == 2:
@@ -46,7 +46,7 @@ def rms_norm(g: Graph, layer: kinds.RMSNorm, weights: Weights, x: Value) -> str:
 
 @to_onnx.register(kinds.InstanceNorm, settings="eps running momentum")
 def instance_norm(g: Graph, layer: kinds.InstanceNorm, weights: Weights, x: Value) -> Value:
-    """InstanceNormalization, with ones and zeros where the layer has no scale or bias; of running ones batch norm."""
+    """InstanceNormalization, with ones and zeros for a missing scale or bias; batch norm for running statistics."""
     if layer.running:
         return batch_norm(g, layer, weights, x)
     ones = np.ones(x.shape[-1], np.float32)
@@ -58,7 +58,7 @@ def instance_norm(g: Graph, layer: kinds.InstanceNorm, weights: Weights, x: Valu
 
 @to_onnx.register(kinds.GroupNorm, settings="eps groups")
 def group_norm(g: Graph, layer: kinds.GroupNorm, weights: Weights, x: Value) -> Value:
-    """InstanceNormalization of the groups as if they were channels, then scale and bias of each channel."""
+    """InstanceNormalization of groups as if they were channels, then scale and bias for each channel."""
     ones, channels, places = np.ones(layer.groups, np.float32), x.shape[-1], x.shape[1:-1]
     grouped = g.reshape(g.channels_first(x), 0, layer.groups, channels // layer.groups * math.prod(places))
     normal = g.op("InstanceNormalization", grouped, ones, 0 * ones, epsilon=float(layer.eps))
@@ -69,7 +69,7 @@ def group_norm(g: Graph, layer: kinds.GroupNorm, weights: Weights, x: Value) -> 
 
 @to_onnx.register(kinds.LocalResponseNorm, settings="size alpha beta k")
 def local_response_norm(g: Graph, layer: kinds.LocalResponseNorm, weights: Weights, x: Value) -> str:
-    """y = x / s^beta; a product with a band of ones sums the squares of the channels around each."""
+    """y = x / s^beta; a product with a band matrix of ones sums the squares of neighbouring channels."""
     name, channel = g.plain(x), np.arange(x.shape[-1])
     apart = channel[:, None] - channel  # from the one that is divided
     band = (apart >= -(layer.size // 2)) & (apart <= (layer.size - 1) // 2)

@@ -1,4 +1,4 @@
-"""Dense layers and embeddings, positions, and what does nothing outside of training."""
+"""Dense layers, embeddings, positions, and layers without effect outside training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from retrograd.ship.onnx.registry import Weights, to_onnx
 
 @to_onnx.register(kinds.Dense, settings="units activation")
 def dense(g: Graph, layer: kinds.Dense, weights: Weights, x: Value) -> str:
-    """y = x W + b: one node of a matrix, two of anything larger."""
+    """y = x W + b: one node for a matrix, two for more axes."""
     weight = g.constant(weights["weight"], "weight")
     bias = g.constant(weights["bias"], "bias") if "bias" in weights else None
     if len(x.shape) == 2:
@@ -32,7 +32,7 @@ def embedding(g: Graph, layer: kinds.Embedding, weights: Weights, ids: Value) ->
 
 @to_onnx.register(*ONLY_IN_TRAINING, settings=THEIR_SETTINGS)
 def nothing(g: Graph, layer: Any, weights: Weights, x: Value) -> Value:
-    """What acts in training alone has no node."""
+    """A layer that acts only in training has no node."""
     return x
 
 
@@ -51,7 +51,7 @@ def learned_positions(g: Graph, layer: kinds.LearnedPositions, weights: Weights,
 
 @to_onnx.register(kinds.Bilinear, settings="units activation")
 def bilinear(g: Graph, layer: kinds.Bilinear, weights: Weights, x1: Value, x2: Value) -> str:
-    """y_k = Σ x1_i W_ijk x2_j + b: a product by the first input, then a row of the second times what that gave."""
+    """y_k = Σ x1_i W_ijk x2_j + b: a product with the first input, whose result is multiplied by the second."""
     weight = weights["weight"]
     first, second, units = weight.shape
     by_first = g.op("MatMul", x1, g.constant(weight.reshape(first, -1), "weight"))

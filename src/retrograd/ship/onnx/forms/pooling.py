@@ -16,7 +16,7 @@ from retrograd.ship.onnx.registry import Weights, to_onnx
 
 @to_onnx.register(kinds.MaxPool, settings="window stride padding dilation ceil")
 def max_pool(g: Graph, layer: kinds.MaxPool, weights: Weights, x: Value) -> Value:
-    """MaxPool, behind margins of -infinity where a window may not be padded so far."""
+    """MaxPool, after padding with -infinity if ONNX does not allow as much padding."""
     stride = layer.window if layer.stride is None else layer.stride
     window = place_window(x.shape[1:-1], layer.window, stride, layer.dilation, layer.padding, layer.ceil)
     name, pads = g.channels_first(x), _pads(window)
@@ -31,7 +31,7 @@ def max_pool(g: Graph, layer: kinds.MaxPool, weights: Weights, x: Value) -> Valu
 
 @to_onnx.register(kinds.AveragePool, settings="window stride padding dilation ceil count_padding divisor")
 def average_pool(g: Graph, layer: kinds.AveragePool, weights: Weights, x: Value) -> Value:
-    """AveragePool over all places, times a factor where fewer count."""
+    """AveragePool over all positions, times a factor where fewer count."""
     stride = layer.window if layer.stride is None else layer.stride
     window = place_window(x.shape[1:-1], layer.window, stride, layer.dilation, layer.padding, layer.ceil)
     settings = {"kernel_shape": list(window.kernel), "strides": list(window.stride), "pads": _pads(window)}
@@ -45,13 +45,13 @@ def average_pool(g: Graph, layer: kinds.AveragePool, weights: Weights, x: Value)
 
 
 def _pads(window: Window) -> list[int]:
-    """Return margins that give the window's number of outputs, a last one that hangs over the end included."""
+    """Return padding that gives the window's number of outputs, including a last one beyond the end."""
     return [low for low, _ in window.margins] + [max(high, 0) for _, high in window.margins]
 
 
 @to_onnx.register(kinds.GlobalAveragePool, settings="")
 def global_average_pool(g: Graph, layer: kinds.GlobalAveragePool, weights: Weights, x: Value, *mask: Value) -> str:
-    """The mean over all places, or over those of a mask."""
+    """The mean over all positions, or over those in a mask."""
     if not mask:
         return g.op("ReduceMean", x.name, _places(x), keepdims=0)
     counts = g.op("Cast", mask[0], to=TYPES["float32"])
@@ -63,7 +63,7 @@ def global_average_pool(g: Graph, layer: kinds.GlobalAveragePool, weights: Weigh
 
 @to_onnx.register(kinds.GlobalMaxPool, settings="")
 def global_max_pool(g: Graph, layer: kinds.GlobalMaxPool, weights: Weights, x: Value, *mask: Value) -> str:
-    """The largest value over all places, or over those of a mask; 0 where there is none."""
+    """The largest value over all positions, or over those in a mask; 0 if there are none."""
     if mask:
         places, last = np.arange(1, x.axes + 1), np.array([x.axes + 1])
         seen = g.op("Where", g.op("Unsqueeze", mask[0], last), x, np.float32(-np.inf))
@@ -86,7 +86,7 @@ def adaptive_average_pool(g: Graph, layer: kinds.AdaptiveAveragePool, weights: W
 
 @to_onnx.register(kinds.Upsample, settings="factor method")
 def upsample(g: Graph, layer: kinds.Upsample, weights: Weights, x: Value) -> Value:
-    """Resize, or of a sequence's straight lines a product."""
+    """Resize, or a product for linear interpolation of a sequence."""
     factors = each_axis(layer.factor, x.axes, "factor")
     if layer.method == "bilinear" and x.axes == 1:
         return _map_axes(g, x, [straight_lines(x.shape[1], factors[0])])
@@ -124,7 +124,7 @@ def _map_axes(g: Graph, x: Value, matrices: Sequence[np.ndarray]) -> Value:
 
 @to_onnx.register(kinds.RoiAlign, settings="size scale samples")
 def roi_align(g: Graph, layer: kinds.RoiAlign, weights: Weights, x: Value, boxes: Value) -> str:
-    """RoiAlign of all boxes in one list, each with the number of its image."""
+    """RoiAlign of all boxes in one list, each with the index of its image."""
     count = boxes.shape[1]
     rows = g.op("Gather", g.op("Shape", boxes), np.int64(0), axis=0)
     numbers = g.op("Unsqueeze", g.op("Range", np.int64(0), rows, np.int64(1)), np.array([1]))

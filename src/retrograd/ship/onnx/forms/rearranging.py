@@ -1,4 +1,4 @@
-"""The same values in other places."""
+"""Layers that rearrange values."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from retrograd.ship.onnx.registry import Weights, to_onnx
 
 @to_onnx.register(kinds.Flatten, settings="")
 def flatten(g: Graph, layer: kinds.Flatten, weights: Weights, x: Value) -> Value | str:
-    """All axes after the batch as one."""
+    """All axes after the batch become one."""
     return x if len(x.shape) == 2 else g.reshape(x, 0, math.prod(x.shape[1:]))
 
 
 @to_onnx.register(kinds.Reshape, settings="shape")
 def reshape(g: Graph, layer: kinds.Reshape, weights: Weights, x: Value) -> str:
-    """Other axes after the batch."""
+    """A new shape after the batch."""
     known = math.prod(n for n in layer.shape if n != -1)
     return g.reshape(x, 0, *(math.prod(x.shape[1:]) // known if n == -1 else n for n in layer.shape))
 
@@ -36,13 +36,13 @@ def permute(g: Graph, layer: kinds.Permute, weights: Weights, x: Value) -> str:
 
 @to_onnx.register(kinds.Take, settings="at axis")
 def take(g: Graph, layer: kinds.Take, weights: Weights, x: Value) -> str:
-    """Some places of an axis."""
+    """Some positions of an axis."""
     return g.op("Gather", x, np.asarray(layer.at, np.int64), axis=layer.axis % len(x.shape))
 
 
 @to_onnx.register(kinds.Pad, settings="padding mode value")
 def padded(g: Graph, layer: kinds.Pad, weights: Weights, x: Value) -> str:
-    """Margins of one number, or copies of places inside."""
+    """Padding with a number, or with copies from inside."""
     margins = margins_of(layer.padding, x.shape)
     if layer.mode == "constant":
         return _with_margins(g, x, margins, layer.value)
@@ -55,13 +55,13 @@ def padded(g: Graph, layer: kinds.Pad, weights: Weights, x: Value) -> str:
 
 @to_onnx.register(kinds.Crop, settings="border")
 def crop(g: Graph, layer: kinds.Crop, weights: Weights, x: Value) -> str:
-    """Margins that cut off."""
+    """Negative padding."""
     return _with_margins(g, x, margins_of(layer.border, x.shape, -1))
 
 
 @to_onnx.register(kinds.PixelShuffle, settings="factor")
 def pixel_shuffle(g: Graph, layer: kinds.PixelShuffle, weights: Weights, x: Value) -> str:
-    """Channels as places."""
+    """Channels become positions."""
     lengths, axes = x.shape[1:-1], x.axes
     factors = each_axis(layer.factor, axes, "factor")
     channels = x.shape[-1] // math.prod(factors)
@@ -73,7 +73,7 @@ def pixel_shuffle(g: Graph, layer: kinds.PixelShuffle, weights: Weights, x: Valu
 
 @to_onnx.register(kinds.PixelUnshuffle, settings="factor")
 def pixel_unshuffle(g: Graph, layer: kinds.PixelUnshuffle, weights: Weights, x: Value) -> str:
-    """Places as channels."""
+    """Positions become channels."""
     lengths, axes = x.shape[1:-1], x.axes
     factors = each_axis(layer.factor, axes, "factor")
     smaller = [n // f for n, f in zip(lengths, factors, strict=True)]
@@ -84,7 +84,7 @@ def pixel_unshuffle(g: Graph, layer: kinds.PixelUnshuffle, weights: Weights, x: 
 
 @to_onnx.register(kinds.Unfold, settings="kernel stride padding dilation")
 def unfold(g: Graph, layer: kinds.Unfold, weights: Weights, x: Value) -> str:
-    """What each place of the window sees, side by side."""
+    """The values at each position of the window, concatenated."""
     window = place_window(x.shape[1:-1], layer.kernel, layer.stride, layer.dilation, layer.padding)
     name = _with_margins(g, x, [(0, 0), *window.margins, (0, 0)])
     axes = np.arange(1, x.axes + 1)
@@ -96,7 +96,7 @@ def unfold(g: Graph, layer: kinds.Unfold, weights: Weights, x: Value) -> str:
 
 
 def sources(length: int, margins: tuple[int, int], mode: PaddingMode) -> np.ndarray:
-    """Return for each place of an axis with margins, which may cut off, the place that it shows."""
+    """Return, for each position of a padded or cropped axis, the position that it copies."""
     low, high = margins
     inside = jnp.arange(max(-low, 0), length - max(-high, 0))
     return np.asarray(pad(inside[None, :, None], [(max(low, 0), max(high, 0))], mode)).ravel().astype(np.int64)

@@ -1,4 +1,4 @@
-"""Recurrent layers: ONNX's own where every step counts, else a loop (Scan) over the steps that a mask names."""
+"""Recurrent layers: ONNX's own if every step counts, else a loop (Scan) over steps with a mask."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SETTINGS = (
     "projection peepholes"  # of all three
 )
 MERGES = {"sum": "ReduceSum", "average": "ReduceMean", "multiply": "ReduceProd"}
-ORDERS = {"RNN": [0], "GRU": [1, 0, 2], "LSTM": [0, 3, 1, 2]}  # where ONNX's gates stand among the layer's
+ORDERS = {"RNN": [0], "GRU": [1, 0, 2], "LSTM": [0, 3, 1, 2]}  # indices of ONNX's gates among the layer's
 
 
 @to_onnx.register(kinds.RNN, kinds.GRU, kinds.LSTM, settings=SETTINGS)
 def recurrent(g: Graph, layer: Recurrent, weights: Weights, x: Value, *others: Value) -> str | dict[str, str]:
-    """Run the steps, and lay the directions side by side."""
+    """Run the steps, and merge the directions."""
     states = [other for other in others if other.dtype != "bool"]
     mask = next((other for other in others if other.dtype == "bool"), None)
     time_first = g.op("Transpose", x, perm=[1, 0, 2])
@@ -42,7 +42,7 @@ def recurrent(g: Graph, layer: Recurrent, weights: Weights, x: Value, *others: V
 
 
 def _merged(g: Graph, layer: Recurrent, ends: str, rank: int, width: int) -> str:
-    """Return what the directions [batch, ..., directions, units] give as one value [batch, ..., width]."""
+    """Return the directions [batch, ..., directions, units] merged into one value [batch, ..., width]."""
     if layer.merge == "concat":
         return g.reshape(ends, *[0] * (rank - 2), len(layer.prefixes) * width)
     return g.op(MERGES[layer.merge], ends, np.array([-2]), keepdims=0)
@@ -60,7 +60,7 @@ def _at_once(g: Graph, layer: Recurrent, weights: Weights, x: str, initial: Sequ
     settings["direction"] = "bidirectional" if len(prefixes) > 1 else "reverse" if layer.backwards else "forward"
 
     def gates(name: str) -> np.ndarray:
-        """Return what the gates have of one kind, in ONNX's order, [directions, gates · units, ...]."""
+        """Return one kind of weights of all gates, in ONNX's order, [directions, gates · units, ...]."""
         each = [np.split(weights[prefix + name], layer.gates, -1) for prefix in prefixes]
         return np.stack([np.concatenate([parts[i] for i in order], -1).T for parts in each])
 
@@ -84,7 +84,7 @@ def _at_once(g: Graph, layer: Recurrent, weights: Weights, x: str, initial: Sequ
 
 def _step_by_step(g: Graph, layer: Recurrent, weights: Weights, x: str, mask: Value | None, initial: list[str]
                   ) -> list[str]:  # fmt: skip
-    """Return the same where a mask lets steps count or not: the others carry the state on and give 0."""
+    """Return the same with an optional mask: steps that do not count keep the state and return 0."""
     counts = None if mask is None else g.op("Unsqueeze", g.op("Transpose", mask, perm=[1, 0]), np.array([2]))
     sequences, finals = [], []
     for i, prefix in enumerate(layer.prefixes):
@@ -119,7 +119,7 @@ def _zeros(g: Graph, z: str, width: int) -> str:
 
 
 def _body(g: Graph, layer: Recurrent, own: Weights, masked: bool) -> Any:
-    """Return the graph of one step: states and what the step reads -> states, and the first of them to collect."""
+    """Return the graph of one step: states and inputs -> states, and the first of these to collect."""
     body = Graph(g.path, outer=g)
     before = [body.free(f"{g.path}/{name}_before") for name in layer.states]
     z, counts = body.free(f"{g.path}/z"), body.free(f"{g.path}/counts")

@@ -1,4 +1,4 @@
-"""Values along an axis summarised, or divided by their length."""
+"""Layers that reduce values along an axis, or divide them by their length."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def normalize(g: Graph, layer: kinds.Normalize, weights: Weights, x: Value) -> s
 
 
 def axes_of(axis: int | tuple[int, ...]) -> np.ndarray:
-    """Return a setting of one axis or several as ONNX reads it."""
+    """Return a setting for one axis or several in ONNX's form."""
     return np.array([axis] if isinstance(axis, int) else axis, np.int64)
 
 
 def unit(g: Graph, x: str, axes: np.ndarray, eps: float, p: float = 2.0) -> str:
-    """Return vectors divided by max(length, eps), by way of the largest number: no power overflows."""
+    """Return vectors divided by max(length, eps), scaled by the largest number first, so that no power overflows."""
     size = g.op("Abs", x)
     largest = g.op("Max", g.op("ReduceMax", size, axes, keepdims=1), float(np.finfo(np.float32).tiny))
     powers = g.op("ReduceSum", g.op("Pow", g.op("Div", size, largest), float(p)), axes, keepdims=1)

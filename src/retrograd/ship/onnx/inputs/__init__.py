@@ -1,1 +1,1 @@
-"""What a file takes: the network's columns, or the user's rows with the preprocessing inside."""
+"""The inputs of a file: the network's columns, or the user's rows, with the preprocessing inside."""

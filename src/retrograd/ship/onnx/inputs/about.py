@@ -1,4 +1,4 @@
-"""What a file says of a table's columns in its metadata."""
+"""The metadata of a file about the columns of a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from retrograd.data.tables.text_column import TextColumn
 
 
 def about(column: Any) -> dict[str, Any] | str:
-    """Return what a column is as JSON says it; of numbers, of which there may be many, the name alone."""
+    """Return the metadata of a column as plain JSON; only the name for numbers, as there may be many columns."""
     if isinstance(column, NumberColumn):
         return column.name
     said: dict[str, Any] = {"name": column.name, "kind": column.kind}

@@ -1,4 +1,4 @@
-"""What every way into a file has: its inputs, the network's columns made of them, and what is fed for given rows."""
+"""A door into a file: its inputs, the network's columns computed from them, and the inputs for given rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from retrograd.ship.onnx.graph import BATCH, Graph, Value
 
 
 class Entrance(NamedTuple):
-    """One input of a file: its name, its dtype and the lengths of its axes after the batch."""
+    """One input of a file: its name, its dtype and the shape without the batch axis."""
 
     name: str
     dtype: str
@@ -19,11 +19,11 @@ class Entrance(NamedTuple):
 
     @property
     def info(self) -> tuple[str, str, tuple[Any, ...]]:
-        """The input as a model names it, its batch free."""
+        """The input's name, dtype and shape, with a free batch axis."""
         return self.name, self.dtype, (BATCH, *self.lengths)
 
 
-EXACT = np.zeros(1, bool)  # no feature: see `Door.rounded`
+EXACT = np.zeros(1, bool)  # no feature is rounded: see `Door.rounded`
 
 
 class Door(Protocol):
@@ -31,24 +31,24 @@ class Door(Protocol):
 
     @property
     def rounded(self) -> np.ndarray:
-        """Which features of `x` are logarithms or sines, in whose last bit libraries differ, [features] or [1]."""
+        """Which features of `x` are logarithms or sines, whose last bit depends on the library, [features] or [1]."""
 
     @property
     def entrances(self) -> tuple[Entrance, ...]:
         """The inputs."""
 
     def write(self, graph: Graph) -> tuple[dict[str, Value], Value | None]:
-        """Add the nodes; return the network's columns, and what says of each cell how it was read, if anything does."""
+        """Add the nodes; return the network's columns, and the codes that tell how each cell was read, if any."""
 
     def feed(self, rows: Any) -> dict[str, np.ndarray]:
         """Return the inputs for rows."""
 
     def metadata(self) -> dict[str, Any]:
-        """Return what the file should say of its inputs, as JSON says it."""
+        """Return the metadata of the inputs, as plain JSON."""
 
 
 class Columns:
-    """The network's columns as they are: `--from-x`."""
+    """The network's columns, unchanged: `--from-x`."""
 
     rounded = EXACT
 
@@ -57,7 +57,7 @@ class Columns:
 
     @property
     def entrances(self) -> tuple[Entrance, ...]:
-        """One for each column, real numbers as float32."""
+        """One for each column, with floats as float32."""
         return tuple(Entrance(name, "float32" if dtype == "float64" else dtype, shape)
                      for name, (shape, dtype) in self.shapes.items())  # fmt: skip
 
@@ -70,5 +70,5 @@ class Columns:
         return {e.name: np.asarray(rows[e.name][:]).astype(e.dtype) for e in self.entrances}
 
     def metadata(self) -> dict[str, Any]:
-        """Say nothing."""
+        """Return nothing."""
         return {}

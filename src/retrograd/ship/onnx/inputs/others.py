@@ -1,4 +1,4 @@
-"""Arrays, images and texts: what stands between them and the network's columns is little, and in the file."""
+"""Arrays, images and texts, whose little preprocessing is in the file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ X = "x"
 
 
 class Scaled:
-    """An array of float64 numbers, scaled in the file as in training; further arrays stay as they are."""
+    """An array of float64 numbers, scaled in the file as in training; further arrays are unchanged."""
 
     def __init__(self, inputs: ArrayInputs, others: tuple[Entrance, ...]) -> None:
         assert inputs.scaling is not None
@@ -53,14 +53,14 @@ class Scaled:
         return {X: np.asarray(inputs[X], np.float64), **others}
 
     def metadata(self) -> dict[str, Any]:
-        """Say nothing."""
+        """Return nothing."""
         return {}
 
 
 class Images:
     """Pixels as uint8 [rows, height, width, channels] in the network's size, scaled in the file.
 
-    They are scaled in the numbers that the run read them in.
+    They are scaled in the precision in which the run read them.
     """
 
     rounded = EXACT
@@ -86,13 +86,13 @@ class Images:
         return {"image": images.pixels(self.inputs.form, self.inputs.memory).batch(range(len(images)))}
 
     def metadata(self) -> dict[str, Any]:
-        """Say in which form the pixels come."""
+        """Return the form of the pixels."""
         form = self.inputs.form
         return {"image": {"height": form.height, "width": form.width, "kind": form.kind, "fit": form.fit}}
 
 
 class Identifiers:
-    """Texts as identifiers [rows, length], 0 at the end; the mask follows, and the vocabulary is in the metadata."""
+    """Texts as identifiers [rows, length], padded with 0; the file computes the mask; metadata has the vocabulary."""
 
     rounded = EXACT
 
@@ -101,7 +101,7 @@ class Identifiers:
         self.entrances = (Entrance(X, "int32", (inputs.length,)),)
 
     def write(self, graph: Graph) -> tuple[dict[str, Value], Value | None]:
-        """Add where a token is."""
+        """Add the mask of tokens."""
         graph.path = "tokens"
         name, shape = graph.free(X), (1, self.inputs.length)
         marks = self.inputs.vocabulary
@@ -116,12 +116,12 @@ class Identifiers:
         return {X: self.inputs.encode(rows, Report(), False)[X]}
 
     def metadata(self) -> dict[str, Any]:
-        """Say how a text becomes identifiers."""
+        """Return how a text is converted to identifiers."""
         return {"text": vocabulary(self.inputs.vocabulary) | {"length": self.inputs.length}}
 
 
 def vocabulary(of: Vocabulary) -> dict[str, Any]:
-    """Return a vocabulary as JSON says it: token i has the identifier i + first."""
+    """Return a vocabulary as plain JSON: token i has the identifier i + first."""
     said = {"unit": of.unit, "lower": of.lower, "tokens": list(of.tokens), "tokenizer": of.tokenizer}
     marks = {name: number for name, number in of.marks._asdict().items() if number is not None}
     return {**said, **marks, "first": of.first}

@@ -1,4 +1,4 @@
-"""A table's cells inside the file: numbers scaled, gaps filled and flagged, dates, truths, words as in training."""
+"""A table's cells inside the file, treated as in training: numbers, dates, booleans, words, and missing values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from retrograd.ship.onnx.inputs.about import about
 from retrograd.ship.onnx.inputs.door import Entrance
 from retrograd.ship.onnx.inputs.text_cells import check_text, read_dates, read_numbers
 
-FINE, MISSING, UNSEEN, UNREADABLE = 0, 1, 2, 3  # what `cells` says
+FINE, MISSING, UNSEEN, UNREADABLE = 0, 1, 2, 3  # the codes in `cells`
 LARGEST = np.finfo(np.float64).max
 ROWS, ML_DOMAIN = "rows", "ai.onnx.ml"
 Numeric = NumberColumn | DateColumn | BooleanColumn
@@ -31,14 +31,14 @@ Numeric = NumberColumn | DateColumn | BooleanColumn
 
 @dataclass
 class Blocks:
-    """Features as they are made, float32 [rows, ...]; `places`: where those of a column stand, all side by side."""
+    """Blocks of features, float32 [rows, ...]; `places` are the indices of each column's features in all blocks."""
 
     names: list[str] = field(default_factory=list)
     places: dict[str, list[int]] = field(default_factory=dict)
     width: int = 0
 
     def add(self, name: str, features: Mapping[str, list[int]], width: int) -> None:
-        """Add a block, with the places in it of each column's features."""
+        """Add a block, with the indices in it of each column's features."""
         self.names.append(name)
         for column, places in features.items():
             self.places.setdefault(column, []).extend(self.width + i for i in places)
@@ -46,9 +46,9 @@ class Blocks:
 
 
 class Cells:
-    """Typed cells: numbers and dates (days since 1970) as float64 with NaN for a gap, truths and words as texts with
-    "" for one. A table of numbers alone is one input, `rows`; else every column is an input of its name. With `text`
-    all cells are texts as a CSV file holds them, in one input `rows`.
+    """Typed cells: numbers and dates (days since 1970) as float64, with NaN for missing values; booleans and words as
+    texts, with "" for missing values. A table of only numbers is one input, `rows`; otherwise, each column is an input
+    with its name. With `text`, all cells are texts as in a CSV file, in one input `rows`.
     """
 
     def __init__(self, inputs: TableInputs, notations: Mapping[str, Notation], lengths: tuple[int, ...] = (),
@@ -57,7 +57,7 @@ class Cells:
         self.columns = inputs.columns
         numbers = [column for column in self.columns if isinstance(column, NumberColumn)]
         self.numeric = [*numbers, *(c for c in self.columns if isinstance(c, DateColumn | BooleanColumn))]
-        self.numbers = len(numbers)  # which stand first
+        self.numbers = len(numbers)  # which come first
         self.alike = self.numbers == len(self.columns)
         self.rounded = np.array([rounded for column in self.columns for rounded in _rounded(column)], bool)
         if text:
@@ -65,7 +65,7 @@ class Cells:
 
     @property
     def entrances(self) -> tuple[Entrance, ...]:
-        """The inputs: `lengths` are the axes between the rows and a single cell."""
+        """The inputs; `lengths` are the axes between rows and cells."""
         if self.alike or self.text:
             return (Entrance(ROWS, "str" if self.text else "float64", (*self.lengths, len(self.columns))),)
         return tuple(self._entrance(column) for column in self.columns)
@@ -77,7 +77,7 @@ class Cells:
         return Entrance(column.name, "str" if words else "float64", self.lengths)
 
     def _cells_of(self, g: Graph, columns: Sequence[FittedColumn], names: Mapping[str, str]) -> str:
-        """Return the cells of some columns as they come in, [rows, columns]."""
+        """Return the raw cells of some columns, [rows, columns]."""
         if not (self.alike or self.text):
             parts = [g.reshape(names[self._entrance(column).name], -1, 1) for column in columns]
             return parts[0] if len(parts) == 1 else g.op("Concat", *parts, axis=1)
@@ -88,11 +88,11 @@ class Cells:
     # ---------------------------------------------------------------------------------------------------- the nodes
 
     def write(self, graph: Graph) -> tuple[dict[str, Value], Value | None]:
-        """Add the nodes: numbers in one matrix, each column of words by itself; then all features in their order."""
+        """Add the nodes: numbers in one matrix, each column of words separately, then all features in order."""
         graph.path = "cells"
         names = {entrance.name: graph.free(entrance.name) for entrance in self.entrances}
         blocks, columns = Blocks(), dict[str, Value]()
-        codes: dict[str, str] = {}  # column -> uint8 [rows, 1], or of all numbers [rows, numbers]
+        codes: dict[str, str] = {}  # column -> uint8 [rows, 1], or [rows, numbers] for all numbers
         if self.numeric:
             codes |= self._write_numbers(graph, names, blocks)
         for column in self.columns:
@@ -107,7 +107,7 @@ class Cells:
         return columns, self._codes(graph, codes)
 
     def _write_numbers(self, g: Graph, names: Mapping[str, str], blocks: Blocks) -> dict[str, str]:
-        """Add the features of numbers, dates and truths; return what `cells` says of each such column."""
+        """Add the features of numbers, dates and booleans; return the codes in `cells` of each such column."""
         values, present, read = self._numbers(g, names)
         blocks.add(values, {column.name: [i] for i, column in enumerate(self.numeric)}, len(self.numeric))
         for dates in self.numeric:
@@ -121,7 +121,7 @@ class Cells:
         return dict.fromkeys((column.name for column in self.numeric), read)
 
     def _write_words(self, g: Graph, column: CategoryColumn, identifier: str, blocks: Blocks) -> dict[str, Value]:
-        """Add the features of a column of words; return its column of identifiers, if it is embedded."""
+        """Add the features of a column of words; if it is embedded, return its column of identifiers."""
         ids: dict[str, Value] = {}
         if column.embed:
             known = g.op("Cast", g.op("Max", identifier, np.int64(0)), to=TYPES["int32"])
@@ -136,7 +136,7 @@ class Cells:
         return ids
 
     def _numbers(self, g: Graph, names: Mapping[str, str]) -> tuple[str, tuple[str, str], str]:
-        """Return the scaled numbers, (the filled ones, which were there), and what `cells` says of them."""
+        """Return the scaled numbers, (the filled ones, which ones are present), and their codes in `cells`."""
         parts = []
         if self.numbers:
             block = self._cells_of(g, self.numeric[: self.numbers], names)
@@ -151,7 +151,7 @@ class Cells:
         return g.op("Cast", self._scaled(g, filled), to=TYPES["float32"]), (filled, present), read
 
     def _as_numbers(self, g: Graph, column: Numeric, name: str) -> str:
-        """Return a column as float64: of truths 1, 0, NaN for a gap and infinity for what is none."""
+        """Return a column as float64; for booleans 1 or 0, NaN if missing and infinity if unreadable."""
         if isinstance(column, DateColumn):
             return read_dates(g, name, column.form, self._gaps) if self.text else name
         table = dict.fromkeys(spellings(TRUE_WORDS, "1"), 1.0) | dict.fromkeys(spellings(FALSE_WORDS, "0"), 0.0)
@@ -161,7 +161,7 @@ class Cells:
         return g.op("Cast", numbers, to=TYPES["float64"])
 
     def _scaled(self, g: Graph, x: str) -> str:
-        """Return (x - offset) / scale in the order of `Scaling.apply`, each step on all columns at once."""
+        """Return (x - offset) / scale in the order of `Scaling.apply`, with each step on all columns at once."""
         scalings = [getattr(column, "scaling", None) for column in self.numeric]
         floor = np.array([each.floor[0] if each and each.floor else 0.0 for each in scalings])
         if floor.any():
@@ -177,7 +177,7 @@ class Cells:
         return x
 
     def _waves(self, g: Graph, column: DateColumn, numbers: tuple[str, str]) -> str:
-        """Return sine and cosine of the place of a date in its cycles; older runtimes have no cosine of float64."""
+        """Return sine and cosine of a date's position in its cycles; older runtimes have no float64 cosine."""
         place = next(i for i, each in enumerate(self.numeric) if each is column)
         days = g.op("Mul", g.op("Gather", numbers[0], np.array([place]), axis=1), np.float64(2 * np.pi))
         angles = [g.op("Div", days, np.float64(length)) for length in column.cycles.values()]
@@ -185,7 +185,7 @@ class Cells:
         return g.op("Cast", g.op("Concat", *waves, axis=1), to=TYPES["float32"])
 
     def _identifier(self, g: Graph, column: CategoryColumn, name: str) -> str:
-        """Return each word's number [rows, 1], 0 for an unseen one, -1 for a gap."""
+        """Return each word's identifier [rows, 1], 0 for an unseen word, -1 for a missing one."""
         table = {f"{word}.0": i for i, word in enumerate(column.words, 1) if word.isdecimal()}  # as floats are written
         table |= {word: i for i, word in enumerate(column.words, 1)}
         table = dict.fromkeys(self._gaps, -1) | table
@@ -198,11 +198,11 @@ class Cells:
 
     @property
     def _gaps(self) -> tuple[str, ...]:
-        """The words that stand for a gap."""
+        """The words that mean a missing value."""
         return tuple(dict.fromkeys(("", *self.inputs.missing_values)))
 
     def _tokens(self, g: Graph, column: TextColumn, name: str) -> dict[str, Value]:
-        """Return a text column's identifiers as they come in, and where a token is."""
+        """Return the raw identifiers of a text column, and the mask of tokens."""
         shape = (1, *self.lengths, column.length)
         mask = g.op("Not", g.op("Equal", name, np.int32(0)))
         return {column.tokens: Value(name, shape, dtype="int32"), column.mask: Value(mask, shape, dtype="bool")}
@@ -220,7 +220,7 @@ class Cells:
         return Value(name, (1, *self.lengths, *rest), dtype=dtype)
 
     def _codes(self, g: Graph, codes: Mapping[str, str]) -> Value | None:
-        """Return what was read of each cell, uint8 [rows, ..., columns]; of texts nothing is said: 0."""
+        """Return the code of each cell, uint8 [rows, ..., columns]; always 0 for texts."""
         if not codes:
             return None
         parts, read = [], next(iter(codes.values()))
@@ -250,13 +250,13 @@ class Cells:
         return {self._entrance(column).name: self._cells(column, table) for column in self.columns}
 
     def read(self, rows: Any) -> Table:
-        """Return rows as `transform` reads them: numbers in plain writing, gaps as nulls."""
+        """Return rows as `transform` reads them: with plain numbers, and nulls for missing values."""
         table = self.inputs.rows_of(rows).with_missing(self.inputs.missing_values)
         names = [column.name for column in self.columns if column.kind == "number"]
         return to_plain_like(table, names, self.notations, "missing", Report())
 
     def _written(self, column: Any, table: Table) -> np.ndarray:
-        """Return a column's cells as a CSV file holds them."""
+        """Return a column's cells as in a CSV file."""
         series = table.column(column.name)
         if isinstance(column, DateColumn) and series.dtype.is_temporal():
             return _texts(series.dt.strftime(column.form))
@@ -277,7 +277,7 @@ class Cells:
         return numbers
 
     def metadata(self) -> dict[str, Any]:
-        """Say what each column is, in the order of `cells`."""
+        """Return a description of each column, in the order of `cells`."""
         return {
             "columns": [about(column) for column in self.columns],
             "missing_words": list(self._gaps),
@@ -286,12 +286,12 @@ class Cells:
 
 
 def without_errors(inputs: TableInputs) -> TableInputs:
-    """Return the inputs that take what they cannot read as missing, and fill every gap: as a file does."""
+    """Return inputs that treat unreadable cells as missing and fill all missing values, as a file does."""
     return replace(inputs, invalid="missing", missing="mean" if inputs.missing == "error" else inputs.missing)
 
 
 def _rounded(column: FittedColumn) -> list[bool]:
-    """Return which features of a column are a logarithm, sine or cosine."""
+    """Return which features of a column are logarithms, sines or cosines."""
     values = [False] * len(column.value_features)
     if isinstance(column, NumberColumn | DateColumn):
         values = [not column.scaling.is_affine or feature != column.name for feature in column.value_features]
@@ -299,7 +299,7 @@ def _rounded(column: FittedColumn) -> list[bool]:
 
 
 def spellings(words: tuple[str, ...], number: str) -> list[str]:
-    """Return words in every mixture of small and capital letters, and a number with or without its `.0`."""
+    """Return words in every combination of lower and upper case, and a number with and without `.0`."""
     found = [number, f"{number}.0"]
     for word in words:
         found += ["".join(letters) for letters in itertools.product(*({c.lower(), c.upper()} for c in word))]
@@ -307,12 +307,12 @@ def spellings(words: tuple[str, ...], number: str) -> list[str]:
 
 
 def _texts(series: pl.Series) -> np.ndarray:
-    """Return cells as texts, "" for a gap."""
+    """Return cells as texts, "" for missing values."""
     return np.array(["" if cell is None else cell for cell in series.cast(pl.String)], object)
 
 
 def _fill(column: Numeric) -> float:
-    """Return what fills the gaps of a column: as 32 bits hold it, which can take less room, if x is the same then."""
+    """Return the value for missing cells of a column, rounded to 32 bits to save space if that gives the same x."""
     near = float(np.float32(column.fill))
     if not isinstance(column, NumberColumn):
         return column.fill
@@ -321,5 +321,5 @@ def _fill(column: Numeric) -> float:
 
 
 def _one(numbers: np.ndarray) -> np.ndarray:
-    """Return a number for all columns where they have the same one, else as it is."""
+    """Return one number for all columns if they are equal, else all numbers."""
     return numbers[:1] if (numbers == numbers[0]).all() else numbers

@@ -1,4 +1,4 @@
-"""Cells that come in as texts, as a CSV file holds them: numbers and dates are read in the file."""
+"""Cells as texts, as in a CSV file, whose numbers and dates are parsed in the file."""
 
 from __future__ import annotations
 
@@ -14,43 +14,44 @@ from retrograd.data.tables.columns import DateColumn
 from retrograd.data.tables.text_column import TextColumn
 from retrograd.ship.onnx.graph import TYPES, Graph
 
-# Cast throws on what is no number and on what is too large for one, so that a cell is looked at before it
+# Cast fails for texts that are not numbers or are too large, so cells are checked first
 NUMBER = r"[+-]?(\d{1,60}(\.\d{0,60})?|\.\d{1,60})([eE][+-]?\d{1,2})?"
 PARTS = {"%Y": r"\d{4}", "%m": "(0?[1-9]|1[0-2])", "%d": r"(0?[1-9]|[12]\d|3[01])"}
 FORM = re.compile(r"(%[Ymd])([-./])(%[Ymd])\2(%[Ymd])")
 DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-TYPED = "give typed cells: --cells typed (cells='typed')"
+TYPED = "use typed cells: --cells typed (cells='typed')"
 
 
 def check_text(columns: Sequence[Any], notations: Mapping[str, Notation]) -> None:
-    """Raise UsageError for a column whose cells are not read in a file."""
+    """Raise UsageError for a column whose cells cannot be parsed in a file."""
     for column in columns:
         if isinstance(column, TextColumn):
-            raise UsageError("free text does not become tokens inside a file", where=column.name, cure=TYPED)
+            raise UsageError("free text cannot be split into tokens inside a file", where=column.name, cure=TYPED)
         if isinstance(column, DateColumn) and not is_plain(column.form):
-            message = f"dates like {column.form} are not read inside a file, only year, month and day with one mark"
+            message = (
+                f"dates like {column.form} cannot be parsed in a file, only year, month and day with one separator"
+            )
             raise UsageError(message, where=column.name, cure=TYPED)
         if notations.get(column.name, Notation()) != Notation():
-            raise UsageError("numbers that are not plainly written are not read inside a file", where=column.name,
-                             cure=TYPED)  # fmt: skip
+            raise UsageError("only numbers in plain notation can be parsed in a file", where=column.name, cure=TYPED)
 
 
 def is_plain(form: str) -> bool:
-    """Return whether a date's form is year, month and day in some order, with one mark between them."""
+    """Return whether a date format is year, month and day in any order, with the same separator between them."""
     match = FORM.fullmatch(form)
     return match is not None and {match[1], match[3], match[4]} == set(PARTS)
 
 
 def read_numbers(g: Graph, cells: str, gaps: Sequence[str]) -> str:
-    """Return texts as float64: NaN for a gap, infinity for what is no number."""
+    """Return texts as float64: NaN for missing values, infinity for texts that are not numbers."""
     is_number = g.op("RegexFullMatch", cells, pattern=NUMBER)
     return _instead(g, cells, is_number, g.op("Cast", _or(g, is_number, cells, "0"), to=TYPES["float64"]), gaps)
 
 
 def read_dates(g: Graph, cells: str, form: str, gaps: Sequence[str]) -> str:
-    """Return texts [rows, 1] as days since 1970: NaN for a gap, infinity for what is no day of any month.
+    """Return texts [rows, 1] as days since 1970: NaN for missing values, infinity for texts that are not dates.
 
-    See:  Hinnant, days_from_civil: years begin in March, so that the day of a leap year comes last
+    See:  Hinnant, days_from_civil: years begin in March, so that the leap day comes last
     """
     match = FORM.fullmatch(form)
     assert match is not None, form
@@ -89,7 +90,7 @@ def _or(g: Graph, condition: str, cells: str, other: str) -> str:
 
 
 def _instead(g: Graph, cells: str, is_one: str, values: str, gaps: Sequence[str]) -> str:
-    """Return values where there is one, NaN where the cell is a gap, else infinity."""
+    """Return values where they are valid, NaN where the cell is missing, else infinity."""
     gap = g.op("LabelEncoder", cells, domain="ai.onnx.ml", keys_strings=[*gaps], values_int64s=[1] * len(gaps),
                default_int64=0)  # fmt: skip
     none = g.op("Where", g.op("Equal", gap, np.int64(1)), np.float64("nan"), np.float64("inf"))

@@ -1,4 +1,4 @@
-"""Windows over the rows of a table: the cells of a history [history] at once."""
+"""Windows over the rows of a table: the cells of a whole history at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Windows:
 
     @property
     def entrances(self) -> tuple[Entrance, ...]:
-        """Those of the table."""
+        """The inputs of the table."""
         return self.cells.entrances
 
     def write(self, graph: Graph) -> tuple[dict[str, Value], Value | None]:
@@ -30,7 +30,7 @@ class Windows:
         return self.cells.write(graph)
 
     def feed(self, rows: Any) -> dict[str, np.ndarray]:
-        """Return the windows over rows in the order of time, as `encode` lays them out."""
+        """Return the windows over rows in order of time, arranged as in `encode`."""
         table = self.inputs.rows_of(rows)
         starts = self.inputs.starts(table, with_target=False)
         flat, _ = self.inputs.flat(table, Report())
@@ -38,6 +38,6 @@ class Windows:
         return {name: array[places] for name, array in self.cells.feed(flat).items()}
 
     def metadata(self) -> dict[str, Any]:
-        """Say what a window is, and each column."""
+        """Return a description of windows and columns."""
         about = {"history": self.inputs.history, "horizon": self.inputs.horizon, "targets": list(self.inputs.targets)}
         return {**self.cells.metadata(), "windows": about}
