@@ -444,7 +444,7 @@ def test_a_lack_of_memory_is_not_blamed_on_the_disk(kept, monkeypatch):
 
 def test_what_cannot_stay_in_files_is_told(tmp_path):
     path = write(tmp_path / "d.csv", columns(30))
-    with pytest.raises(ConfigError, match=r"(?s)data\.stream.*only plain tables"):
+    with pytest.raises(ConfigError, match=r"(?s)data\.stream.*use plain tables"):
         load(DataSettings(path=str(path), stream="always", windows={"history": 3}))
 
 
