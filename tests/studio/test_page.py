@@ -145,6 +145,57 @@ def test_a_layer_is_moved_by_keys_and_the_text_follows(page):
     assert "  - dense: 4\n  - dense: 3  # three\n  - dense: 1" in text.input_value()
 
 
+SICK = """name: sick
+data: circles
+network:
+  - dense: {units: 5, activation: sigmoid}
+  - dense: {units: 5, activation: sigmoid}
+  - dense: {units: 5, activation: sigmoid}
+  - dense: {units: 5, activation: sigmoid}
+  - dense: {units: 5, activation: sigmoid}
+  - dense: 1
+training: {epochs: 60}
+"""
+FOCUSED = """(() => {
+  const at = document.activeElement;
+  return ["A", "BUTTON", "INPUT", "TEXTAREA", "SUMMARY"].includes(at.tagName) ? at.ariaLabel || at.innerText : "";
+})()"""
+
+
+def press(page, name, key="Enter"):
+    """Go to a control by the Tab key alone, and press a key there."""
+    passed = []
+    while not passed or name not in passed[-1]:
+        page.keyboard.press("Tab")
+        passed.append(page.evaluate(FOCUSED))
+        assert len(passed) < 150, f"{name} is not among {passed}"
+    page.keyboard.press(key)
+
+
+def test_the_keyboard_alone_leads_from_a_sick_network_to_its_cure(page):
+    press(page, "New")
+    press(page, "View")
+    page.locator(".layer").nth(1).wait_for()
+    press(page, "Configuration as YAML", "Control+a")
+    page.keyboard.insert_text(SICK)
+    page.locator(".layer").nth(5).wait_for()
+    press(page, "Start training")
+    page.get_by_text("Ended:").wait_for()
+    press(page, "Step by step")
+    page.locator(".lossline").wait_for()
+    press(page, "Doctor")
+    page.locator(".ask-doctor").wait_for()
+    press(page, "Examine")
+    page.locator(".verdictcard.bad").wait_for()
+    assert "Deep saturation" in page.locator(".cause h3").first.inner_text()
+    press(page, "Hidden relu")
+    page.locator(".diff .plus").first.wait_for()
+    press(page, "Apply: train a twin")
+    page.locator(".twin .outcome b.good").wait_for()  # the twin beats the patient
+    press(page, "Predict")
+    page.locator(".body .card").first.wait_for()
+
+
 def test_a_run_that_is_stopped_goes_on(page, studio):
     page.get_by_role("link", name="New", exact=True).click()
     page.locator(".example", has_text="xor").get_by_role("link", name="View").click()
