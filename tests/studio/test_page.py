@@ -129,7 +129,7 @@ def test_from_an_example_to_a_step_whose_weight_is_edited(page):
     page.locator(".lossline s", has_text=before).wait_for()
     assert loss.text_content() != before
     page.locator(".sum.changed").first.wait_for()  # old beside new
-    page.get_by_role("button", name="Undo 1 edits").click()
+    page.get_by_role("button", name="Undo 1 edit").click()
     page.locator(".lossline s").wait_for(state="detached")
     assert loss.text_content() == before
 

@@ -119,9 +119,27 @@ def test_with_a_time_budget_one_bracket_of_new_settings_follows_another():
             costs |= {proposal.key: proposal.number / 100 for proposal in waiting}
     assert {int(key[:4]) for key in costs} == set(range(54))
     assert [key for key in costs if key[5] == "3"] == ["0000-3-0", "0027-3-0"]
+    third = halving(search, epochs, costs, timed=True)[0]
+    assert third == halving(search, epochs, dict(reversed(costs.items())), timed=True)[0]  # whatever ended first
     assert halving(search, epochs, costs) == ([], True)  # without a budget one bracket is all
     assert len(proposals(searched(method="random"), epochs, {}, timed=True)[0]) > 27
     assert halving(searched(trials=9), epochs, {}, timed=True) == halving(searched(trials=9), epochs, {})
+
+
+def test_later_brackets_are_drawn_around_the_best_so_far_and_find_better_ones():
+    search = searched(seeds=1)
+    cost, costs = lambda proposal: abs(math.log10(dict(proposal.values)["optimizer.adam.learning_rate"]) + 2.2), {}
+    medians, lowest = [], []
+    for _ in range(6):
+        rates = []
+        for rung in range(4):
+            waiting, _ = halving(search, 27, costs, timed=True)
+            rates += [] if rung else [cost(proposal) for proposal in waiting]
+            costs |= {proposal.key: cost(proposal) for proposal in waiting}
+        medians.append(sorted(rates)[13])
+        lowest.append(min(rates))
+    assert sum(medians[1:]) / 5 < 0.6 * medians[0]
+    assert min(lowest[1:]) < lowest[0]
 
 
 def test_promoted_settings_run_best_first_so_that_a_rung_cut_short_has_tried_the_best():

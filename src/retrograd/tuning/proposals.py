@@ -19,6 +19,11 @@ from retrograd.present.numbers import number
 from retrograd.training.config.search import Search
 
 TRIALS = 27  # default number of trials; for halving with a time budget, per bracket
+LEADERS, UNIFORM = 4, 1 / 3  # settings that later brackets are drawn around; share of those drawn from the whole range
+NEAR, NEAREST = (
+    0.15,
+    0.03,
+)  # standard deviation around a leader, as a share of the range: divided by the bracket, and least
 MOST_TRIALS = 10_000  # in a search that only its time budget ends
 SHRINK = 3  # one in three settings is promoted to the next rung, with three times the epochs
 PORTION = 8  # settings that TPE proposes at a time, and that can run in parallel
@@ -90,14 +95,41 @@ def grid(search: Search) -> list[Values]:
     return combinations[: search.options.trials]
 
 
-@functools.lru_cache(MOST_TRIALS)
+Place = tuple[float, ...]  # of settings: the position of each along its range, from 0 to 1
+
+
 def draw(search: Search, number: int) -> Values:
     """Return the random settings with this number, which depend only on the number and the seed of the search."""
-    rng = np.random.default_rng(np.random.SeedSequence([search.options.seed, number]))
-    return tuple(
-        (path, values.at(float(share)))
-        for (path, values), share in zip(search.ranges, rng.random(len(search.ranges)), strict=True)
-    )
+    return values_at(search, anywhere(search, number))
+
+
+def values_at(search: Search, place: Place) -> Values:
+    """Return the settings at a place."""
+    return tuple((path, values.at(share)) for (path, values), share in zip(search.ranges, place, strict=True))
+
+
+@functools.lru_cache(MOST_TRIALS)
+def anywhere(search: Search, number: int) -> Place:
+    """Return a random place in the ranges."""
+    return tuple(map(float, _generator(search, number).random(len(search.ranges))))
+
+
+@functools.lru_cache(MOST_TRIALS)
+def near(search: Search, number: int, leaders: tuple[Place, ...], width: float) -> Place:
+    """Return a random place: two in three lie around one of the leaders, the others anywhere.
+
+    See:  Falkner et al. 2018, arXiv:1807.01774, who draw from densities of the best settings in the same way
+    """
+    rng = _generator(search, number)
+    place = rng.random(len(search.ranges))
+    if rng.random() >= UNIFORM:
+        place = leaders[rng.integers(len(leaders))] + width * rng.normal(size=len(place))
+        place = 1 - np.abs(1 - np.abs(place) % 2)  # reflected at the ends of the range
+    return tuple(map(float, place))
+
+
+def _generator(search: Search, number: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence([search.options.seed, number]))
 
 
 def rungs(epochs: int, trials: int) -> list[tuple[int, int]]:
@@ -112,23 +144,38 @@ def rungs(epochs: int, trials: int) -> list[tuple[int, int]]:
 def halving(search: Search, epochs: int, costs: Costs, timed: bool = False) -> tuple[list[Proposal], bool]:
     """Successive halving: all settings for a few epochs, the best third of them three times as long, and so on.
 
-    With a time budget, one bracket of settings follows another until it is used up.
+    With a time budget, one bracket of settings follows another until it is used up; from the second on, they are drawn
+    near the best so far.
 
     See:  Jamieson & Talwalkar 2016, arXiv:1502.07943. A rung starts when the previous one is complete, so that
           promotion does not depend on which process is faster.
     """
     steps = rungs(epochs, search.options.trials or TRIALS)
-    size = steps[0][0]
+    size, seeds = steps[0][0], search.options.seeds
+    places: dict[int, Place] = {}
+    leaders: list[int] = []
     for first in range(0, MOST_TRIALS if timed and search.options.trials is None else size, size):
         numbers: Sequence[int] = range(first, first + size)
-        drawn = {number: draw(search, number) for number in numbers}
+        around = tuple(places[number] for number in leaders)
+        width = max(NEAREST, NEAR / max(first // size, 1))
+        drawn = {}
+        for i in numbers:
+            places[i] = near(search, i, around, width) if around else anywhere(search, i)
+            drawn[i] = values_at(search, places[i])
         for rung, (count, length) in enumerate(steps):
             if rung:  # best first, so that they are tried even if the budget cuts the rung short
                 numbers = best(search, numbers, rung - 1, costs)[:count]
             waiting, is_over = _unfinished(_rung(search, drawn, numbers, rung, length), costs)
             if not is_over:
                 return waiting, False
+        leaders = sorted([*leaders, *drawn], key=lambda number: standing(number, len(steps), seeds, costs))[:LEADERS]
     return [], True
+
+
+def standing(number: int, rungs: int, seeds: int, costs: Costs) -> tuple[int, float, int]:
+    """Return by what settings are ranked: the furthest rung first, in it the lowest cost."""
+    reached = [(-rung, cost) for rung in range(rungs) if math.isfinite(cost := mean_cost(number, rung, seeds, costs))]
+    return (*min(reached, default=(1, math.inf)), number)
 
 
 def best(search: Search, numbers: Sequence[int], rung: int, costs: Costs) -> list[int]:

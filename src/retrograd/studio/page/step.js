@@ -40,7 +40,7 @@ export function stepScreen(body, run, rest) {
     head.replaceChildren(make("label", {}, say("step"), " ", steps, make("span", { class: "soft" }, ` / ${answer.steps.toLocaleString("en")}`)), make("label", {}, say("training row"), " ", which),
       make("span", { class: "lossline" }, say("Loss"), " ", old && count ? make("s", {}, number(old.exact.loss, 6)) : "", old && count ? " ⇒ " : "", make("b", {}, number(answer.exact.loss, 6)), make("span", { class: "soft" }, ` → ${number(answer.exact.loss_after, 6)} ${say("after the step")}`)),
       button(say(quiz ? "Show the numbers" : "Hide and quiz me"), () => { quiz = !quiz; paint(answer); }, quiz ? "strong" : ""),
-      count ? button(say("Undo {n} edits", { n: count }), () => { edits = {}; load(); }, "strong") : make("span", { class: "soft hintline" }, say("click a weight or an input to change it")));
+      count ? button(say(count === 1 ? "Undo {n} edit" : "Undo {n} edits", { n: count }), () => { edits = {}; load(); }, "strong") : make("span", { class: "soft hintline" }, say("click a weight or an input to change it")));
   }
 
   function paint(answer) {
