@@ -88,3 +88,12 @@ def test_links_lead_to_pages(pages):
         if posixpath.normpath(posixpath.join(posixpath.dirname(place), to)) not in places
     ]
     assert broken == []
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=lambda path: path.name)
+def test_texts_link_to_files_of_the_documentation_alone(path):
+    text = FENCED.sub("", path.read_text(encoding="utf-8"))
+    links = [link for link in LINK.findall(text) if not link.startswith(("http", "mailto"))]
+    outside = [link for link in links if DOCS.resolve() not in (path.parent / link).resolve().parents]
+    assert outside == []  # the site does not have them
+    assert [link for link in links if not (path.parent / link).exists() and not link.endswith(".html")] == []
