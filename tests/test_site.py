@@ -90,6 +90,10 @@ def test_links_lead_to_pages(pages):
     assert broken == []
 
 
+def test_every_text_stands_in_the_menu(site):
+    assert {path.name for path in DOCS.glob("*.md")} == {*site.GUIDES, "glossary.md"}
+
+
 @pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=lambda path: path.name)
 def test_texts_link_to_files_of_the_documentation_alone(path):
     text = FENCED.sub("", path.read_text(encoding="utf-8"))

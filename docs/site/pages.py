@@ -11,15 +11,18 @@ import reference
 
 ROOT = Path(__file__).parents[2]
 GUIDES = [
+    "studio.md",
     "resume.md",
     "distributed.md",
     "large-data.md",
+    "export.md",
     "edge.md",
     "prune.md",
     "pretrained.md",
     "coming-from.md",
     "add-a-layer.md",
     "add-an-optimizer.md",
+    "style.md",
 ]
 OUTSIDE = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|#)([^)]+)\)")
 
