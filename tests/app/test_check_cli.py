@@ -32,6 +32,16 @@ def test_every_example_is_right_and_the_report_fits_80_columns(path, capsys):
         assert all(check["error"] <= 1e-6 for check in report["checks"])
 
 
+def test_a_setting_is_changed_for_the_check_alone(capsys):
+    path = next(path for path in EXAMPLES if path.stem == "xor")
+    assert main(["check", str(path), "--set", "network.0.dense.units=5", "--json"]) == 0
+    assert "dense_1" in capsys.readouterr().out
+    assert main(["check", str(path), "--set", "network.0.dense.unit=5"]) == 2
+    assert "did you mean 'units'?" in capsys.readouterr().err
+    assert main(["check", "dense", "--set", "units=5"]) == 2
+    assert "--set: only for a configuration" in capsys.readouterr().err
+
+
 def test_a_wrong_layer_is_named_and_the_exit_code_is_7(tmp_path, capsys):
     (tmp_path / "own.py").write_text(OWN.replace("FACTOR", "2"))
     try:

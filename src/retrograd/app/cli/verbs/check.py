@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from retrograd.app.cli.options import Json, OwnLayers, RunsRoot, at_least, command_of
+from retrograd.app.cli.options import Changes, Json, OwnLayers, RunsRoot, at_least, command_of
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.errors import UsageError, did_you_mean
 from retrograd.network.layer import layers as registered
@@ -15,6 +15,7 @@ from retrograd.network.losses.loss import losses
 from retrograd.record.runs import find_run
 from retrograd.record.strict_json import write_json
 from retrograd.training.check import check as check_gradients
+from retrograd.training.config.config import RunConfig, is_configuration, read_config
 
 WRONG_GRADIENT = 7
 
@@ -27,6 +28,7 @@ def check(
             help="a YAML configuration, a run, a layer or loss, or a Python file that registers layers",
         ),
     ],
+    changes: Changes = None,
     layers: OwnLayers = None,
     entries: Annotated[
         int | None,
@@ -45,7 +47,8 @@ def check(
       exact <= 1e-7, acceptable <= 1e-5, suspicious <= 1e-3, else wrong (exit 7)
     """  # fmt: skip
     settle(layers)
-    report = check_gradients(meant(what, runs), entries=entries, seed=seed)
+    named = meant(what, runs)
+    report = check_gradients(changed(named, changes) if changes else named, entries=entries, seed=seed)
     typer.echo(write_json(report.to_json()) if as_json else str(report))
     return WRONG_GRADIENT if report.verdict == "wrong" else 0
 
@@ -61,6 +64,14 @@ def meant(what: str, runs: Path) -> str | Path:
         if Path(what).exists() or "mean" in str(error) or not known.startswith("did"):
             raise
         raise UsageError(f"no file, run, layer or loss '{what}'", cure=known) from None
+
+
+def changed(named: str | Path, changes: list[str]) -> RunConfig:
+    """Return the configuration in a file, with changes."""
+    path = Path(named)
+    if not is_configuration(path):
+        raise UsageError("only for a configuration", where="--set", cure="a run or a layer is checked as it is")
+    return read_config(path, changes)
 
 
 command = command_of(check)
