@@ -130,7 +130,7 @@ def test_what_has_no_training_step_is_refused_by_name_and_nothing_is_written(tmp
     trained = fit(tmp_path, x, y, [{"lstm": {"units": 2, "truncate": 2}, "name": "memory"}, {"dense": "classes"}])
     path = tmp_path / "m.onnx"
     with pytest.raises(
-        rg.ConfigError, match=r"memory: lstm with truncate 2 has no backward form in ONNX; --train-step head"
+        rg.ConfigError, match=r"memory: lstm with truncate 2 has no backward form in ONNX; use --train-step head"
     ):
         rg.export(trained, path, train_step="all")
     assert not path.exists()
