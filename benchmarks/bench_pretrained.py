@@ -29,7 +29,7 @@ from retrograd.record.header import write_header
 from retrograd.training.config.config import config_of
 from retrograd.training.config.weights import WeightsSettings
 from retrograd.training.pretrained import pretrained
-from retrograd.training.use.decoding import Kept, continuation
+from retrograd.training.use.decoding import CachedLogits, continuation
 from retrograd.training.use.evaluate import Evaluator
 
 TOKENS, PLACES = 50257, 1024
@@ -89,7 +89,7 @@ def generate(network: rg.Network, variables: Any) -> None:
     model: Any = SimpleNamespace(evaluator=evaluator, variables=variables)
     for length in (64, 256, 512, 1000):
         begun = np.random.default_rng(0).integers(4, TOKENS, (1, length)).astype(np.int32)
-        times = [seconds_a_token(call, begun) for call in (Kept(model, inputs), continuation(model, inputs))]
+        times = [seconds_a_token(call, begun) for call in (CachedLogits(model, inputs), continuation(model, inputs))]
         kept, whole = (f"{1000 * seconds:.1f} ms" for seconds in times)
         print(f"a token after {length:4} others: {kept} with keys and values kept, {whole} without")
 

@@ -275,7 +275,8 @@ class Disk:
     @contextlib.contextmanager
     def patched(self) -> Iterator[None]:
         """Stand between the program and the files that it writes."""
-        from retrograd.record import files, lock, log
+        from retrograd.record import files, lock
+        from retrograd.record.logs import log
 
         originals = {name: getattr(os, name) for name in self.NAMES}
 
@@ -493,7 +494,7 @@ def damage(root: Path, dice: random.Random) -> Tally:
 def neighbours(root: Path) -> Tally:
     """Let two processes want one run, and let the clock jump."""
     from retrograd.base.errors import RunInUseError
-    from retrograd.record import writer
+    from retrograd.record import events, writer
 
     tally = Tally("neighbours")
     with in_small_steps(), warnings.catch_warnings():
@@ -522,12 +523,12 @@ def neighbours(root: Path) -> Tally:
                 """Return some other time."""
                 return datetime.now(UTC) + timedelta(days=next(days))
 
-        writer.datetime, time.time = Jumping, lambda: wall() + 86400 * next(days)  # type: ignore[misc]
+        events.datetime, time.time = Jumping, lambda: wall() + 86400 * next(days)  # type: ignore[misc]
         try:
             crashing(root / "jumps", 2)
             train_or_resume(TINY, root / "jumps")
         finally:
-            writer.datetime, time.time = datetime, wall  # type: ignore[misc]
+            events.datetime, time.time = datetime, wall  # type: ignore[misc]
         tally.tried += 1
         compare(tally, "clock jumps", root / "jumps", expected)
     return tally
