@@ -123,3 +123,26 @@ def test_a_configuration_is_written_and_explained(tmp_path, capsys, monkeypatch)
     text = Path("net.yaml").read_text()
     assert "transformer_encoder" in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "film", "very", "not", "story", "plot"]
+
+
+@pytest.mark.parametrize(("classes", "head"), [(2, "new_classifier"), (3, "classifier"), (4, "new_classifier")])
+def test_the_head_of_the_model_is_kept_where_it_has_the_classes_of_the_data(tmp_path, monkeypatch, classes, head):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(MODELS / "bert", "bert")
+    model = {"type": "WordLevel", "vocab": {word: i for i, word in enumerate(WORDS)}, "unk_token": "[UNK]"}
+    whole = {"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"}, "model": model}
+    Path("bert/tokenizer.json").write_text(json.dumps(whole))
+    names = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    Path("bert/tokenizer_config.json").write_text(json.dumps(names))
+    rows = [f"very {WORDS[4 + i % classes]} film,class {i % classes}" for i in range(60)]
+    Path("texts.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    imported = import_folder("bert", data="texts.csv", target="label")
+    assert ("the model's head has 3 classes" in " ".join(imported.notes)) == (head != "classifier")
+    Path("net.yaml").write_text(imported.text)
+    run = rg.train(rg.read_config("net.yaml", ["training.epochs=1"]))
+    assert run.model.variables.params[head]["weight"].shape == (8, 1 if classes == 2 else classes)
+    drawn = "initialised at random: new_classifier" in (run.folder / "events.jsonl").read_text()
+    assert drawn == (head != "classifier")

@@ -9,13 +9,17 @@ from typing import Any, NamedTuple
 from retrograd.base.annotations import show
 from retrograd.base.document import write_document
 from retrograd.base.errors import ConfigError, ModelFileError, RetrogradError
+from retrograd.base.schema import parse
 from retrograd.data.cells.vocabulary import tokenizer_of
+from retrograd.data.dataset import load
+from retrograd.data.settings import DataSettings
 from retrograd.present.numbers import size
 from retrograd.record.files import read_text
 from retrograd.record.hub.family import Head
 from retrograd.record.hub.folder import CONFIG, TOKENIZER, Folder, read_object
 
 SAMPLES = {"vocabulary": "tales", "classes": "reviews"}  # built-in texts to try the model on
+NEW_HEAD = "new_classifier"  # a name that no tensor of the folder goes to
 USUAL_LENGTH = 128  # tokens per text; the memory for attention grows with its square
 MAX_TOKENIZER_BYTES = 2**25
 NAMES = {  # of the special tokens in tokenizer_config.json; the first one present counts
@@ -63,6 +67,13 @@ def import_folder(
     if text:
         texts: dict[str, Any] = {"path": data} if data else {"builtin": SAMPLES[chosen]}
         plain["data"] = {**texts, **({"target": target} if target else {}), "text": text}
+        if data and isinstance(count := entries[-1].get("dense"), int):  # the classes of the model's own head
+            plain["data"]["task"] = "multiclass"  # two classes have an output each
+            known = len(load(parse(DataSettings, plain["data"], "data")).classes or ())
+            if known != count:
+                entries = [*entries[:-1], {"dense": "classes", "name": NEW_HEAD}]
+                del plain["data"]["task"]
+                notes.append(f"the model's head has {count} classes, the data have {known}: {NEW_HEAD} replaces it")
     plain["network"] = entries
     plain["optimizer"] = {"adamw": {"learning_rate": 5e-5}}
     plain["weights"] = {"path": str(folder), "missing": "init" if chosen == "classes" else "error"}
