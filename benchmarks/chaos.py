@@ -186,7 +186,8 @@ def struck(context: Any, name: str, folder: Path, seconds: float | None, number:
     process.join(seconds)
     code = process.exitcode
     if code is None:
-        os.kill(process.pid, number)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(process.pid, number)
         process.join()
     process.close()
     return code, time.monotonic() - begin

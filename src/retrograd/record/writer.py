@@ -230,10 +230,12 @@ class RunWriter(RunFolder):
     def close(self) -> None:
         """Release the folder; a run without a recorded end counts as interrupted."""
         if not self._log.is_closed:
-            with contextlib.suppress(OSError):
-                (self.path / STOP).unlink(missing_ok=True)
-            self._log.close()
-            self._lock.release()
+            try:
+                with contextlib.suppress(OSError):
+                    (self.path / STOP).unlink(missing_ok=True)
+            finally:
+                self._log.close()
+                self._lock.release()
 
     def __enter__(self) -> Self:
         return self
