@@ -19,11 +19,9 @@ from retrograd.present.numbers import number
 from retrograd.training.config.search import Search
 
 TRIALS = 27  # default number of trials; for halving with a time budget, per bracket
-LEADERS, UNIFORM = 4, 1 / 3  # settings that later brackets are drawn around; share of those drawn from the whole range
-NEAR, NEAREST = (
-    0.15,
-    0.03,
-)  # standard deviation around a leader, as a share of the range: divided by the bracket, and least
+LEADERS = 4  # settings around which later brackets are drawn
+UNIFORM = 1 / 3  # share of a later bracket that is drawn from the whole ranges
+NEAR, NEAREST = 0.15, 0.03  # standard deviation around a leader, in shares of the range: over the bracket; its minimum
 MOST_TRIALS = 10_000  # in a search that only its time budget ends
 SHRINK = 3  # one in three settings is promoted to the next rung, with three times the epochs
 PORTION = 8  # settings that TPE proposes at a time, and that can run in parallel
@@ -173,7 +171,7 @@ def halving(search: Search, epochs: int, costs: Costs, timed: bool = False) -> t
 
 
 def standing(number: int, rungs: int, seeds: int, costs: Costs) -> tuple[int, float, int]:
-    """Return by what settings are ranked: the furthest rung first, in it the lowest cost."""
+    """Return the sort key of settings: the furthest rung first, then the lowest cost in it."""
     reached = [(-rung, cost) for rung in range(rungs) if math.isfinite(cost := mean_cost(number, rung, seeds, costs))]
     return (*min(reached, default=(1, math.inf)), number)
 
