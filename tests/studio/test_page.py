@@ -187,6 +187,7 @@ def test_the_keyboard_alone_leads_from_a_sick_network_to_its_cure(page):
     page.locator(".ask-doctor").wait_for()
     press(page, "Examine")
     page.locator(".verdictcard.bad").wait_for()
+    page.get_by_role("button", name="Examine again").wait_for()  # the examination has ended: nothing is drawn anew
     assert "Deep saturation" in page.locator(".cause h3").first.inner_text()
     press(page, "Hidden relu")
     page.locator(".diff .plus").first.wait_for()

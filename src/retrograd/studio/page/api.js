@@ -72,5 +72,5 @@ export function follow(id, hear) {
     place = head.place;
     hear(head, events);
     return head;
-  }, (head) => (head.more ? 0 : head.running || head.job ? 350 : 1500));
+  }, (head) => (head.more ? 0 : head.running || head.job ? 440 : 1500));
 }
