@@ -102,7 +102,11 @@ def optuna_search(rows: Rows, seconds: float, seed: int) -> float:
     best: dict[str, Any] = {"loss": np.inf, "weights": None, "width": WIDTHS[0]}
 
     def network(width: int) -> Any:
-        return torch.nn.Sequential(torch.nn.Linear(x.shape[1], width), torch.nn.ReLU(), torch.nn.Linear(width, classes))
+        layers = torch.nn.Linear(x.shape[1], width), torch.nn.Linear(width, classes)
+        for layer in layers:  # the initial values of the other searchers' network
+            torch.nn.init.xavier_uniform_(layer.weight)
+            torch.nn.init.zeros_(layer.bias)
+        return torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1])
 
     def answer(model: Any, x: Any) -> Any:
         return model(x) if rows.is_class else model(x)[:, 0]
