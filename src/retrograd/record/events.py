@@ -27,6 +27,7 @@ from retrograd.record.files import open_regular
 from retrograd.record.strict_json import parse_json, write_json
 
 MAX_LINE_BYTES = 2**20
+WHOLE = 10_000  # first epochs of a run, all recorded; of each doubling beyond them, half this number
 PACKAGES = ("retrograd", "jax", "jaxlib", "numpy", "optax")
 
 Metrics = dict[str, dict[str, float]]  # part of the data (training, validation, test) -> metric -> value
@@ -203,6 +204,11 @@ KINDS: dict[str, type[Event]] = {
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that numbers depend on."""
+    return dict(_versions())
+
+
+@functools.cache  # a search begins hundreds of runs
+def _versions() -> Mapping[str, str]:
     numbers = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -210,9 +216,6 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:  # used from its source folder
             numbers[package] = "not installed"
     return numbers
-
-
-WHOLE = 10_000  # first epochs of a run, all recorded; of each doubling beyond them, half this number
 
 
 def is_recorded(epoch: int) -> bool:
