@@ -103,6 +103,15 @@ def test_either_slope_is_right_where_rounding_decides_whether_a_unit_is_on(tmp_p
     assert not oracle.is_at_a_kink(weights, apart)
 
 
+def test_a_step_that_could_never_be_compared_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(to_onnx_backward._forms, kinds.Tanh, Form(activations.sigmoid, frozenset()))
+    monkeypatch.setattr(Oracle, "is_at_a_kink", lambda self, weights, apart: True)
+    x, labels = data((6,))
+    trained = fit(tmp_path, x, labels, [{"dense": {"units": 4, "activation": "tanh"}}, {"dense": "classes"}])
+    with pytest.raises(rg.ModelFileError, match="none could be verified"):
+        rg.export(trained, tmp_path / "m.onnx", from_x=True, train_step="all")
+
+
 def test_a_head_is_the_last_layer_with_a_matrix_and_frozen_weights_stay(tmp_path):
     x, y = data((6,))
     network = [{"dense": {"units": 4, "activation": "relu"}}, {"dense": 4, "name": "last", "frozen": True}, "layer_norm", {"dropout": 0.2},

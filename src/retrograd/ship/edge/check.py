@@ -31,7 +31,7 @@ def check_step(model: Model, step: Step, file: Any, cases: list[Case]) -> float:
 
     Raises:  ModelFileError that says what differs
     """
-    running, worst = session(file), 0.0
+    running, compared = session(file), list[float]()
     for seed, case in enumerate(cases):
         rows = len(next(iter(case.columns.values())))
         y = np.asarray(case.columns["y"]) if "y" in case.columns else step.truth.made_up(rows, seed)
@@ -56,8 +56,11 @@ def check_step(model: Model, step: Step, file: Any, cases: list[Case]) -> float:
                 name = max(wrong, key=lambda each: np.nan_to_num(apart[each], nan=np.inf))
                 message = f"the training step's {name} differs from the run's in step {number + 1} on {case.what}"
                 raise ModelFileError(message, where=model.config.name, cure="nothing was written")
-            worst = max(worst, *far.values())
-    return worst
+            compared += far.values()
+    if not compared:
+        message = "every compared step of training lies at a kink, so none could be verified"
+        raise ModelFileError(message, where=model.config.name, cure="nothing was written")
+    return max(compared)
 
 
 def _named(step: Step, weights: Mapping[str, Any], velocity: Mapping[str, Any]) -> dict[str, Any]:
