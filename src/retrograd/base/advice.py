@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from retrograd.base.errors import did_you_mean
+from retrograd.base.sentence import entry_setting, sentence
 from retrograd.base.synonyms import same_thing, squashed
 
 PENALTY = "penalties belong at the top level: penalties: [{l2: 0.01}]; an alternative is the optimizer's weight_decay"
@@ -15,6 +16,10 @@ WIDTH = "leave it out: a layer infers the size of its input"
 ENTRY = "write it as a separate entry after this one"
 MEASURED = "leave it out: accuracy, r2 and the like are always measured"
 SPLIT = "data: {split: {valid: 0.15}}"
+CLASSES = "leave it out: " + entry_setting("units", "classes") + " takes the number from the data"
+STEPS = sentence(
+    "{} returns every step, {} only the last", entry_setting("output", "sequence"), entry_setting("output", "last")
+)
 
 ADVICE = {
     PENALTY: "kernel_regularizer weight_regularizer bias_regularizer activity_regularizer l1 l1_l2 l2_regularizer "
@@ -30,7 +35,7 @@ ADVICE = {
     "early stopping belongs under training: {early_stopping: {patience: 20}}": "callbacks callback",
     SPLIT: "validation_data validation_split val_split validation_fraction test_size",
     "loss: {cross_entropy: {class_weights: [1, 5]}} weights the classes": "class_weight class_weights pos_weight",
-    "leave it out: `units: classes` takes the number from the data": "num_classes n_classes num_labels nb_classes",
+    CLASSES: "num_classes n_classes num_labels nb_classes",
     "an option of the command line: --quiet": "verbose progress_bar enable_progress_bar silent",
     "an option of the command line: --run FOLDER": "output_dir log_dir logdir save_dir checkpoint_dir",
     "leave it out: the environment variable JAX_PLATFORMS selects the device": "device accelerator gpus devices cuda "
@@ -42,7 +47,7 @@ ADVICE = {
     "mixed precision is training: {precision: bfloat16}": "amp fp16 bf16 mixed_precision half",
     "leave it out: the batch is the first axis of every array": "batch_first data_format channels_last time_major",
     "leave it out: no operation works in place": "inplace in_place",
-    "`output: sequence` returns every step, `output: last` only the last": "return_sequences return_state",
+    STEPS: "return_sequences return_state",
     "write 1 - keep_prob as rate: {dropout: 0.2}": "keep_prob keep_probability",
     "clip_value clips each entry, clip_norm each tensor, clip_global_norm all together": "gradient_clip_algorithm",
 }

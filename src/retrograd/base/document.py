@@ -64,7 +64,9 @@ class Document:
         """Add a look-alike character in the same line, the likely cause, to the cure of a problem."""
         line = re.match(rf"{re.escape(self.source)}:(\d+)", problem.where)
         odd = self.odd.get(int(line[1])) if line and self.source else None
-        return problem if odd is None else problem._replace(cure=f"{problem.cure}; {odd}" if problem.cure else str(odd))
+        if odd is None:
+            return problem
+        return problem._replace(cure=problem.cure + f"; {odd}" if problem.cure else str(odd))
 
 
 def is_document(path: Path) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from retrograd.base.plain_text import plain
+from retrograd.base.sentence import Sentence, joined
 from retrograd.base.synonyms import same_things
 
 INTERNAL, INTERRUPTED = 1, 130  # exit codes without a RetrogradError
@@ -19,9 +20,14 @@ class Problem(NamedTuple):
     message: str
     cure: str = ""
 
-    def __str__(self) -> str:
+    @property
+    def sentence(self) -> Sentence:
+        """The problem in one sentence, with the settings that it mentions."""
         place = f"{self.where}: " if self.where else ""
-        return f"{place}{self.message}" + (f"; {self.cure}" if self.cure else "")
+        return Sentence(place) + self.message + ("; " + self.cure if self.cure else "")
+
+    def __str__(self) -> str:
+        return str(self.sentence)
 
 
 class RetrogradError(Exception):
@@ -35,7 +41,12 @@ class RetrogradError(Exception):
 
     def __init__(self, message: str | Sequence[Problem], *, where: str = "", cure: str = "") -> None:
         self.problems = (Problem(where, message, cure),) if isinstance(message, str) else tuple(message)
-        super().__init__(plain("\n".join(str(problem) for problem in self.problems)))
+        super().__init__(plain(str(self.sentence)))
+
+    @property
+    def sentence(self) -> Sentence:
+        """The problems, one on each line, with the settings that they mention."""
+        return joined("\n", (problem.sentence for problem in self.problems))
 
 
 class UsageError(RetrogradError, ValueError):

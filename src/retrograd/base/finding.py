@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from retrograd.base.sentence import Sentence
+
 Severity = Literal["note", "risk", "fault"]  # harmless while the network learns; may harm training; certainly harms it
 Value = float | str
 NOTHING: Mapping[str, Value] = {}
@@ -57,6 +59,11 @@ class Finding(NamedTuple):
             "values": dict(self.values),
         }
 
-    def __str__(self) -> str:
+    @property
+    def sentence(self) -> Sentence:
+        """The finding in one sentence, with the settings that it mentions."""
         place = f"{self.path}: " if self.path else ""
-        return place + self.message + "".join(f"; {evidence}" for evidence in self.unsaid)
+        return Sentence(place) + self.message + "".join(f"; {evidence}" for evidence in self.unsaid)
+
+    def __str__(self) -> str:
+        return str(self.sentence)

@@ -123,7 +123,7 @@ def load(settings: DataSettings, base_dir: str | Path | None = None) -> Dataset:
         if settings.stream == "always":
             raise
         if isinstance(error, NoCacheError):
-            message = f"the table is read into memory, and may not fit: {error}"
+            message = "the table is read into memory, and may not fit: " + error.sentence
             warnings.warn(message, RetrogradWarning, stacklevel=2)
     return build(read_source(settings, base_dir))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from retrograd.base.sentence import data_setting
 from retrograd.data.audio.settings import AudioSettings
 from retrograd.data.audio.wav import SUFFIXES as SOUND_SUFFIXES
 from retrograd.data.decimal_points import FIRST
@@ -36,11 +37,11 @@ def with_path_column(table: Table, settings: DataSettings) -> tuple[DataSettings
         name = next((name for name in texts if holds_paths(table, name, suffixes)), None)
         if name is None:
             continue
-        setting = f"`{section}: {{column: {name}}}`"
+        column, paths = data_setting(f"{section}.column", name), f"'{name}' contains paths of {thing}"
         if others != [name]:
-            return settings, (f"'{name}' contains paths of {thing}: {setting} learns from them, not the other columns",)
+            return settings, (paths + ": " + column + " learns from them, not the other columns",)
         changes: dict[str, Any] = {section: make(column=name)}
-        return replace(settings, **changes), (f"'{name}' contains paths of {thing}, read with {setting}",)
+        return replace(settings, **changes), (paths + ", read with " + column,)
     return settings, ()
 
 

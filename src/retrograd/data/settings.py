@@ -20,6 +20,7 @@ from retrograd.base.quantities import (
     PositiveInt,
 )
 from retrograd.base.schema import Settings
+from retrograd.base.sentence import data_setting
 from retrograd.data.audio.settings import AudioSettings
 from retrograd.data.builtin.settings import InlineRows, row_problems
 from retrograd.data.images.settings import ImageSettings
@@ -276,7 +277,11 @@ class DataSettings(Settings):
             unused = [name for name in ("valid_path", "test_path") if getattr(self, name) is not None]
             yield from (Problem(name, "requires `path`", "set `path` as well") for name in unused)
         if self.missing == "interpolate" and self.windows is None:
-            yield Problem("missing", "only rows in time have neighbours", "set `windows:`, or use mean or median")
+            yield Problem(
+                "missing",
+                "only rows in time have neighbours",
+                "set " + data_setting("windows") + ", or use mean or median",
+            )
         if self.samples is not None and self.builtin not in GENERATED:
             yield Problem("samples", "the data are not generated", f"only {', '.join(GENERATED)} are generated")
         if self.noise is not None and self.builtin not in NOISY:

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import ConfigError, DataError, RetrogradWarning
+from retrograd.base.sentence import data_setting, sentence, setting
 from retrograd.data.arrays import Arrays, as_arrays
 from retrograd.data.audio.reading import read_sound_folder, sounds_of_arrays, sounds_of_table
 from retrograd.data.audio.rows import Sounds
@@ -90,7 +91,9 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
         return frame_source(table.with_missing(settings.missing_values), {}, settings)
     if settings.path is None:
         raise ConfigError(
-            "no data", where="data", cure="name a built-in (`data: xor`) or a file (`data: {path: FILE}`)"
+            "no data",
+            where="data",
+            cure=sentence("name a built-in ({}) or a file ({})", setting("data", "xor"), setting("data.path", "FILE")),
         )
     paths = {"train": base_dir / settings.path}
     tokenizer = None if settings.text is None else read_tokenizer(settings.text, base_dir)
@@ -106,7 +109,7 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
         notes = (*notes, *path_notes)
         if destination is not None and (named := settings.images or settings.audio) is not None:
             message = f"'{named.column}' contains paths of images or sounds, so these data are read into memory"
-            raise NoPlainTableError(message, where="data.stream", cure="use `stream: never`")
+            raise NoPlainTableError(message, where="data.stream", cure="use " + data_setting("stream", "never"))
         rows = special_rows(rows, settings)
     if isinstance(rows, Arrays) and paths["train"].suffix == ".npy" and settings.targets:
         paths["y"] = base_dir / settings.targets[0]
@@ -274,7 +277,8 @@ def _labelled_parts(folder: Path, train: Rows, parts: dict[str, Rows]) -> tuple[
         return parts, ()
     names = {part: Path(rows.where).relative_to(folder) for part, rows in (("train", train), *parts.items())}
     places = [f"{'path' if part == 'train' else f'{part}_path'}: {folder / name}" for part, name in names.items()]
-    note = f"the folders {', '.join(map(str, names.values()))} are the parts (`data: {{{', '.join(places)}}}`)"
+    chosen = setting("data", f"{{{', '.join(places)}}}")
+    note = f"the folders {', '.join(map(str, names.values()))} are the parts (" + chosen + ")"
     unlabelled = [part for part, rows in parts.items() if _is_labelled(train) and not _is_labelled(rows)]
     notes = [
         f"{folder / names[part]}: {len(parts[part])} files without class folders, so they are not scored; `retrograd "

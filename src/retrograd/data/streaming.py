@@ -13,6 +13,7 @@ import numpy as np
 
 from retrograd.base.errors import ConfigError, RetrogradWarning
 from retrograd.base.memory import host_bytes
+from retrograd.base.sentence import from_plain, to_plain
 from retrograd.data.audio.wav import SUFFIXES as SOUND_SUFFIXES
 from retrograd.data.cache.entry import Entry, cache_root, locked
 from retrograd.data.cache.stored import Columns, cache_key, read_parts, read_seen, stored_seen, write_manifest
@@ -73,7 +74,7 @@ def kept(settings: DataSettings, base_dir: Path, digest: str, build: Build) -> K
                 assert stored is not None
     plain, parts, seen = stored
     for message in plain["warnings"]:
-        warnings.warn(message, RetrogradWarning, stacklevel=3)
+        warnings.warn(from_plain(message), RetrogradWarning, stacklevel=3)
     form = plain["form"]
     return Kept(
         plain["name"],
@@ -82,7 +83,7 @@ def kept(settings: DataSettings, base_dir: Path, digest: str, build: Build) -> K
         parts.get("valid"),
         parts.get("test"),
         Preprocessing.from_json(plain["preprocessing"]),
-        tuple(plain["notes"]),
+        tuple(map(from_plain, plain["notes"])),
         digest,
         None if form is None else TextForm(*form),
         seen,
@@ -119,12 +120,13 @@ def _keep(settings: DataSettings, base_dir: Path, digest: str, build: Build, key
                 text |= mixed.names
                 shutil.rmtree(raw)
         dataset = build(source, folder)
+    texts = (warning.message.args[0] for warning in caught if isinstance(warning.message, RetrogradWarning))
     facts = {
         "name": dataset.name,
         "task": dataset.task,
         "preprocessing": dataset.preprocessing.to_json(),
-        "notes": dataset.notes,
-        "warnings": list(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, RetrogradWarning))),
+        "notes": [to_plain(note) for note in dataset.notes],
+        "warnings": [to_plain(text) for text in dict.fromkeys(texts)],
         "form": dataset.form,
         "seen": stored_seen(folder, dataset.seen),
     }

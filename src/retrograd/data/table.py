@@ -15,6 +15,7 @@ import polars as pl
 
 from retrograd.base.annotations import show
 from retrograd.base.errors import DataError, Problem
+from retrograd.base.sentence import data_setting
 from retrograd.present.text import cut
 from retrograd.present.wording import listing, some_of
 
@@ -216,7 +217,7 @@ def checked(table: Table) -> Table:
         table = table.with_columns(_json(table.column(name)) for name in lists)
     for name, kind in table.frame.schema.items():
         if kind.is_nested() or kind in (pl.Object, pl.Binary, pl.Time, pl.Duration):
-            cure = f"ignore it with `exclude: [{name}]`, or convert it to numbers or text"
+            cure = "ignore it with " + data_setting("exclude", f"[{name}]") + ", or convert it to numbers or text"
             raise DataError(f"column '{name}' contains {kind} values", where=table.where, cure=cure)
     return table
 

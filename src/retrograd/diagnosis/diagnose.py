@@ -13,6 +13,7 @@ import retrograd.diagnosis.symptoms  # noqa: F401  # registers them
 from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import RetrogradError
 from retrograd.base.finding import Finding
+from retrograd.base.sentence import setting
 from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset, load
 from retrograd.diagnosis.budget import QUICK, SECONDS, Budget, unheard, within
@@ -94,7 +95,9 @@ def diagnose(
     allowed = Budget(math.inf if budget is None else budget, say)
     if dataset is None:
         if config.data is None:
-            raise RetrogradError("no data to diagnose", cure="give `data:` in the configuration, or a dataset")
+            raise RetrogradError(
+                "no data to diagnose", cure="give " + setting("data") + " in the configuration, or a dataset"
+            )
         with reading_in(config.training.precision):
             dataset = load(config.data)
     return examine(Program(config, dataset, seconds), seeds, allowed)

@@ -7,6 +7,7 @@ from typing import Any
 
 from retrograd.base.errors import ConfigError, RetrogradError, ShapeError
 from retrograd.base.memory import memory_error
+from retrograd.base.sentence import entry_setting
 from retrograd.network.own_layers import own_line
 
 ABOUT_SHAPES = (TypeError, ValueError)  # errors in which JAX itself explains what does not fit
@@ -63,7 +64,7 @@ def _several(place: str, inputs: Mapping[str, Any]) -> ConfigError | None:
     for name, value in inputs.items():
         if isinstance(value, Mapping) and value:
             parts = ", ".join(value)
-            cure = f"choose one, as in `inputs: {name}.{next(iter(value))}`"
+            cure = "choose one, as in " + entry_setting("inputs", f"{name}.{next(iter(value))}")
             return ConfigError(f"'{name}' has several outputs ({parts})", where=place, cure=cure)
     return None
 

@@ -11,6 +11,7 @@ from typing_extensions import override
 from retrograd.base.annotations import Registered, Words
 from retrograd.base.errors import Problem
 from retrograd.base.quantities import Fraction, PositiveFloat, PositiveInt
+from retrograd.base.sentence import entry_setting
 from retrograd.network.initializers import Zeros
 from retrograd.network.layer import Activation, Layer, layers
 from retrograd.network.layers.activations.gelu import GELU
@@ -182,7 +183,7 @@ class Transformer(Block):
             yield Problem("key_value_heads", f"expected a divisor of {self.heads} heads, found {self.key_value_heads}")
         for name in () if self.rotary else TURNS:
             if getattr(self, name) != getattr(type(self), name):
-                yield Problem(name, "applies only to rotary positions", "add `rotary: true`")
+                yield Problem(name, "applies only to rotary positions", "add " + entry_setting("rotary", "true"))
 
     def part(self, scope: Scope, name: str, part: Layer | Block, x: str, *others: str) -> str:
         """Add one part in its residual connection: x + part(norm(x)), or norm(x + part(x))."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
+from retrograd.base.sentence import entry_setting
 from retrograd.network.layer import Activation
 from retrograd.network.layers import ReLU
 from retrograd.network.losses import BinaryCrossEntropy, CrossEntropy
@@ -17,6 +18,7 @@ from retrograd.tracing.update_lines import ROUNDING
 from retrograd.update.adam import Adam
 
 Rule = Callable[[StepNumbers, Figures], Iterator[str]]
+LOGITS = entry_setting("from_logits", "true")
 AFFINE = (
     "dense", "identity", "flatten", "reshape", "add", "concat", "conv1d", "conv2d", "conv2d_transpose", "average_pool",
     "global_average_pool", "adaptive_average_pool", "upsample",
@@ -123,7 +125,7 @@ def _clipped_probability(step: StepNumbers, f: Figures) -> Iterator[str]:
             yield (
                 f"{objective.name}: the output {f.number(first)} is read as a probability; it {state} and is clipped "
                 f"to {cut!r}. The clipped value does not change with the output, so the gradient is 0 and nothing "
-                "learns from it. Give the loss the logits (`from_logits: true`), or put a sigmoid or softmax before it."
+                f"learns from it. Give the loss the logits ({LOGITS}), or put a sigmoid or softmax before it."
             )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from retrograd.base.document import read_document
 from retrograd.base.errors import ConfigError, Problem, RetrogradError
 from retrograd.base.memory import available_bytes, check_device, out_of_memory
+from retrograd.base.sentence import sentence, setting
 from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset, load
 from retrograd.distributed.settings import Distributed
@@ -136,7 +137,11 @@ def prepare(
     if dataset is None:
         if config.data is None:
             raise ConfigError(
-                "missing", where="data", cure="name a built-in (`data: xor`) or a file (`data: {path: ...}`)"
+                "missing",
+                where="data",
+                cure=sentence(
+                    "name a built-in ({}) or a file ({})", setting("data", "xor"), setting("data.path", "...")
+                ),
             )
         with reading_in(config.training.precision):
             dataset = load(config.data)

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from retrograd.base.errors import ModelFileError, RetrogradError
+from retrograd.base.sentence import sentence, setting
 from retrograd.network.network import Network, Variables
 from retrograd.present.numbers import size
 from retrograd.present.wording import some_of
@@ -19,7 +20,10 @@ from retrograd.record.hub.tensors import Tensors
 from retrograd.training.config.weights import WeightsSettings
 
 SETTING = "weights"
-CURE = "keep the names of the imported entries; `missing: init` initialises parameters missing from the folder"
+CURE = sentence(
+    "keep the names of the imported entries; {} initialises parameters missing from the folder",
+    setting("missing", "init", within="weights"),
+)
 
 
 @dataclass(frozen=True)

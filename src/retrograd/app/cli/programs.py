@@ -9,6 +9,7 @@ from typing import NamedTuple
 from retrograd.app.cli.options import existing_data, existing_file
 from retrograd.base.errors import ConfigError
 from retrograd.base.schema import parse
+from retrograd.base.sentence import setting
 from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset, load
 from retrograd.data.patterns import is_pattern
@@ -56,6 +57,8 @@ def program_at(source: str, target: str | None, changes: Sequence[str], root: Pa
 def _with_data(path: Path, changes: Sequence[str]) -> Source:
     config = read_config(path, changes)
     if config.data is None:
-        raise ConfigError("missing", where=f"{path}: data", cure="name a built-in data set (`data: xor`) or a file")
+        raise ConfigError(
+            "missing", where=f"{path}: data", cure="name a built-in data set (" + setting("data", "xor") + ") or a file"
+        )
     with reading_in(config.training.precision):
         return Source(config, load(config.data), path)

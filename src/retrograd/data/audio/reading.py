@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import ConfigError, DataError
+from retrograd.base.sentence import data_setting
 from retrograd.data.audio.rows import Sounds
 from retrograd.data.audio.wav import SUFFIXES
 from retrograd.data.read.folders import files_below, folder_labels
@@ -50,7 +51,7 @@ def sounds_of_arrays(arrays: Mapping[str, Any], rate: int | None, where: str, ta
     Raises:  ConfigError without a sample rate; DataError for other shapes or values
     """
     if rate is None:
-        cure = "set `audio: {sample_rate: ...}`"
+        cure = "set " + data_setting("audio.sample_rate", "...")
         raise ConfigError("arrays have no sample rate of their own", where="data.audio.sample_rate", cure=cure)
     x, others = arrays.get("x"), [name for name in arrays if name not in ("x", "y", target)]
     if not isinstance(x, Sequence | np.ndarray) or isinstance(x, str) or not len(x) or others:

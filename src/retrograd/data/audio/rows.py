@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike
 
 from retrograd.base.errors import DataError, Problem
 from retrograd.base.memory import require_room
+from retrograd.base.sentence import data_setting
 from retrograd.data.audio.mel import Form, filters, log_mel
 from retrograd.data.audio.wav import INTEGERS, Head, read_head, read_samples
 from retrograd.data.table import SHOWN, Table, listed
@@ -88,7 +89,7 @@ class Sounds:
             f"{first}, {seconds:.4g} seconds",
             *([f"{mixed} of them have several channels, which are averaged"] if mixed else []),
             *([f"{others.total()} of them are resampled from {rates} samples per second"] if others else []),
-            *([f"{cut} of them are longer and are cut (`audio: {{length: ...}}`)"] if cut else []),
+            *([f"{cut} of them are longer and are cut (" + data_setting("audio.length", "...") + ")"] if cut else []),
         )
 
     @property

@@ -23,13 +23,14 @@ from typing import Any, NamedTuple
 
 from retrograd.base.caches import cache_folder
 from retrograd.base.errors import ResourceError
+from retrograd.base.sentence import setting
 
 MANIFEST = "manifest.json"
 SHARE = 0.25  # of the disk that all entries together may use when the next one is written
 LOCK, TEMPORARY = ".lock", ".tmp"
 KIND = "data of retrograd"  # in the manifest of each entry
 NAME = re.compile(r"([0-9a-f]{32})(-\d+-[0-9a-f]{8}(\.old)?\.tmp)?")  # of an entry's folder
-CURE = "free some space, or name a folder on another disk with `--cache DIR` (`data: {cache: DIR}`)"
+CURE = "free some space, or name a folder on another disk with `--cache DIR` (" + setting("data.cache", "DIR") + ")"
 
 
 class KeptData(NamedTuple):

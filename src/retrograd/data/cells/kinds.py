@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from retrograd.base.errors import ConfigError, DataError
+from retrograd.base.sentence import data_setting
 from retrograd.data.cells.date_forms import example
 from retrograd.data.cells.dates import DIGITS, find_date, is_date_form
 from retrograd.data.cells.dialects import ENOUGH, example_notation, find_candidate, find_units, readable
@@ -32,6 +33,7 @@ FEWEST_TEXTS = 64  # distinct texts; the maximum number of words in a category c
 WORD = r"(?:^|\s)\S*\p{L}\S*"  # a word contains a letter: it is neither a number nor a time of day
 UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}]"  # scripts written without spaces
 CHARACTERS_A_WORD = 2  # in these scripts; the usual length of a Chinese word
+OTHERS = data_setting("invalid") + " for the others)"
 SAMPLE = 5_000  # evenly spaced cells; more would not change the average number of words
 
 
@@ -79,7 +81,7 @@ def _find_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
     if chosen == "identifier":
         return ColumnKind("identifier")
     if cells.is_empty():
-        cure = f"ignore it with `exclude: [{name}]`"
+        cure = "ignore it with " + data_setting("exclude", f"[{name}]")
         raise DataError(f"column '{name}' is empty: every cell is missing", where=table.where, cure=cure)
     if chosen is None:
         return _inferred(cells)
@@ -181,7 +183,7 @@ def _category(cells: pl.Series, readable: float) -> ColumnKind:
         return ColumnKind("text", note=note)
     if distinct > MOST_WORDS and distinct > len(cells) / 2:
         like = resemblance(cells) or f"such as '{cells[0]}'"
-        return ColumnKind("identifier", note=f"'{cells.name}' contains {distinct} distinct texts, {like}")
+        return ColumnKind("identifier", note=f"'{cells.name}' contains {distinct} distinct texts, " + like)
     if readable >= MANY:
         other = cells.filter(cells.cast(pl.Float64, strict=False).is_null())[0]
         note = f"{readable:.0%} of the cells of '{cells.name}' are numbers, too few for a number column"
@@ -189,7 +191,7 @@ def _category(cells: pl.Series, readable: float) -> ColumnKind:
     like = resemblance(cells) if distinct > len(cells) / FEW_A_WORD else ""
     if not like and distinct > FEW_WORDS and 2 * distinct > len(cells):
         like = f"{distinct} distinct ones in {len(cells)} cells, such as '{cells[0]}', which tell little about new rows"
-    return ColumnKind("category", note=f"'{cells.name}' is read as words, {like}" if like else "")
+    return ColumnKind("category", note=f"'{cells.name}' is read as words, " + like if like else "")
 
 
 def kinds_notes(kinds: Mapping[str, ColumnKind]) -> tuple[str, ...]:
@@ -202,7 +204,9 @@ def kinds_notes(kinds: Mapping[str, ColumnKind]) -> tuple[str, ...]:
     for kind, names in by_kind.items():
         ignored = " (ignored)" if kind == "identifier" else ""
         notes.append(f"{len(names)} {kind} column{'s' if len(names) > 1 else ''}{ignored}: {some_of(names)}")
-    doubts = [f"{column.note}; `kinds:` sets another kind" for column in kinds.values() if column.note]
+    doubts = [
+        column.note + "; " + data_setting("kinds") + " sets another kind" for column in kinds.values() if column.note
+    ]
     return (*notes, *doubts)
 
 
@@ -234,8 +238,8 @@ def resemblance(cells: pl.Series) -> str:
     if candidate is not None:
         share = readable(cells, candidate.notation(candidate.evidence.decided or "."))
         if share >= MANY:
-            return f"{share:.0%} of which look like numbers (`number` reads them; see `invalid:` for the others)"
+            return f"{share:.0%} of which look like numbers (`number` reads them; see " + OTHERS
     dated = find_date(cells, MANY)
     if dated is not None:
-        return f"most of which look like dates ({dated.form} reads them; see `invalid:` for the others)"
+        return f"most of which look like dates ({dated.form} reads them; see " + OTHERS
     return ""

@@ -11,12 +11,14 @@ import numpy as np
 from PIL import Image
 
 from retrograd.base.errors import DataError
+from retrograd.base.sentence import data_setting
 from retrograd.present.wording import some_of
 
 SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N")
 LEVELS = 257.0  # 65535 / 255: levels of 16 bits per level of 8 bits
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # weights of red, green and blue: ITU-R 601, as in Pillow
 SHOWN = 3
+SCALING = data_setting("scale") + " sets another scaling)"
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,9 @@ class Survey:
         """Yield remarks worth showing; `own_scale` means that the settings choose the scale."""
         if self.deep:
             counts = some_of([f"{name}: {count}" for name, count in sorted(self.depths.items())])
-            scaled = "" if own_scale else "; standardised on the training part (`scale:` sets another scaling)"
+            scaled = "" if own_scale else "; standardised on the training part (" + SCALING
             mixed = ", converted to one scale from 0 to 255" if {*self.depths} <= {"8-bit", "16-bit"} else ""
-            yield f"pixels keep their full depth ({counts}){mixed}{scaled}"
+            yield f"pixels keep their full depth ({counts}){mixed}" + scaled
         if len(self.depths) > 1 and {*self.depths} - {"8-bit", "16-bit"}:
             yield "integers and values without a known range are mixed: save all images with the same depth"
         if self.pages:
@@ -89,7 +91,7 @@ def deep_pixels(image: Image.Image, channels: int, source: Path) -> np.ndarray:
     else:
         values = np.asarray(image).astype(np.float32) / (LEVELS if depth == "16-bit" else 1)
     if not np.isfinite(values).all():
-        cure = "replace these pixels, or skip the file (`images: {unreadable: skip}`)"
+        cure = "replace these pixels, or skip the file (" + data_setting("images.unreadable", "skip") + ")"
         raise DataError("some pixels are not finite numbers", where=str(source), cure=cure)
     return with_channels(values, channels)
 

@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 from pydantic import ConfigDict
 
 from retrograd.base.errors import ConfigError, DataError, RetrogradWarning
+from retrograd.base.sentence import data_setting
 from retrograd.data.cells.precision import floats
 from retrograd.data.images.decoding import Form
 from retrograd.data.images.pixels import Pixels, as_column
@@ -125,7 +126,11 @@ def fit_images(train: Images, form: Form, settings: DataSettings) -> ImageInputs
     narrow = narrow_range(train.pixels(form, section.memory)) if scale is None else None
     if narrow is not None:
         message = f"pixels use only levels {narrow[0]} to {narrow[1]} of 0 to 255, so they are standardised"
-        warnings.warn(f"{train.where}: {message} (`scale:` sets another scaling)", RetrogradWarning, stacklevel=2)
+        warnings.warn(
+            f"{train.where}: {message} (" + data_setting("scale") + " sets another scaling)",
+            RetrogradWarning,
+            stacklevel=2,
+        )
     usual: Scale = "standard" if form.deep or narrow else {"divide": WHITE}
     method, divisor = plain_scale(usual if scale is None else scale)
     channels = form.channels

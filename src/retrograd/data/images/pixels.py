@@ -16,11 +16,12 @@ from numpy.typing import DTypeLike
 
 from retrograd.base.errors import DataError, Problem
 from retrograd.base.memory import require_room
+from retrograd.base.sentence import data_setting
 from retrograd.data.images.decoding import Form, decode
 from retrograd.data.table import SHOWN, listed
 
 AT_ONCE = 256  # number of images decoded at a time
-CURE = "repair or remove these files, or skip them with `images: {unreadable: skip}`"
+CURE = "repair or remove these files, or skip them with " + data_setting("images.unreadable", "skip")
 
 Sources = tuple[Path, ...] | np.ndarray
 

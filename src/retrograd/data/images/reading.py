@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import DataError
+from retrograd.base.sentence import data_setting
 from retrograd.data.cells.values import numbers, words
 from retrograd.data.images.decoding import SUFFIXES
 from retrograd.data.images.depth import LEVELS
@@ -144,7 +145,7 @@ def as_pixels(arrays: Mapping[str, np.ndarray], where: str) -> np.ndarray:
     if x.dtype.kind == "f" and np.isfinite(x).all():
         return x.astype(np.float32)
     if x.dtype.kind not in "biu" or x.min() < 0 or x.max() > 65535:
-        cure = "remove `images:` to use the numbers as they are"
+        cure = "remove " + data_setting("images") + " to use the numbers as they are"
         expected = "finite values, or integers from 0 to 255 or 65535"
         raise DataError(f"x: expected {expected}, found {x.dtype}", where=where, cure=cure)
     return x.astype(np.uint8) if x.max() < 256 else x.astype(np.float32) / np.float32(LEVELS)

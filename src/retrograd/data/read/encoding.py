@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from retrograd.base.errors import ConfigError, DataError, RetrogradWarning
+from retrograd.base.sentence import data_setting
 
 MARKS = (  # UTF-32 first: its little-endian mark begins with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -87,7 +88,7 @@ def find_encoding(pieces: Callable[[], Iterable[bytes]], path: Path, chosen: str
             _warn(path, shown, lines[0].decode(name, "replace"))
             return name
     raise DataError("the encoding of the text is not recognised", where=str(path),
-                    cure="set it, for example `encoding: cp1251`")  # fmt: skip
+                    cure="set it, for example " + data_setting("encoding", "cp1251"))  # fmt: skip
 
 
 def is_plain(pieces: Callable[[], Iterable[bytes]]) -> bool:
@@ -180,6 +181,7 @@ def _known(name: str) -> str:
 def _warn(path: Path, shown: str, sample: str) -> None:
     sample = sample.strip()[:SAMPLE_CHARACTERS]
     message = (
-        f"{path}: not UTF-8; read as {shown}, such as '{sample}'; if that is wrong, set the encoding with `encoding:`"
+        f"{path}: not UTF-8; read as {shown}, such as '{sample}'; if that is wrong, set the encoding with "
+        + data_setting("encoding")
     )
     warnings.warn(message, RetrogradWarning, stacklevel=2)

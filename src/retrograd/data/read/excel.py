@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from retrograd.base.errors import ConfigError, DataError
+from retrograd.base.sentence import data_setting
 from retrograd.data.read.files import check_file, too_large
 from retrograd.data.read.reader import reads
 from retrograd.data.read.records import table_of_rows
@@ -41,7 +42,11 @@ def read_excel(path: Path, settings: DataSettings) -> Table:
         reason = str(error).partition("\n")[0]
         raise DataError(f"cannot be read as a spreadsheet: {reason}", where=str(path)) from None
     others = [other for other in book.sheet_names if other != name]
-    note = (f"sheet '{name}' is read, not {some_of(others, 5)} (`sheet:` selects another)",) if others else ()
+    note = (
+        (f"sheet '{name}' is read, not {some_of(others, 5)} (" + data_setting("sheet") + " selects another)",)
+        if others
+        else ()
+    )
     frame = frame.with_columns(pl.all().str.replace(MIDNIGHT, "$1").fill_null(""))
     return table_of_rows(path, [list(row) for row in frame.rows()], settings, note)
 

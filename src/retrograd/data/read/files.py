@@ -14,6 +14,7 @@ from typing import IO
 
 from retrograd.base.errors import DataError, ResourceError
 from retrograd.base.memory import host_bytes
+from retrograd.base.sentence import setting
 from retrograd.data.read.compression import SUFFIXES, decompressed
 
 CHUNK_BYTES = 1 << 20
@@ -66,7 +67,9 @@ def require_memory(needed: int, path: Path) -> None:
     room = host_bytes()
     if room is not None and needed > room:
         message = f"the table would need {needed:,} bytes of memory, but {room:,} are available"
-        cure = "remove `data: {stream: never}`, or use a format that can stay on disk: CSV, JSONL, Parquet"
+        cure = (
+            "remove " + setting("data.stream", "never") + ", or use a format that can stay on disk: CSV, JSONL, Parquet"
+        )
         raise DataError(message, where=str(path), cure=cure)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from retrograd.base.errors import DataError
+from retrograd.base.sentence import setting
 from retrograd.data.table import SHOWN, Table
 from retrograd.present.wording import some_of
 
@@ -64,7 +65,8 @@ def part_folders(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     folders: dict[str, Path] = {}
     for path, part in named.items():
         if part in folders:
-            cure = f"choose one: `data: {{path: ..., {'path' if part == 'train' else f'{part}_path'}: {path}}}`"
+            key = "path" if part == "train" else f"{part}_path"
+            cure = "choose one: " + setting("data", f"{{path: ..., {key}: {path}}}")
             raise DataError(
                 f"{folders[part].name} and {path.name} are both the part '{part}'", where=str(folder), cure=cure
             )

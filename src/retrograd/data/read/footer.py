@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from retrograd.base.sentence import data_setting
 from retrograd.data.read.header import is_missing, is_number
 from retrograd.data.read.rows import RowChunk, RowFrame
 
@@ -84,4 +85,4 @@ class Footer:
         line, row = remarks[0]
         shown = " ".join(cell for cell in row if cell.strip())[:40]
         what = f"line {line} ('{shown}') is" if len(remarks) == 1 else f"the lines from {line} ('{shown}') are"
-        return [f"{what} skipped as below the table (`skip_footer: 0` keeps everything)"]
+        return [f"{what} skipped as below the table (" + data_setting("skip_footer", "0") + " keeps everything)"]

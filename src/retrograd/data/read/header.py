@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from retrograd.base.errors import DataError
+from retrograd.base.sentence import data_setting
 from retrograd.data.settings import MISSING_WORDS
 from retrograd.data.table import refuse_duplicates
 
@@ -58,7 +59,7 @@ def column_names(first: Sequence[str], is_header: bool, where: str) -> list[str]
     try:
         refuse_duplicates(names, where)
     except DataError as error:
-        cure = f"{error.problems[0].cure}; for a file without a header, set `header: false`"
+        cure = error.problems[0].cure + "; for a file without a header, set " + data_setting("header", "false")
         raise DataError(error.problems[0].message, where=where, cure=cure) from None
     return names
 

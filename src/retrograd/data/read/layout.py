@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
 
+from retrograd.base.sentence import data_setting
 from retrograd.data.read.header import has_header, is_missing, is_number
 from retrograd.data.settings import DataSettings
 
@@ -88,7 +89,9 @@ def find_layout(sample: list[str], settings: DataSettings, *, whole: bool) -> La
     if header is None:
         header = not names and has_header(records[titles:]) if records else True
     if comment:
-        notes.append(f"lines that begin with '{comment}' are comments (`comment: \"\"` reads them as rows)")
+        notes.append(
+            f"lines that begin with '{comment}' are comments (" + data_setting("comment", '""') + " reads them as rows)"
+        )
     return Layout(separator, comment, first, header, () if header else names, tuple(notes))
 
 
@@ -215,7 +218,11 @@ def _titles_note(first: list[str], lines: int) -> str:
     shown = " ".join(cell.strip() for cell in first if cell.strip())
     shown = shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 3]}..."
     what = "the first line" if lines == 1 else f"the first {lines} lines"
-    return f"{what} ('{shown}') {'is' if lines == 1 else 'are'} above the table (`skip_lines: 0` reads everything)"
+    return (
+        f"{what} ('{shown}') {'is' if lines == 1 else 'are'} above the table ("
+        + data_setting("skip_lines", "0")
+        + " reads everything)"
+    )
 
 
 def _without_comments(lines: Iterable[str], mark: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import DataError, Problem
+from retrograd.base.sentence import data_setting, sentence
 from retrograd.data.scanned import columns_of_text, spill
 from retrograd.data.table import SHOWN, Table, checked, listed
 
@@ -69,9 +70,12 @@ def collect_rows(
         rows = [row if len(row) == len(names) else [None] * len(names) for row in rows] if ragged else rows
         keeper.add(pl.DataFrame(rows, schema=keeper.schema, orient="row"), chunk.lines)
     if faults:
-        cure = (
-            "quote cells that contain the separator, set another `separator:`, skip titles with `skip_lines:`, "
-            "or treat such lines as missing (`invalid: missing`)"
+        cure = sentence(
+            "quote cells that contain the separator, set another {}, skip titles with {}, or treat such lines as "
+            "missing ({})",
+            data_setting("separator"),
+            data_setting("skip_lines"),
+            data_setting("invalid", "missing"),
         )
         raise DataError(listed(faults, fault_count, "such lines", cure, str(path)))
     what = "line has" if fault_count == 1 else "lines have"

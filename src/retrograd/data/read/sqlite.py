@@ -13,6 +13,7 @@ from urllib.parse import quote
 import numpy as np
 
 from retrograd.base.errors import ConfigError, DataError
+from retrograd.base.sentence import data_setting, setting
 from retrograd.data.read.files import check_file
 from retrograd.data.read.reader import reads
 from retrograd.data.read.rows import RowChunk, chunk_rows, collect_rows
@@ -22,7 +23,7 @@ from retrograd.present.wording import some_of
 
 READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 TABLES = "select name from sqlite_master where type in ('table', 'view') and name not like 'sqlite_%' order by name"
-QUERY = 'write `data: {path: FILE, query: "select ... from ..."}`'
+QUERY = "write " + setting("data", '{path: FILE, query: "select ... from ..."}')
 
 
 @reads(".sqlite", ".sqlite3", ".db", ".db3", packed=False)
@@ -44,7 +45,7 @@ def read_sqlite(path: Path, settings: DataSettings) -> Table:
                 quoted = name.replace('"', '""')
                 query, notes = (
                     f'select * from "{quoted}"',
-                    (f"table '{name}' is read (`query:` selects something else)",),
+                    (f"table '{name}' is read (" + data_setting("query") + " selects something else)",),
                 )
             cursor = _selected(database, query)
             names = [column[0] for column in cursor.description]

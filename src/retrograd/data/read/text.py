@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from retrograd.base.errors import DataError
+from retrograd.base.sentence import data_setting
 from retrograd.data.read.encoding import find_encoding
 from retrograd.data.read.files import chunks, open_bytes, require_memory
 from retrograd.data.scanned import spill
@@ -107,7 +108,7 @@ class Lines:
         try:
             text = self._text.read(BLOCK)
         except UnicodeError as error:
-            cure = "remove `encoding:` to have it detected, or set the right one"
+            cure = "remove " + data_setting("encoding") + " to have it detected, or set the right one"
             message = f"the text after line {self._lines_read()} is not valid {self.encoding}: {error}"
             raise DataError(message, where=str(self.path), cure=cure) from None
         if not self._has_begun:
@@ -123,7 +124,8 @@ class Lines:
     def _refuse_nul(self, block: bytes) -> None:
         number = self._lines_read() + block[: block.index(b"\0")].count(b"\n") + 1
         where = f"{self.path}:{number}"
-        cure = "the file is damaged or not text; for UTF-16 without a byte-order mark, set `encoding: utf-16-le`"
+        utf16 = data_setting("encoding", "utf-16-le")
+        cure = "the file is damaged or not text; for UTF-16 without a byte-order mark, set " + utf16
         raise DataError(f"NUL character on line {number}", where=where, cure=cure)
 
     def _refuse_endless(self) -> None:

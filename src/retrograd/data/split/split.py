@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retrograd.base.errors import DataError
+from retrograd.base.sentence import data_setting
 from retrograd.data.split.settings import SplitSettings
 
 FEW_ROWS = 10  # minimum for a meaningful validation part
@@ -45,7 +46,7 @@ def split_rows(
         return keep_all(rows)
     if method == "stratified":
         if labels is None:
-            raise DataError("a stratified split needs classes", cure="choose `split: {method: random}`")
+            raise DataError("a stratified split needs classes", cure="choose " + data_setting("split.method", "random"))
         return split_stratified(labels, valid, test, seed)
     if method == "time":
         return split_by_time(np.arange(rows) if keys is None else keys, valid, test)
@@ -75,9 +76,10 @@ def split_stratified(labels: RowLabels, valid: float, test: float, seed: int) ->
     numbers, names = labels
     counts = np.bincount(numbers)
     if 1 in counts:
-        cure = "add rows to it, omit it, or choose `split: {method: random}`"
+        cure = "add rows to it, omit it, or choose " + data_setting("split.method", "random")
         if all(name.replace("-", "").replace(".", "").isdigit() for name in names):
-            cure = f"if these are quantities, not classes, choose `task: regression`; otherwise {cure}"
+            regression = data_setting("task", "regression")
+            cure = "if these are quantities, not classes, choose " + regression + "; otherwise " + cure
         name = names[list(counts).index(1)]
         raise DataError(f"class '{name}' has only 1 row, too few for a stratified split", cure=cure)
     order = _rng(seed).permutation(len(numbers))
@@ -126,7 +128,7 @@ def _cuts(rows: int, valid: float, test: float) -> tuple[int, int]:
     """Return the positions, in an order of all rows, where the validation and the test part begin."""
     sizes = [max(1, round(rows * share)) if share else 0 for share in (valid, test)]
     if sum(sizes) >= rows:
-        cure = "choose `split: none` to train on every row"
+        cure = "choose " + data_setting("split", "none") + " to train on every row"
         raise DataError(f"{rows} rows are too few for a training, a validation and a test part", cure=cure)
     return rows - sum(sizes), rows - sizes[1]
 

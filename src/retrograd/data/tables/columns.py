@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import DataError
+from retrograd.base.sentence import data_setting
 from retrograd.data.cells.date_forms import has_week, has_year
 from retrograd.data.cells.dates import is_date_form
 from retrograd.data.cells.kinds import ColumnKind
@@ -176,7 +177,7 @@ class CategoryColumn(FittedColumn):
         """The batch column of identifiers, if the column is embedded."""
         return {self.name: len(self.words) + 1} if self.embed else {}
 
-    merging: ClassVar[str] = "choose `categories: one_hot`"
+    merging: ClassVar[str] = "choose " + data_setting("categories", "one_hot")
 
     def batch_columns(self, values: pl.Series, report: Report) -> dict[str, np.ndarray]:
         """Return the identifiers, int32 [rows], if the column is embedded."""
@@ -213,7 +214,10 @@ def fit_column(name: str, kind: ColumnKind, values: pl.Series, settings: DataSet
     """
     present = values.drop_nulls() if values.null_count() else values
     if present.is_empty():
-        raise DataError(f"column '{name}' is empty in the training part", cure=f"remove it with `exclude: [{name}]`")
+        raise DataError(
+            f"column '{name}' is empty in the training part",
+            cure="remove it with " + data_setting("exclude", f"[{name}]"),
+        )
     flag = len(present) < len(values)
     if kind.kind == "category":
         return _fit_category(name, present, flag, settings)
@@ -239,7 +243,7 @@ def _fit_scaling(name: str, present: pl.Series, scale: Scale, clip: float | None
     try:
         return fit_scaling(present.to_numpy()[:, None], method, divisor, clip)
     except DataError as error:
-        raise DataError(f"column '{name}': {error.problems[0].message}", cure=error.problems[0].cure) from None
+        raise DataError(f"column '{name}': " + error.problems[0].message, cure=error.problems[0].cure) from None
 
 
 def _fit_category(name: str, present: pl.Series, flag: bool, settings: DataSettings) -> CategoryColumn:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 
 from retrograd.base.errors import DataError
+from retrograd.base.sentence import data_setting, sentence
 from retrograd.data.cells.kinds import ColumnKind, find_kinds, resemblance
 from retrograd.data.cells.values import numbers
 from retrograd.data.settings import DataSettings, Task
@@ -52,16 +53,16 @@ class Goal:
             return ("no target: unsupervised",)
         shown = some_of(self.names)
         if self.labels is None:
-            return (f"{self.task} of {shown}{hint}",)
+            return (f"{self.task} of {shown}" + hint,)
         if isinstance(self.labels, MultiLabels):
             return (_multilabel_note(self.labels, hint),)
         if self.labels.one_hot:
-            how = f"the single 1 in columns {shown} (`task: multilabel` treats each on its own)"
-            return (f"multiclass{hint}: {how}",)
+            how = f"the single 1 in columns {shown} (" + data_setting("task", "multilabel") + " treats each on its own)"
+            return ("multiclass" + hint + ": " + how,)
         is_plain = self.labels.classes == (0, 1)
         one = f"; 1 means {self.labels.classes[1]}" if self.labels.binary and not is_plain else ""
         return (
-            f"{self.task} classes of {shown}{hint}: {some_of(self.labels.classes)}{one}",
+            f"{self.task} classes of {shown}" + hint + f": {some_of(self.labels.classes)}{one}",
             *twin_labels(self.labels.classes),
         )
 
@@ -148,12 +149,14 @@ def refuse_names(rows: Table, name: str, kind: ColumnKind) -> None:
     if kind.kind in ("number", "boolean") or different <= MOST_CLASSES or 2 * different <= len(cells):
         return
     like = resemblance(cells) or f"such as '{cells[0]}'"
-    cure = (
-        f"if they are numbers, set `kinds: {{{name}: number}}`, with `invalid: missing` for other cells; otherwise "
-        "choose another target with `target:`"
+    cure = sentence(
+        "if they are numbers, set {}, with {} for other cells; otherwise choose another target with {}",
+        data_setting("kinds", f"{{{name}: number}}"),
+        data_setting("invalid", "missing"),
+        data_setting("target"),
     )
     raise DataError(
-        f"the target '{name}' has {different} distinct texts in {len(cells)} rows, too many for classes, {like}",
+        f"the target '{name}' has {different} distinct texts in {len(cells)} rows, too many for classes, " + like,
         where=rows.where,
         cure=cure,
     )
@@ -162,16 +165,18 @@ def refuse_names(rows: Table, name: str, kind: ColumnKind) -> None:
 def _multilabel_note(labels: MultiLabels, hint: str) -> str:
     shown = some_of(labels.classes)
     if not labels.mark:
-        return f"multilabel{hint}: {shown}, each 0 or 1 on its own (`task: regression` treats them as numbers)"
+        numbers = data_setting("task", "regression") + " treats them as numbers"
+        return "multilabel" + hint + f": {shown}, each 0 or 1 on its own (" + numbers + ")"
     how = "JSON lists" if labels.mark == JSON else f"lists separated by '{labels.mark}'"
     cells = f"cells are {how}; empty cells have no label"
-    return f"multilabel of {labels.names[0]}{hint}: {shown}; {cells} (`task: multiclass` treats a cell as one class)"
+    single = data_setting("task", "multiclass") + " treats a cell as one class"
+    return f"multilabel of {labels.names[0]}" + hint + f": {shown}; {cells} (" + single + ")"
 
 
 def _target_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
     """Return the kind of a target column, which may look like identifiers or texts."""
     if table.column(name).null_count() == len(table):
-        cure = "choose another with `target:`"
+        cure = "choose another with " + data_setting("target")
         raise DataError(f"the target '{name}' is empty: every cell is missing", where=table.where, cure=cure)
     kind = find_kinds(table, (name,), settings)[name]
     if kind.kind in ("identifier", "text"):
@@ -190,7 +195,7 @@ def labelled_rows(table: Table, targets: tuple[str, ...]) -> Table:
         return table
     is_there = np.all([table.column(name).is_not_null().to_numpy() for name in known], axis=0)
     if not is_there.any():
-        cure = "choose another with `target:`"
+        cure = "choose another with " + data_setting("target")
         raise DataError(f"no row has a value in {listing('column', known)}", where=table.where, cure=cure)
     return table if is_there.all() else table.take(np.flatnonzero(is_there))
 

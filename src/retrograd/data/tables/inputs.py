@@ -14,6 +14,7 @@ import polars as pl
 from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import DataError, RetrogradWarning, ShapeError
+from retrograd.base.sentence import data_setting
 from retrograd.data.arrays import Arrays, as_arrays
 from retrograd.data.cells.kinds import ColumnKind
 from retrograd.data.cells.precision import floats
@@ -187,7 +188,7 @@ class ArrayInputs:
         if self.scaling is not None:
             x = self.scaling.to_floats(x)
             if not np.isfinite(x).all():
-                cure = "choose `scale: standard`"
+                cure = "choose " + data_setting("scale", "standard")
                 raise DataError("x contains values too large for a 32-bit number", where=arrays.where, cure=cure)
         return {**arrays.inputs, "x": x}
 
@@ -234,7 +235,7 @@ def fit_arrays(arrays: Arrays, settings: DataSettings) -> ArrayInputs:
 def _warn_about_constants(names: list[str], where: str) -> None:
     if names:
         what = "constant in the training part, so useless to the network"
-        message = f"{where}: {what}: {some_of(names)}; see `exclude:`"
+        message = f"{where}: {what}: {some_of(names)}; see " + data_setting("exclude")
         warnings.warn(message, RetrogradWarning, stacklevel=2)
 
 
@@ -243,7 +244,7 @@ def _reject_overflow(x: np.ndarray, features: tuple[str, ...], table: Table) -> 
     if not finite.all():
         row, column = (int(index[0]) for index in np.nonzero(~finite))
         where, words = table.place(row)
-        cure = "choose `scale: standard`, or divide the column by a power of ten"
+        cure = "choose " + data_setting("scale", "standard") + ", or divide the column by a power of ten"
         raise DataError(f"{words}, column '{features[column]}': too large for a 32-bit number", where=where, cure=cure)
 
 
@@ -253,7 +254,7 @@ def _reject_collisions(columns: tuple[Column | TextColumn, ...]) -> None:
     for column in columns:
         if taken & {*column.beside}:
             message = f"the embedded column '{column.name}' has the same name as another batch column"
-            raise DataError(message, cure=f"rename the column, or {column.merging}")
+            raise DataError(message, cure="rename the column, or " + column.merging)
         taken |= {*column.beside}
 
 

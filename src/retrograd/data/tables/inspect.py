@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.finding import Finding
+from retrograd.base.sentence import data_setting, sentence
 from retrograd.data.cells.values import is_constant, numbers, words
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Cells, Table
@@ -54,7 +55,8 @@ def leaks(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -
             own_words = words(cells).values
             if text.n_unique() < len(text) or own_words.equals(text):
                 how = "is the same as" if own_words.equals(text) else "encodes the same as"
-                message = f"{how} the target '{target}', so the network would just copy it; remove it with `exclude:`"
+                removed = "remove it with " + data_setting("exclude")
+                message = f"{how} the target '{target}', so the network would just copy it; " + removed
                 yield Finding("target_leak", f"column '{name}'", message, severity="fault")
 
 
@@ -79,8 +81,8 @@ def one_hot_parts(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Se
             hot = hot + values
     others.reverse()
     if (hot == 1).all() and len(others) > 1 and (sum(map(features.__getitem__, others), answers) == 1).all():
-        cure = f"`target: [{', '.join([*others, target])}]` treats them as classes"
-        message = f"in each row, one of them or the target '{target}' has the only 1, which reveals the answer; {cure}"
+        cure = data_setting("target", f"[{', '.join([*others, target])}]") + " treats them as classes"
+        message = f"in each row, one of them or the target '{target}' has the only 1, which reveals the answer; " + cure
         yield Finding("target_leak", listing("column", others), message, severity="fault")
 
 
@@ -106,19 +108,21 @@ def extreme_cells(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
         _, name = max(extreme, key=lambda pair: pair[0])
         worst = columns[name]
         assert worst is not None
-        cure = "`scale: robust` with `clip: 5` keeps them from dominating the rest"
+        robust = data_setting("scale", "robust"), data_setting("clip", "5")
+        cure = sentence("{} with {} keeps them from dominating the rest", *robust)
         if worst.is_code:
-            cure = f"`missing_values:` with '{worst.farthest:g}' treats them as missing"
+            cure = data_setting("missing_values") + f" with '{worst.farthest:g}' treats them as missing"
         more = len(extreme) - 1
         others = f"; {more} more column{' has' if more == 1 else 's have'} such cells" if more else ""
-        yield Finding("outliers", f"column '{name}'", f"{worst.words()}{others}: {cure}")
+        yield Finding("outliers", f"column '{name}'", f"{worst.words()}{others}: " + cure)
 
 
 def row_names(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
     """Yield a finding on the columns of integers that differ in every row, such as customer numbers."""
     names = [name for name, cells in features.items() if _is_row_name(cells)]
     if names:
-        message = "a different integer in every row: if it only identifies the rows, remove it with `exclude:`"
+        removed = "remove it with " + data_setting("exclude")
+        message = "a different integer in every row: if it only identifies the rows, " + removed
         yield Finding("row_name", listing("column", names), message)
 
 
@@ -136,7 +140,7 @@ def duplicates(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
         if same is None:
             first.setdefault(key, []).append(name)
         else:
-            message = f"the same as '{same}' in every row; remove one of them with `exclude:`"
+            message = f"the same as '{same}' in every row; remove one of them with " + data_setting("exclude")
             yield Finding("duplicate_column", f"column '{name}'", message)
 
 
@@ -169,5 +173,6 @@ def group_notes(table: Table, targets: Collection[str], settings: DataSettings) 
         if different >= FEWEST_GROUPS and different * FEWEST_EACH <= len(cells) and not cells.dtype.is_float():
             repeats = f"'{name}' repeats ({different} values in {len(cells)} rows)"
             leak = "rows with the same value are in both the training and the test part"
-            return (f"{repeats}: {leak}; `split: {{method: group, column: {name}}}` keeps them together",)
+            grouped = data_setting("split", f"{{method: group, column: {name}}}")
+            return (f"{repeats}: {leak}; " + grouped + " keeps them together",)
     return ()

@@ -13,6 +13,7 @@ import polars as pl
 from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import DataError, LabelError, ShapeError
+from retrograd.base.sentence import data_setting
 from retrograd.data.cells.precision import floats
 from retrograd.data.cells.values import booleans, label_words
 from retrograd.data.table import CellFaults, Table
@@ -110,7 +111,7 @@ def fit_lists(table: Table, name: str, mark: str) -> MultiLabels:
     """Return the labels listed in the cells of a column."""
     labels = sorted({label for labels in listed_labels(table.column(name), mark) for label in labels})
     if len(labels) > MOST_LABELS or not labels:
-        cure = "choose `task: multiclass` to treat each cell as one class"
+        cure = "choose " + data_setting("task", "multiclass") + " to treat each cell as one class"
         raise DataError(f"column '{name}' lists {len(labels)} distinct labels", where=table.where, cure=cure)
     return MultiLabels((name,), tuple(labels), mark=mark)
 
@@ -122,7 +123,7 @@ def read_truths(table: Table, names: Sequence[str]) -> np.ndarray:
         values = booleans(table.column(name)).values
         faults.add(name, values.is_null().arg_true(), "0 or 1 (yes or no)")
         columns.append(values)
-    faults.raise_any("complete or correct these cells, or choose `task: regression`")
+    faults.raise_any("complete or correct these cells, or choose " + data_setting("task", "regression"))
     return np.column_stack([values.to_numpy() for values in columns]).astype(floats())
 
 

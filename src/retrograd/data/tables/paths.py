@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from retrograd.base.errors import DataError
+from retrograd.base.sentence import data_setting
 from retrograd.data.cells.values import words
 from retrograd.data.table import Table
 
@@ -17,7 +18,7 @@ def path_column(table: Table, column: str | None, usual: tuple[str, ...], sectio
         return column
     names = [name for name in table.names if name.lower() in usual]
     if not names:
-        cure = f"name it with `{section}: {{column: ...}}`"
+        cure = "name it with " + data_setting(f"{section}.column", "...")
         raise DataError(f"no column contains paths ({', '.join(usual)})", where=table.where, cure=cure)
     return names[0]
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import polars as pl
 
+from retrograd.base.sentence import data_setting, sentence
 from retrograd.data.cells.dialects import Found, example_notation, find_notations, notation_like
 from retrograd.data.cells.notation import Notation, stands_for_none
 from retrograd.data.decimal_points import ORDINARY, points_of
@@ -17,7 +18,6 @@ from retrograd.data.settings import DataSettings
 from retrograd.data.table import CellFaults, Cells, Table
 from retrograd.present.wording import some_of
 
-CURE = "set `invalid: missing` to treat such cells as missing, or `kinds: {{{column}: category}}` to keep the words"
 MOST_SHOWN = 6  # columns that a note shows with their examples
 
 
@@ -77,7 +77,13 @@ def to_plain(table: Table, notations: Mapping[str, Notation], invalid: str) -> T
             yield values
 
     plain = table.with_columns(parsed()) if written else table
-    faults.raise_any(CURE.format(column=faulty[0] if faulty else ""))
+    faults.raise_any(
+        sentence(
+            "set {} to treat such cells as missing, or {} to keep the words",
+            data_setting("invalid", "missing"),
+            data_setting("kinds", f"{{{faulty[0] if faulty else ''}: category}}"),
+        )
+    )
     return plain
 
 
@@ -120,12 +126,13 @@ def _found(table: Table, settings: DataSettings) -> dict[str, Found]:
 
 
 def _notes(table: Table, findings: Mapping[str, Found]) -> list[str]:
-    notes = []
+    notes: list[str] = []
     usual = (Notation(), Notation(",")) if table.form is not None else (Notation(),)  # else reported elsewhere
     names = [name for name, finding in findings.items() if finding.notation not in usual and not finding.doubt]
     if names:
         shown = [f"{name} ('{findings[name].example}' is {_value(findings[name])})" for name in names]
-        notes.append(f"numbers written as text: {some_of(shown, MOST_SHOWN)}; `kinds:` overrides this")
+        overridden = data_setting("kinds") + " overrides this"
+        notes.append(f"numbers written as text: {some_of(shown, MOST_SHOWN)}; " + overridden)
     for name, finding in findings.items():
         if finding.doubt:
             notes.append(_doubt(name, finding))
@@ -139,7 +146,7 @@ def _doubt(name: str, reading: Found) -> str:
     swapped = Notation(other, "." if other == "," else ",", reading.notation.unit)
     value = _value(Found(swapped, reading.example))
     reads = f"'{reading.example}' in '{name}' is read as {_value(reading)}: no cell shows what its {mark} means"
-    return f"{reads}; `decimal: '{other}'` reads {value}"
+    return f"{reads}; " + data_setting("decimal", f"'{other}'") + f" reads {value}"
 
 
 def _dashes(table: Table, notations: Mapping[str, Notation]) -> list[str]:

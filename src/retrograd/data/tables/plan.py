@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import ConfigError, DataError
+from retrograd.base.sentence import data_setting, sentence
 from retrograd.data.arrays import Arrays
 from retrograd.data.cells.kinds import ColumnKind, find_kinds, kinds_notes
 from retrograd.data.cells.values import words
@@ -93,23 +94,25 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
     features = {name: kind for name, kind in kinds.items() if kind.kind != "identifier"}
     if not features:
         beside = f" beside the target {', '.join(targets)}" if targets else ""
-        cure = f"have: {', '.join(table.names)}; see `target:`, `features:`, `exclude:` and `kinds:`"
+        settings_here = map(data_setting, ("target", "features", "exclude", "kinds"))
+        cure = f"have: {', '.join(table.names)}; see " + sentence("{}, {}, {} and {}", *settings_here)
         raise DataError(f"no feature columns are left{beside}", where=table.where, cure=cure)
     goal = find_goal(table, targets, settings)
     labelled = goal.labelled(table)
     rows = typed(labelled, features, settings.invalid, settings.missing)
     rows = complete_rows(rows) if settings.missing == "drop" else rows
-    hint = "" if settings.targets else " (assumed to be the target; `target:` selects another)"
+    hint = "" if settings.targets else " (assumed to be the target; " + data_setting("target") + " selects another)"
     notes = [*goal.notes(hint), *kinds_notes(kinds)]
     notes += table.notes
     if table.form and table.form.unusual():
         notes.append("read as " + ", ".join(f"{name} {value!r}" for name, value in table.form.unusual().items()))
     dated = [name for name, kind in features.items() if kind.kind == "date"]
     values, answers = Cells(features, rows.values.__getitem__), Cells(goal.names, rows.column)
-    notes += [str(finding) for finding in inspect_columns(values, answers, dated)]
+    notes += [finding.sentence for finding in inspect_columns(values, answers, dated)]
     notes += group_notes(table, goal.names, settings)
     if table.names[0] == "column_1":
-        notes.append("the file has no header: its columns are numbered (`header: true` uses the first line as header)")
+        first_line = data_setting("header", "true") + " uses the first line as header"
+        notes.append("the file has no header: its columns are numbered (" + first_line + ")")
     notes += unlabelled_note(table, goal.names, len(labelled))
     if len(rows) < len(labelled):
         notes.append(f"{len(labelled) - len(rows)} of {len(labelled)} rows are skipped: they lack values")

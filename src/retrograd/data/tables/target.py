@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import DataError, DataTypeError, LabelError, ShapeError
+from retrograd.base.sentence import data_setting, sentence
 from retrograd.data.cells.precision import floats
 from retrograd.data.cells.values import label_words, numbers
 from retrograd.data.settings import Task
@@ -19,8 +20,10 @@ from retrograd.data.tables.scaling import Scaling, fit_scaling
 from retrograd.present.wording import some_of
 
 Label = bool | int | str
-NO_LABEL_CURE = (
-    "complete these rows, or skip them with `missing: drop`; `missing_values:` lists the words that mean missing"
+NO_LABEL_CURE = sentence(
+    "complete these rows, or skip them with {}; {} lists the words that mean missing",
+    data_setting("missing", "drop"),
+    data_setting("missing_values"),
 )
 
 
@@ -119,7 +122,11 @@ class Labels:
         if not is_hot.all():
             where, line = table.place(int(is_hot.argmin()))
             message = f"{line}: expected a single 1 in the columns {some_of(self.one_hot)}"
-            raise LabelError(message, where=where, cure="choose `task: multilabel` for labels that may occur together")
+            raise LabelError(
+                message,
+                where=where,
+                cure="choose " + data_setting("task", "multilabel") + " for labels that may occur together",
+            )
         places: np.ndarray = values.argmax(1).astype(np.int32)
         return places
 
@@ -167,7 +174,9 @@ class Quantities:
             where, words = table.place(row)
             message = f"{words}, the target '{self.names[column]}': too large for a 32-bit number"
             raise DataError(
-                message, where=where, cure="choose `scale_target: standard`, or divide it by a power of ten"
+                message,
+                where=where,
+                cure="choose " + data_setting("scale_target", "standard") + ", or divide it by a power of ten",
             )
         return y
 
@@ -200,10 +209,12 @@ def fit_labels(table: Table, name: str, is_number: bool, task: Task) -> Labels:
         refuse_missing(table, label_words(series, is_number))
     different = label_words(series.unique(), is_number).unique().to_list()
     if is_number and not all(_is_whole(word) for word in different):
-        cure = f"choose `task: regression`, or `kinds: {{{name}: category}}` to treat them as names"
+        names = data_setting("kinds", f"{{{name}: category}}")
+        cure = sentence("choose {}, or {} to treat them as names", data_setting("task", "regression"), names)
         raise DataTypeError(f"the class labels in '{name}' are fractions", where=table.where, cure=cure)
     if len(different) < 2:
-        cure = f"found only '{different[0]}'; choose another column with `target:` or `task: regression`"
+        another = sentence("another column with {} or {}", data_setting("target"), data_setting("task", "regression"))
+        cure = f"found only '{different[0]}'; choose " + another
         raise DataError(f"column '{name}' needs at least 2 classes", where=table.where, cure=cure)
     classes: list[Label] = sorted(different)
     if is_number:
@@ -223,7 +234,7 @@ def fit_quantities(table: Table, names: tuple[str, ...], scale: str) -> Quantiti
         return Quantities(names, fit_scaling(values, scale))
     except DataError as error:
         largest = names[int(np.abs(values).max(axis=0).argmax())]
-        message = f"the target '{largest}' contains {error.problems[0].message}"
+        message = f"the target '{largest}' contains " + error.problems[0].message
         raise DataError(message, where=table.where, cure=error.problems[0].cure) from None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from retrograd.base.errors import DataError
+from retrograd.base.sentence import data_setting
 from retrograd.data.cells.kinds import ColumnKind
 from retrograd.data.cells.values import label_words, numbers
 from retrograd.data.settings import DataSettings, Task
@@ -35,7 +36,7 @@ def find_task(targets: list[pl.Series], kinds: list[ColumnKind], settings: DataS
         return "regression"
     classes = label_words(target.unique(), numeric).drop_nulls().n_unique()
     if settings.task == "binary" and classes > 2:
-        cure = "choose `task: multiclass`"
+        cure = "choose " + data_setting("task", "multiclass")
         raise DataError(f"the target '{target.name}' has {classes} classes, not two", where=where, cure=cure)
     return "multiclass" if classes > 2 or settings.task == "multiclass" else "binary"
 
@@ -57,10 +58,10 @@ def are_one_hot(targets: list[pl.Series]) -> bool:
 
 def _regression(numeric: bool, settings: DataSettings, where: str) -> Task:
     if settings.task in ("binary", "multiclass"):
-        cure = "choose one class column, or `task: multilabel` for columns of 0 and 1"
+        cure = "choose one class column, or " + data_setting("task", "multilabel") + " for columns of 0 and 1"
         raise DataError("several target columns can only be numbers or labels", where=where, cure=cure)
     if not numeric:
-        cure = "choose others with `target:`; a column of classes needs a separate model"
+        cure = "choose others with " + data_setting("target") + "; a column of classes needs a separate model"
         raise DataError("regression needs target columns of numbers", where=where, cure=cure)
     return "regression"
 

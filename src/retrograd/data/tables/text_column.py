@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import Field
 
 from retrograd.base.errors import ConfigError, DataError
+from retrograd.base.sentence import data_setting
 from retrograd.data.cells.vocabulary import Vocabulary, fit_vocabulary, token_columns
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
@@ -56,7 +57,7 @@ class TextColumn(FittedColumn):
     @property
     def merging(self) -> str:  # type: ignore[override]
         """The setting that removes the column's own batch columns."""
-        return f"set `kinds: {{{self.name}: category}}`"
+        return "set " + data_setting("kinds", f"{{{self.name}: category}}")
 
     def encode_values(self, values: pl.Series) -> np.ndarray:
         """Return no feature."""
@@ -75,13 +76,20 @@ def fit_text_column(name: str, values: pl.Series, settings: DataSettings) -> Tex
     """
     section = settings.text or TextSettings()
     if section.unit == "tokenizer":
-        cure = "choose `unit: words` or `characters`, or remove `kinds` to learn from the text alone"
+        cure = (
+            "choose "
+            + data_setting("unit", "words", section="text")
+            + " or `characters`, or remove `kinds` to learn from the text alone"
+        )
         raise ConfigError(
             "a tokenizer cannot be used for text next to other columns", where="data.text.unit", cure=cure
         )
     texts = [text for text in values if text]
     if not texts:
-        raise DataError(f"column '{name}' is empty in the training part", cure=f"remove it with `exclude: [{name}]`")
+        raise DataError(
+            f"column '{name}' is empty in the training part",
+            cure="remove it with " + data_setting("exclude", f"[{name}]"),
+        )
     vocabulary = fit_vocabulary(texts, section, None)
     longest = max(len(vocabulary.encode(text)) for text in texts)
     return TextColumn(name, len(texts) < len(values), vocabulary, section.length or max(1, min(longest, LONGEST)))

@@ -11,15 +11,17 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import DataError
+from retrograd.base.sentence import data_setting, sentence
 from retrograd.data.cells.kinds import ColumnKind
 from retrograd.data.scanned import LINE, ScannedTable
 from retrograd.data.table import CellFaults, Origin, Table
 
-BAD_CELL_CURE = (
-    "set `invalid: missing` to treat such cells as missing (with `missing: drop`, their rows are skipped), or "
-    "`kinds: {{{columns}}}` to keep them as words"
+NO_GAPS_CURE = sentence(
+    "set {} or {} to fill them, or {} to skip their rows",
+    data_setting("missing", "mean"),
+    data_setting("missing", "median"),
+    data_setting("missing", "drop"),
 )
-NO_GAPS_CURE = "set `missing: mean` or `missing: median` to fill them, or `missing: drop` to skip their rows"
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,14 @@ def typed(table: Table, kinds: Mapping[str, ColumnKind], invalid: str, missing: 
             yield values.alias(name)
 
     values = table.columns_of(parsed())
-    faults.raise_any(BAD_CELL_CURE.format(columns=", ".join(f"{name}: category" for name in [*unreadable][:3])))
+    faults.raise_any(
+        sentence(
+            "set {} to treat such cells as missing (with {}, their rows are skipped), or {} to keep them as words",
+            data_setting("invalid", "missing"),
+            data_setting("missing", "drop"),
+            data_setting("kinds", f"{{{', '.join(f'{name}: category' for name in [*unreadable][:3])}}}"),
+        )
+    )
     gaps.raise_any(NO_GAPS_CURE)
     kind = ScannedTypedTable if isinstance(table, ScannedTable) else TypedTable
     return kind(**vars(replace(table)), values=values, unreadable=unreadable)
@@ -97,5 +106,9 @@ def complete_rows(table: TypedTable) -> TypedTable:
     filled = (table.values[name].is_not_null().to_numpy() for name in table.values.columns)
     is_complete = functools.reduce(np.logical_and, filled)  # column by column
     if not is_complete.any():
-        raise DataError("no complete rows: every row lacks a value", where=table.where, cure="choose `missing: mean`")
+        raise DataError(
+            "no complete rows: every row lacks a value",
+            where=table.where,
+            cure="choose " + data_setting("missing", "mean"),
+        )
     return table if is_complete.all() else table.take(np.flatnonzero(is_complete))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrograd.base.errors import DataError
+from retrograd.base.sentence import data_setting, sentence
 from retrograd.data.cells.vocabulary import Vocabulary, fit_vocabulary
 from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.split.split import RowLabels
@@ -22,7 +23,6 @@ from retrograd.data.texts.settings import LONGEST, TextSettings
 from retrograd.data.texts.targets import Answer, MaskedToken, NextToken
 from retrograd.present.wording import some_of
 
-BESIDE = "to use them along with the text, set `kinds: {{{column}: text}}` and remove `text: {{column: ...}}`"
 USUAL_LENGTH = 64  # tokens per sequence of a language model
 
 
@@ -106,14 +106,19 @@ def plan_texts(table: Table, settings: DataSettings, text: TextSettings, tokeniz
     targets = tuple(name for name in targets if name != column)
     goal = find_goal(table, targets, settings)
     if not goal.names:
-        cure = (
-            "set the target column with `target:`, a text to generate with `answer:`, or set `next: true` or "
-            "`masked: 0.15`"
+        cure = sentence(
+            "set the target column with {}, a text to generate with {}, or set {} or {}",
+            data_setting("target"),
+            data_setting("answer", section="text"),
+            data_setting("next", "true", section="text"),
+            data_setting("masked", "0.15", section="text"),
         )
         raise DataError("texts without a target", where=table.where, cure=cure)
-    hint = "" if settings.targets else " (assumed to be the target; `target:` selects another)"
+    hint = "" if settings.targets else " (assumed to be the target; " + data_setting("target") + " selects another)"
     others = [name for name in table.names if name not in (column, *targets, *settings.exclude)]
-    beside = (f"ignored: {some_of(others)}; {BESIDE.format(column=column)}",) if others else ()
+    as_column = data_setting("kinds", f"{{{column}: text}}"), data_setting("text.column", "...")
+    along = sentence("; to use them along with the text, set {} and remove {}", *as_column)
+    beside = (f"ignored: {some_of(others)}" + along,) if others else ()
     notes = (*goal.notes(hint), f"text column: {column}", *beside)
     return TextPlan(settings, goal, notes, table, text, column, tokenizer).cleaned()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from retrograd.base.errors import DataError
+from retrograd.base.sentence import data_setting
 from retrograd.data.cells.values import words
 from retrograd.data.read.files import check_file
 from retrograd.data.read.folders import LABEL, files_below, folder_labels
@@ -58,7 +59,7 @@ def text_column(table: Table, settings: TextSettings, others: Sequence[str] = ()
         return TEXT
     names = [name for name in table.names if name not in others and table.frame[name].dtype == pl.String]
     if len(names) != 1:
-        cure = "set it with `text: {column: ...}`"
+        cure = "set it with " + data_setting("text.column", "...")
         raise DataError(
             f"{len(names)} columns could contain the texts; have: {', '.join(table.names)}",
             where=table.where,

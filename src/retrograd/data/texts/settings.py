@@ -10,7 +10,10 @@ from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem
 from retrograd.base.quantities import NonNegativeInt, PositiveInt, Share
 from retrograd.base.schema import Settings
+from retrograd.base.sentence import data_setting, sentence
 
+NEXT = data_setting("next", "true", section="text")
+TOKENIZER_UNIT = data_setting("unit", "tokenizer", section="text")
 LONGEST = 512  # tokens; longer texts are cut, unless `length` is set
 
 
@@ -129,21 +132,36 @@ class TextSettings(Settings):
     def rules(self) -> Iterator[Problem]:
         """Yield problems that concern several fields."""
         if (self.unit == "tokenizer") != (self.tokenizer is not None):
-            yield Problem("tokenizer", "`unit: tokenizer` and its file belong together", "set both, or neither")
+            yield Problem(
+                "tokenizer",
+                TOKENIZER_UNIT + " and its file belong together",
+                "set both, or neither",
+            )
         if self.special is not None and self.unit != "tokenizer":
-            cure = "add `unit: tokenizer`, or remove `special`"
+            cure = "add " + TOKENIZER_UNIT + ", or remove `special`"
             yield Problem("special", "only a tokenizer has special tokens of its own", cure)
         if self.next and self.answer is not None:
-            yield Problem("answer", "with `next: true`, the next token is the target", "keep only one of them")
+            yield Problem(
+                "answer",
+                "with " + NEXT + ", the next token is the target",
+                "keep only one of them",
+            )
         if self.masked is not None and (self.next or self.answer is not None):
             other = "answer" if self.answer is not None else "next"
             yield Problem("masked", f"both hidden tokens and `{other}` would be the target", "keep only one of them")
         if self.masked is not None and self.special is not None and self.special.mask is None:
-            cure = "add the identifier of the tokenizer's mask: `special: {..., mask: ID}`"
+            mask = data_setting("special", "{..., mask: ID}", section="text")
+            cure = "add the identifier of the tokenizer's mask: " + mask
             yield Problem("special", "`masked` needs a mask, which these special tokens lack", cure)
         if self.special is not None and self.special.mask in self.special.others:
             yield Problem("special.mask", "another special token has this identifier", "set the identifier of [MASK]")
         if self.answer_length is not None and self.answer is None:
-            yield Problem("answer_length", "there is no answer", "set its column with `answer:`")
+            yield Problem(
+                "answer_length", "there is no answer", "set its column with " + data_setting("answer", section="text")
+            )
         if self.stride is not None and not self.is_running:
-            yield Problem("stride", "only language models have a stride", "add `next: true` or `masked: 0.15`")
+            yield Problem(
+                "stride",
+                "only language models have a stride",
+                sentence("add {} or {}", NEXT, data_setting("masked", "0.15", section="text")),
+            )

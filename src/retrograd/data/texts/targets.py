@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import ConfigDict
 
 from retrograd.base.errors import DataError, UsageError
+from retrograd.base.sentence import data_setting
 from retrograd.data.cells.vocabulary import PADDING, Vocabulary, padded
 from retrograd.data.table import CellFaults, Table
 from retrograd.data.tables.target import Decoded, Link
@@ -101,7 +102,7 @@ class Answer(OfColumn):
         encoded = encoded_texts(table, self.column, self.vocabulary)
         longest = max(len(ids) for ids in encoded)
         if longest >= self.length:
-            cure = f"set `answer_length: {longest + 1}` or larger"
+            cure = "set " + data_setting("answer_length", f"{longest + 1}", section="text") + " or larger"
             raise DataError(
                 f"an answer of {longest} tokens, with its end token, is longer than {self.length}",
                 where=table.where,
@@ -151,7 +152,9 @@ class Transcript(OfColumn):
             where, words = table.place(row)
             message = f"{words}, column '{self.column}': the text needs {needed[row]} steps, but there are {steps[row]}"
             raise DataError(
-                message, where=where, cure="check the text, or make the steps shorter (`audio: {hop: ...}`)"
+                message,
+                where=where,
+                cure="check the text, or make the steps shorter (" + data_setting("audio.hop", "...") + ")",
             )
 
     def read(self, outputs: np.ndarray, there: np.ndarray | None = None) -> list[np.ndarray]:

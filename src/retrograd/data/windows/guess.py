@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from retrograd.base.sentence import data_setting, sentence
 from retrograd.data.cells.date_forms import has_year
 from retrograd.data.cells.kinds import find_kinds
 from retrograd.data.settings import DataSettings
@@ -43,7 +44,7 @@ def with_guesses(
         if keys:
             notes.append(
                 f"'{keys[0]}' seems to name the series, by its name or because each value fills one block of rows: "
-                f"{_series_words(keys)}"
+                + _series_words(keys)
             )
         return replace(windows, series=windows.keys or keys), tuple(notes)
     moments = clock_of(table, time, settings.kinds.get(time)).moments
@@ -54,22 +55,26 @@ def with_guesses(
     if windows.series is None and not differ:
         keys = separating_keys(table, moments, {time, *(name for name in others if name)}, least)
         if keys:
-            notes.append(f"times in '{time}' repeat, but not within {', '.join(keys)}: {_series_words(keys)}")
+            notes.append(f"times in '{time}' repeat, but not within {', '.join(keys)}: " + _series_words(keys))
     parted = differ or windows.series is not None or bool(keys)
     if windows.time is None and parted:
-        notes.append(f"'{time}' is not in ascending order: rows are sorted by it (`windows: {{time: {time}}}`)")
+        sorting = data_setting("windows.time", time)
+        notes.append(f"'{time}' is not in ascending order: rows are sorted by it (" + sorting + ")")
         return replace(windows, time=time, series=keys), tuple(notes)
     if windows.time is None:
         notes.append(
             f"times in '{time}' repeat or go back, and no column separates the series: windows follow file order; set "
-            f"`windows: {{time: {time}, series: ...}}` if the rows are several series"
+            + data_setting("windows", f"{{time: {time}, series: ...}}")
+            + " if the rows are several series"
         )
     return replace(windows, series=keys), tuple(notes)
 
 
 def _series_words(keys: tuple[str, ...]) -> str:
     name = keys[0] if len(keys) == 1 else f"[{', '.join(keys)}]"
-    return f"used as the name of the series (`windows: {{series: {name}}}`; `series: []` makes all rows one series)"
+    one_series = data_setting("series", "[]", section="windows")
+    form = "used as the name of the series ({}; {} makes all rows one series)"
+    return sentence(form, data_setting("windows.series", name), one_series)
 
 
 def _date_column(table: Table, settings: DataSettings, others: set[str | None]) -> str | None:
@@ -96,10 +101,13 @@ def dated_notes(plan: TablePlan) -> Iterator[str]:
         if not _orders(time, blocks_of(table, ())) and not (keys and _orders(time, blocks_of(table, keys))):
             continue
         series = f", series: [{', '.join(keys)}]" if keys else ""
-        forecast = f"; `windows: {{history: ..., time: {name}{series}}}` forecasts {some_of(targets)} from earlier rows"
+        windows = data_setting("windows", f"{{history: ..., time: {name}{series}}}")
+        forecast = "; " + windows + f" forecasts {some_of(targets)} from earlier rows"
         yield (
-            f"'{name}' orders the rows in time, but they are split at random: `split: {{method: time, column: {name}}}`"
-            f" tests on the newest rows{forecast if plan.goal.task == 'regression' else ''}"
+            f"'{name}' orders the rows in time, but they are split at random: "
+            + data_setting("split", f"{{method: time, column: {name}}}")
+            + " tests on the newest rows"
+            + (forecast if plan.goal.task == "regression" else "")
         )
         return
 

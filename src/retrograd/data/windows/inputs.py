@@ -12,6 +12,7 @@ from pydantic import ConfigDict
 
 from retrograd.base.errors import DataError
 from retrograd.base.memory import require_room
+from retrograd.base.sentence import data_setting
 from retrograd.data.cells.kinds import ColumnKind
 from retrograd.data.cells.precision import floats
 from retrograd.data.report import Report
@@ -132,7 +133,8 @@ class WindowInputs:
         for name, column in zip(self.targets, values.T, strict=True):
             missing = np.isnan(column) & (np.arange(len(column)) < until)
             faults.add(name, pl.Series(np.flatnonzero(missing)), "a finite number")
-        faults.raise_any("set `missing: interpolate` to fill these cells from their neighbours, or remove the rows")
+        filled = data_setting("missing", "interpolate") + " to fill these cells from their neighbours"
+        faults.raise_any("set " + filled + ", or remove the rows")
         values = self._levelled(table, values)[0]
         columns = [values[ends + step, i] for step in range(self.horizon) for i in range(len(self.targets))]
         return Table(pl.DataFrame(dict(zip(self.steps, columns, strict=True))), table.where)
@@ -211,7 +213,8 @@ class WindowInputs:
                 part = (
                     f"none of {len(short)} series has the {needed} rows that a window needs ({len(table)} rows in all)"
                 )
-            cure = "add rows, choose a smaller `history` or `horizon`, or make each part larger (`split:`)"
+            larger = "make each part larger (" + data_setting("split") + ")"
+            cure: str = "add rows, choose a smaller `history` or `horizon`, or " + larger
             if not with_target and self.known is not None:
                 cure = f"add the {self.horizon} rows to forecast, with {some_of(self._known_names)}"
             raise DataError(part, where=table.where, cure=cure)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import DataError
+from retrograd.base.sentence import data_setting
 from retrograd.data.cells.kinds import ColumnKind, find_kinds
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import CellFaults, Table
@@ -121,7 +122,8 @@ def _reject_repeated(
     parting = separating_keys(table, clock.moments, (time,), 2, keys)
     cure = "windows need one row for each time in a series: sum or average such rows, or remove all but one"
     if parting:
-        cure = f"if these are several series, separate them with `windows: {{series: [{', '.join(parting)}]}}`"
+        separated = data_setting("windows.series", f"[{', '.join(parting)}]")
+        cure = "if these are several series, separate them with " + separated
     within = f" of series '{blocks.names[blocks.numbers[row]]}'" if keys else ""
     more = f" ({int(same.sum())} rows repeat a time)" if same.sum() > 1 else ""
     message = f"{line}, column '{time}': the same time as another row{within}{more}"

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from retrograd.base.errors import ConfigError, DataError
+from retrograd.base.sentence import data_setting
 from retrograd.data.cells.kinds import ColumnKind, find_kinds, kinds_notes
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings, find_targets
@@ -160,7 +161,7 @@ def plan_windows(table: Table, settings: DataSettings, windows: WindowSettings) 
         raise DataError(
             f"the target '{words[0]}' does not contain numbers",
             where=table.where,
-            cure="choose others with `target:`",
+            cure="choose others with " + data_setting("target"),
         )
     many = [name for name in windows.keys if table.column(name).n_unique() > settings.max_categories]
     kinds |= {name: ColumnKind("identifier" if name in many else "category") for name in windows.keys if name in kinds}
@@ -199,7 +200,7 @@ def _order_notes(plan: WindowPlan, table: Table) -> Iterator[str]:
     if windows.time is not None:
         yield from _time_notes(plan, table, ordered, rows)
     elif plan.settings.missing == "interpolate":
-        yield "without `windows: {time: ...}`, only missing cells are filled, not skipped times"
+        yield "without " + data_setting("windows.time", "...") + ", only missing cells are filled, not skipped times"
 
 
 def _time_notes(plan: WindowPlan, table: Table, ordered: Table, rows: Table) -> Iterator[str]:
@@ -220,4 +221,4 @@ def _time_notes(plan: WindowPlan, table: Table, ordered: Table, rows: Table) -> 
     if plan.settings.missing == "interpolate":
         yield f"{note}; {len(rows)} rows after filling in the times between"
     else:
-        yield f"{note}; `missing: interpolate` fills in the times between"
+        yield f"{note}; " + data_setting("missing", "interpolate") + " fills in the times between"

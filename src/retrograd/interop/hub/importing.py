@@ -10,6 +10,7 @@ from retrograd.base.annotations import show
 from retrograd.base.document import write_document
 from retrograd.base.errors import ConfigError, ModelFileError, RetrogradError
 from retrograd.base.schema import parse
+from retrograd.base.sentence import data_setting, sentence, setting
 from retrograd.data.cells.vocabulary import tokenizer_of
 from retrograd.data.dataset import load
 from retrograd.data.settings import DataSettings
@@ -84,9 +85,10 @@ def import_folder(
         "# The dropout of pretraining is omitted.",
     ]
     if not text:
-        heading.append("# No tokenizer.json: give `data:`, or pass columns of token numbers from Python.")
+        heading.append(f"# No tokenizer.json: give {setting('data')}, or pass columns of token numbers from Python.")
     elif not data:
-        heading.append("# The data are built-in texts to try it on; replace `builtin:` with `path: FILE` for your own.")
+        changed = sentence("replace {} with {} for your own", data_setting("builtin"), data_setting("path", "FILE"))
+        heading.append(f"# The data are built-in texts to try it on; {changed}.")
     return Imported("\n".join([*heading, write_document(plain)]), tuple(notes))
 
 

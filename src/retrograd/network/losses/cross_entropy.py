@@ -13,6 +13,7 @@ from typing_extensions import override
 from retrograd.base.annotations import Words
 from retrograd.base.errors import DataTypeError, Problem, ShapeError
 from retrograd.base.quantities import Fraction, Integer, NonNegativeFloat
+from retrograd.base.sentence import entry_setting
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.labels import NUMBER_FROM_0, beside, read_labels
 from retrograd.network.losses.loss import (
@@ -93,7 +94,11 @@ class CrossEntropy(Loss):
     @override
     def rules(self) -> Iterator[Problem]:
         if self.from_logits and not self.normalize:
-            yield Problem("normalize", "applies to probabilities, but these are logits", "add `from_logits: false`")
+            yield Problem(
+                "normalize",
+                "applies to probabilities, but these are logits",
+                "add " + entry_setting("from_logits", "false"),
+            )
 
     @override
     def written(self) -> Equations:

@@ -9,6 +9,7 @@ from typing import Any
 
 from retrograd.base.annotations import show
 from retrograd.base.errors import ModelFileError, UsageError
+from retrograd.base.sentence import setting
 from retrograd.record.files import read_text
 from retrograd.record.hub.bert import BERT
 from retrograd.record.hub.family import Family
@@ -19,6 +20,7 @@ from retrograd.record.strict_json import parse_json
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 MAX_CONFIG_BYTES = 2**20
+FORCED = setting("map", "gpt2", within="weights") + ", bert or llama forces a family"
 FAMILIES = {family.name: family for family in (GPT2, BERT, LLAMA)}
 
 
@@ -56,7 +58,7 @@ class Folder:
                 return family
         known = ", ".join(kind for family in FAMILIES.values() for kind in family.kinds)
         raise ModelFileError(f"unknown model_type {show(kind)}", where=str(self.path / CONFIG),
-                             cure=f"known: {known}; `map: gpt2`, bert or llama forces a family")  # fmt: skip
+                             cure=f"known: {known}; " + FORCED)  # fmt: skip
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from retrograd.network.network import Network
 from retrograd.propagation.objective import Objective
 from retrograd.training.config.changes import with_change
 from retrograd.training.config.search import Search, parse_search, search_schema
-from retrograd.training.config.settings import LossOn, TrainingSettings
+from retrograd.training.config.settings import DETECTION_LOSSES, LossOn, TrainingSettings
 from retrograd.training.config.weights import AdaptSettings, WeightsSettings
 from retrograd.update.adam import Adam
 from retrograd.update.optimizer import Optimizer, optimizers
@@ -67,8 +67,7 @@ def default_loss(task: str, data: DataSettings | None = None) -> Loss:
     Raises:  ConfigError for detection, which needs separate losses for objects, boxes and classes
     """
     if task not in DEFAULT_LOSS:
-        cure = "set `losses:` for the object, box and class outputs; targets: cell_object, cell_box, cell_class"
-        raise ConfigError(f"{task} has no default loss", where="loss", cure=cure)
+        raise ConfigError(f"{task} has no default loss", where="loss", cure=DETECTION_LOSSES)
     chosen: Callable[..., Loss] = losses[DEFAULT_LOSS[task]]
     ignored = NO_TARGET if task == "masked_token" or (data and data.text and data.text.special) else PADDING
     return chosen(ignored=ignored) if task in ("next_token", "masked_token", "answer") else chosen()

@@ -10,6 +10,7 @@ import numpy as np
 from retrograd.base.document import parse_document, write_document
 from retrograd.base.errors import ConfigError
 from retrograd.base.schema import dump
+from retrograd.base.sentence import setting
 from retrograd.data.cells.vocabulary import NO_TARGET, PADDING
 from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings
@@ -35,7 +36,7 @@ LAST_WORDS = (
     "no activation at the output: the loss acts on it directly",
     "no activation: a quantity is unbounded; weights near 0 start from its mean",
 )
-OWN_NETWORK = "write a configuration, beginning with `data:`; the examples folder has one for each task"
+OWN_NETWORK = "write a configuration, beginning with " + setting("data") + "; the examples folder has one for each task"
 LOSS_WORDS: dict[str, tuple[Any, str]] = {
     "regression": ("mean_squared_error", "the target is a quantity, standardised"),
     "binary": ("binary_cross_entropy", "two classes, one logit"),

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from retrograd.base.finding import Evidence, Severity
+from retrograd.base.sentence import entry_setting
 from retrograd.network.layer import Activation
 from retrograd.network.losses.cross_entropy import CrossEntropy
 from retrograd.network.network import Network, take
@@ -17,6 +18,7 @@ from retrograd.propagation.objective import Objective
 
 PASSING = ("identity", "dropout", "spatial_dropout", "flatten", "reshape")  # pass their values through
 SHARES = ("sigmoid", "softmax", "hard_sigmoid")  # outputs in [0, 1]
+PROBABILITIES = ", or give the loss " + entry_setting("from_logits", "false")
 LOGARITHMS = ("log_softmax", "log_sigmoid")  # of shares: valid logits where a softmax follows
 CROSS_ENTROPIES = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}  # and the activation each expects
 
@@ -63,7 +65,7 @@ def squashed_twice(network: Network, objectives: Sequence[Objective]) -> Iterato
                 node.name,
                 f"{node.layer.kind} squashes the outputs to [0, 1], and {squasher} squashes them again: "
                 "the loss cannot get near 0",
-                "remove it" + (", or give the loss `from_logits: false`" if squasher in CROSS_ENTROPIES else ""),
+                "remove it" + (PROBABILITIES if squasher in CROSS_ENTROPIES else ""),
                 0.9,
             )
 
@@ -89,7 +91,7 @@ def unfit_pair(network: Network, objective: Objective, outputs: Mapping[str, Any
     if loss not in CROSS_ENTROPIES:
         return
     expected = CROSS_ENTROPIES[loss]
-    cure = f"put {expected} before it, or let the loss act on logits (`from_logits: true`)"
+    cure = f"put {expected} before it, or let the loss act on logits (" + entry_setting("from_logits", "true") + ")"
     if kind == "none":
         node = network.by_name[objective.inputs[0].partition(".")[0]]
         message = (
@@ -122,7 +124,9 @@ def idle_units(objective: Objective, outputs: Mapping[str, Any], classes: int | 
     if units > classes:
         message = "more units than the data has classes: the extra ones only learn never to answer"
         evidence = (Evidence("units", units, classes),)
-        yield Mistake(name.partition(".")[0], message, "use `units: classes`", 0.1, evidence=evidence)
+        yield Mistake(
+            name.partition(".")[0], message, "use " + entry_setting("units", "classes"), 0.1, evidence=evidence
+        )
 
 
 def acts_on_logits(objective: Objective) -> bool:

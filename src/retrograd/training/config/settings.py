@@ -13,6 +13,7 @@ from retrograd.base.errors import Problem
 from retrograd.base.keys import SEED_LIMIT
 from retrograd.base.quantities import NonNegativeFloat, NonNegativeInt, Number, PositiveFloat, PositiveInt
 from retrograd.base.schema import Settings
+from retrograd.base.sentence import setting
 from retrograd.network.losses.loss import Loss, losses
 from retrograd.network.precision import Precision
 from retrograd.update.average import Averaging
@@ -21,6 +22,8 @@ from retrograd.update.schedule import MAX_STEP
 
 Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT), Expect("an integer from 0 to 4294967295")]
 BatchSize = Annotated[PositiveInt | Literal["all"], Expect("a positive integer, or all")]
+OUTPUTS = "for the object, box and class outputs; targets: cell_object, cell_box, cell_class"
+DETECTION_LOSSES = "set " + setting("losses") + " " + OUTPUTS
 GuardMode = Literal["repair", "stop", "warn", "off"]
 Names = Annotated[str | tuple[str, ...], Expect("the name of a column, or a list of names of columns and outputs")]
 

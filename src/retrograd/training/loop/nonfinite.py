@@ -11,11 +11,13 @@ import numpy as np
 
 from retrograd.base.compilation.programs import Program
 from retrograd.base.errors import Problem
+from retrograd.base.sentence import setting
 from retrograd.propagation.backprop import Pass
 from retrograd.update.optimizer import optimizers
 from retrograd.update.step import Stepper, TrainState
 
-UNTRAINED = "check the data (`data: {scale: standard}`) and the initial weights"  # no update has happened yet
+# the cure before the first update
+UNTRAINED = "check the data (" + setting("data.scale", "standard") + ") and the initial weights"
 
 
 def find_nonfinite(stepper: Stepper, train: TrainState, batches: Iterable[Mapping[str, Any]]) -> Problem:

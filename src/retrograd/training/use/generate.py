@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from retrograd.base.errors import UsageError
+from retrograd.base.sentence import data_setting
 from retrograd.data.cells.vocabulary import Vocabulary
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.data.texts.targets import Answer, MaskedToken
@@ -87,7 +88,7 @@ def _start(model: Model, text: str, copies: int = 1) -> tuple[NextLogits, np.nda
             target.length,
             target.vocabulary,
         )
-    cure = "train one with `text: {next: true}` or `text: {answer: COLUMN}`"
+    cure = "train one with " + data_setting("text.next", "true") + " or " + data_setting("text.answer", "COLUMN")
     raise UsageError("the model generates no texts", cure=cure)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from retrograd.base.document import Document
 from retrograd.base.errors import ModelFileError, NonFiniteError, RetrogradError, UsageError
+from retrograd.base.sentence import setting
 from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import joined
 from retrograd.data.images.boxes import in_pixels
@@ -75,7 +76,9 @@ class Model:
         Raises:  UsageError if it has none
         """
         if self.average is None:
-            raise UsageError("the model has no averaged weights", cure="train it with `training: {average: 0.999}`")
+            raise UsageError(
+                "the model has no averaged weights", cure="train it with " + setting("training.average", "0.999")
+            )
         return dataclasses.replace(self, variables=self.average, average=None)
 
     @property

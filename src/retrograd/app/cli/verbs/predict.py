@@ -19,6 +19,7 @@ from retrograd.app.cli.show import print_report
 from retrograd.app.cli.standard_input import data_path
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.errors import RetrogradError, UsageError
+from retrograd.base.sentence import Mention, spelt
 from retrograd.data.report import Report
 from retrograd.data.table import Table
 from retrograd.record.files import write_file
@@ -82,10 +83,13 @@ def option_named() -> Iterator[None]:
     try:
         yield
     except RetrogradError as error:
-        old, new = "`invalid: missing`", "`--invalid missing`"
         raise type(error)(
-            [problem._replace(cure=problem.cure.replace(old, new)) for problem in error.problems]
+            [problem._replace(cure=spelt(problem.cure, _own_option)) for problem in error.problems]
         ) from None
+
+
+def _own_option(mention: Mention) -> str:
+    return "`--invalid missing`" if (mention.path, mention.value) == ("data.invalid", "missing") else str(mention)
 
 
 def write_masks(out: Path, labels: np.ndarray | None) -> None:

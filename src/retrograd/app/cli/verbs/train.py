@@ -27,7 +27,7 @@ from retrograd.app.cli.options import (
 )
 from retrograd.app.cli.progress import Progress
 from retrograd.app.cli.show import print_resumed, print_run, print_start, run_facts
-from retrograd.app.cli.spelling import as_option, spelt_as_options
+from retrograd.app.cli.spelling import spelt_as_options, with_options
 from retrograd.app.cli.surroundings import settle, step_bytes
 from retrograd.base import allocator
 from retrograd.base.document import parse_document
@@ -149,7 +149,7 @@ def train(
                 if source and chosen:
                     chosen.write(source, quiet, sys.stderr if as_json else sys.stdout)
                 if not quiet:
-                    print_start(prepared, folder, as_option if table else str)
+                    print_start(prepared, folder, with_options if table else str)
                     print_resumed(folder)
 
             common: dict[str, Any] = {

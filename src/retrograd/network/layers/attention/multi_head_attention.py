@@ -13,6 +13,7 @@ from typing_extensions import override
 from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem, ShapeError
 from retrograd.base.quantities import Fraction, PositiveInt
+from retrograd.base.sentence import entry_setting
 from retrograd.network.initializers import FIRST_BIAS, GlorotUniform, Initial, InitialOrNone, Zeros, draw
 from retrograd.network.layer import (
     Backward,
@@ -211,7 +212,7 @@ class MultiHeadAttention(Layer):
             yield Problem("units", f"expected a multiple of {self.heads} heads, found {self.units}")
         for name in TURNS:
             if not self.rotary and getattr(self, name) != getattr(type(self), name):
-                yield Problem(name, "applies only to rotary positions", "add `rotary: true`")
+                yield Problem(name, "applies only to rotary positions", "add " + entry_setting("rotary", "true"))
         if self.reads and (self._attended not in FEEDS or len({*self.reads}) < len(self.reads)):
             choices = "; ".join(", ".join(names) for names in FEEDS)
             yield Problem("reads", f"expected one of {choices}; optionally mask, scores", f"found {self.reads}")

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.errors import ShapeError
+from retrograd.base.sentence import entry_setting
 from retrograd.network.layers.attention.projections import UNNAMED
 
-NAMED = "name a mask and scores, as in `inputs: {query: x, mask: seen}`"
+NAMED = "name a mask and scores, as in " + entry_setting("inputs", "{query: x, mask: seen}")
 
 
 def by_name(reads: Sequence[str], inputs: Sequence[Any]) -> dict[str, Any]:

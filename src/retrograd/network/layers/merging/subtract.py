@@ -8,6 +8,7 @@ from jax import Array
 from typing_extensions import override
 
 from retrograd.base.errors import ShapeError
+from retrograd.base.sentence import entry_setting
 from retrograd.network.layer import Equations, examples, layers
 from retrograd.network.layers.merging.merge import Merge
 
@@ -34,7 +35,10 @@ class Subtract(Merge):
     @override
     def value(self, *inputs: Array) -> tuple[Array, tuple[()]]:
         if len(inputs) != 2:
-            raise ShapeError(f"expected two inputs, got {len(inputs)}", cure="name both: `inputs: [first, second]`")
+            raise ShapeError(
+                f"expected two inputs, got {len(inputs)}",
+                cure="name both: " + entry_setting("inputs", "[first, second]"),
+            )
         return inputs[0] - inputs[1], ()
 
     @override

@@ -8,7 +8,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.errors import ShapeError
+from retrograd.base.sentence import entry_setting, sentence
 from retrograd.network.layers.recurrent.through_time import States
+
+SEQUENCE = sentence(
+    "set {} on the previous recurrent layer, or put an embedding or reshape before it",
+    entry_setting("output", "sequence"),
+)
 
 
 def masked_start(
@@ -22,7 +28,7 @@ def masked_start(
     if x.ndim != 3:
         raise ShapeError(
             f"expected (batch, time, features), got {tuple(x.shape)}",
-            cure="set `output: sequence` on the previous recurrent layer, or put an embedding or reshape before it",
+            cure=SEQUENCE,
         )
     masks = [other for other in others if other.dtype == jnp.bool_]
     states = [other for other in others if other.dtype != jnp.bool_]

@@ -14,6 +14,7 @@ from typing_extensions import override
 from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem
 from retrograd.base.quantities import Number, PositiveInt
+from retrograd.base.sentence import entry_setting
 from retrograd.native import recurrence
 from retrograd.native.matrix import transposed_product
 from retrograd.network.initializers import draw
@@ -107,7 +108,7 @@ class LSTM(Recurrent):
     def rules(self) -> Iterator[Problem]:
         yield from super().rules()
         if self.forget_bias and not self.bias:
-            yield Problem("forget_bias", "there is no bias to add it to", "remove `bias: false`")
+            yield Problem("forget_bias", "there is no bias to add it to", "remove " + entry_setting("bias", "false"))
 
     @property
     def native(self) -> recurrence.Loop | None:

@@ -15,6 +15,7 @@ from retrograd.base.annotations import Words
 from retrograd.base.errors import ConfigError, Problem, UsageError
 from retrograd.base.quantities import Fraction, PositiveInt
 from retrograd.base.schema import unwritten
+from retrograd.base.sentence import entry_setting
 from retrograd.native.matrix import transposed_product, transposed_product_by_xla
 from retrograd.native.recurrence import Gradients, Loop, gradients_natively
 from retrograd.network.initializers import FIRST_BIAS, GlorotUniform, Initial, InitialOrNone, Orthogonal, Zeros, draw
@@ -147,7 +148,7 @@ class Recurrent(Layer):
         if self.bidirectional and self.backwards:
             yield Problem("backwards", "applies to a single direction, but `bidirectional` has both")
         if self.merge != "concat" and not self.bidirectional:
-            yield Problem("merge", "applies to two directions", "add `bidirectional: true`")
+            yield Problem("merge", "applies to two directions", "add " + entry_setting("bidirectional", "true"))
         if self.dropout and self.layers == 1:
             yield Problem("dropout", "applies between layers, but there is only one", "add an entry `dropout` after it")
 
