@@ -11,12 +11,16 @@ import contextlib
 import ctypes
 import platform
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # parameters of mallopt, from malloc.h
 NEVER = 2**31 - 1
+USUAL_BYTES = 128 * 2**10  # glibc's own value of both thresholds
 HUGE_PAGES = 14  # MADV_HUGEPAGE
 HUGE_PAGE_BYTES = 2**21
 RESERVED_GIB = 2  # address space for which huge pages are requested; pages appear when touched
+_tuned = False  # glibc does not say how it is configured
 LARGE_STEP_BYTES = 64 * 2**20  # above this, per-thread arenas split the block: use one arena for all
 
 
@@ -30,7 +34,7 @@ def tune(step_bytes: int = 0) -> bool:
     libc = _glibc()
     if libc is None:
         return False
-    done = libc.mallopt(MMAP_THRESHOLD, NEVER) and libc.mallopt(TRIM_THRESHOLD, NEVER)
+    done = _set_thresholds(libc, NEVER)
     if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
         done = done and libc.mallopt(ARENA_MAX, 1)
     if step_bytes > LARGE_STEP_BYTES:
@@ -40,10 +44,36 @@ def tune(step_bytes: int = 0) -> bool:
     return bool(done)
 
 
+@contextmanager
+def returning() -> Iterator[None]:
+    """Return freed memory to the kernel inside the block, in spite of `tune`, and what is free at its end.
+
+    Reading a table larger than memory makes large temporary arrays once, and keeping them would add to all later ones.
+    """
+    libc = _glibc()
+    was_tuned = _tuned
+    if libc is None or not was_tuned:
+        yield
+        return
+    _set_thresholds(libc, USUAL_BYTES)
+    try:
+        yield
+    finally:
+        give_back()
+        _set_thresholds(libc, NEVER)
+
+
 def give_back() -> None:
     """Return free memory to the kernel: reading data may take more than training ever needs."""
     if (libc := _glibc()) is not None:
         libc.malloc_trim(0)
+
+
+def _set_thresholds(libc: ctypes.CDLL, size: int) -> bool:
+    """Set the size from which freed memory returns to the kernel."""
+    global _tuned
+    _tuned = size == NEVER
+    return bool(libc.mallopt(MMAP_THRESHOLD, size) and libc.mallopt(TRIM_THRESHOLD, size))
 
 
 def _glibc() -> ctypes.CDLL | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+RESIDENT_BYTES = 32 << 20  # of mapped columns that a pass in order leaves in memory
 SHARE = 0.5  # of the machine's memory that the system can use as page cache
 
 
@@ -23,3 +25,28 @@ def exceeds_page_cache(columns: Mapping[str, Any]) -> bool:
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return float(sum(column.nbytes for column in columns.values())) > SHARE * memory
+
+
+def release(columns: Mapping[str, Any]) -> None:
+    """Take the pages read so far out of the process's resident memory; the next access maps them again from the page
+    cache. Without this, a pass over a table makes all of it resident.
+    """
+    for column in columns.values():
+        if isinstance(column, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
+            column._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+
+
+class Released:
+    """Counts the bytes read in a pass over columns, and releases the pages of mapped ones from time to time."""
+
+    def __init__(self, columns: Mapping[str, Any]) -> None:
+        self._columns = columns if is_mapped(columns) else {}
+        self._row_bytes = sum(column.nbytes // max(1, len(column)) for column in self._columns.values())
+        self._bytes = 0
+
+    def read(self, rows: int) -> None:
+        """Note that so many further rows have been used."""
+        self._bytes += rows * self._row_bytes
+        if self._bytes >= RESIDENT_BYTES:
+            release(self._columns)
+            self._bytes = 0

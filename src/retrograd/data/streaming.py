@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from retrograd.base.allocator import returning
 from retrograd.base.errors import ConfigError, RetrogradWarning
 from retrograd.base.memory import host_bytes
 from retrograd.base.sentence import from_plain, to_plain
@@ -119,7 +120,8 @@ def _keep(settings: DataSettings, base_dir: Path, digest: str, build: Build, key
             except MixedColumns as mixed:
                 text |= mixed.names
                 shutil.rmtree(raw)
-        dataset = build(source, folder)
+        with returning():
+            dataset = build(source, folder)
     texts = (warning.message.args[0] for warning in caught if isinstance(warning.message, RetrogradWarning))
     facts = {
         "name": dataset.name,

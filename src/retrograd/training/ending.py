@@ -130,6 +130,7 @@ def final_scores(
     scores: Metrics = {}
     part, tally = "", None
     for part in (name for name in PARTS if getattr(dataset, name) is not None):
+        tally = None  # before the next part is answered: it keeps numbers of every row
         loss, tally = evaluator.tallied(variables, getattr(dataset, part))
         scores[part] = {"loss": loss, **(tally.scores(full=True) if tally is not None else {})}
     return scores, lambda: judge(part, tally, dataset)

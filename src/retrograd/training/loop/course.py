@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retrograd.data.batches import EpochOrder, block_order, epoch_order
-from retrograd.data.mapped_columns import exceeds_page_cache, is_mapped
+from retrograd.data.mapped_columns import exceeds_page_cache, is_mapped, release
 from retrograd.data.prefetch import ahead, is_streamed
 from retrograd.distributed.team import ALONE, Team
 from retrograd.network.precision import in_precision
@@ -71,6 +71,10 @@ class Course:
             self.per_dispatch = 1
         if self.per_dispatch > 1 and not is_mapped(self.columns):  # minibatches are gathered on the device
             self.on_device = self.team.on_device(self.columns)
+
+    def rests(self) -> None:
+        """Release the pages of mapped columns, which are not needed while the weights are scored."""
+        release(self.columns)
 
     @property
     def group(self) -> int:

@@ -178,6 +178,7 @@ class Loop:
     def _close(self, train: TrainState, outcomes: list[Outcome], epoch: int) -> Stop | None:
         """Close a group of epochs: score it, notify the watchers, keep the best weights, apply the stopping rules."""
         self._note_average(train)
+        self.course.rests()
         scores = self.score(Variables(train.params, train.state))
         step, stop = int(train.step) - sum(len(steps.loss) for steps in outcomes), None
         for number, steps in enumerate(outcomes, epoch - len(outcomes) + 1):

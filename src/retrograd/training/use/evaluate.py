@@ -12,6 +12,7 @@ from jax import Array
 
 from retrograd.base.compilation.programs import Program
 from retrograd.data.images.boxes import Boxes
+from retrograd.data.mapped_columns import Released, release
 from retrograd.data.prefetch import ahead, is_streamed
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.distributed.team import ALONE, Team
@@ -122,7 +123,11 @@ class Evaluator:
         def chunk(i: int) -> dict[str, Any]:
             return {name: column[i : i + size] for name, column in columns.items()}
 
-        yield from ahead(chunk, starts) if is_streamed(columns) else map(chunk, starts)
+        released = Released(columns)
+        for portion in ahead(chunk, starts) if is_streamed(columns) else map(chunk, starts):
+            yield portion
+            released.read(size)
+        release(columns)
 
     @property
     def main(self) -> Objective:

@@ -68,7 +68,7 @@ def _of_masks(part: str, tally: MaskTally) -> Judged:
 def _of_classes(tally: ClassTally) -> Answers:
     rows, names = tally.rows(), tally.target.classes
     worst = Worst(lambda row: (class_name(names[row["truth"]]), class_name(names[row["answer"]])))
-    worst.add(rows.surprise, rows.finite, truth=rows.truth, answer=rows.found, probability=rows.sure)
+    worst.add(rows.surprises(), rows.finite, truth=rows.truth, answer=rows.found, probability=rows.sureness())
     fields = confusion(rows.truth[rows.finite], rows.found[rows.finite], names)
     return Answers({**fields, "measure": "cross-entropy"}, worst)
 

@@ -35,30 +35,72 @@ def regression_metrics(
 class Judged(NamedTuple):
     """Rows of classes, judged portion by portion: the probabilities of thousands of classes are not kept.
 
-    Shapes:  true and predicted class [rows], surprise -log p(true class) [rows], positive p(second class) [rows],
-             sure p(predicted class) [rows], finite [rows]: whether all probabilities are
+    Of two classes, the probability of the second determines the others; with more, it is not needed.
+
+    Shapes:  true and predicted class [rows], finite [rows]: whether all probabilities are; for two classes positive
+             p(second class) [rows], else surprise -log p(true class) [rows], sure p(predicted class) [rows]
     """
 
     truth: np.ndarray
     found: np.ndarray
-    surprise: np.ndarray
-    positive: np.ndarray
-    sure: np.ndarray
     finite: np.ndarray
+    positive: np.ndarray | None = None
+    surprise: np.ndarray | None = None
+    sure: np.ndarray | None = None
+
+    @staticmethod
+    def joined(portions: list[Judged]) -> Judged:
+        """Return the rows of all portions, merged column by column so that few data exist twice; empties the list."""
+        columns = [list(column) for column in zip(*portions, strict=True)]
+        portions.clear()
+        merged = []
+        while columns:
+            column = columns.pop(0)
+            merged.append(None if column[0] is None else np.concatenate(column))
+        return Judged(*merged)  # type: ignore[arg-type]
+
+    def surprises(self) -> np.ndarray:
+        """Return -log p(true class) [rows]; the mean over all rows is scikit-learn's log loss."""
+        if self.surprise is not None:
+            return self.surprise
+        surprises = np.empty(len(self.truth))
+        for start in range(0, len(surprises), BLOCK):
+            rows = slice(start, start + BLOCK)
+            surprises[rows] = _surprises(self.truth[rows], self._probabilities(rows))
+        return surprises
+
+    def sureness(self) -> np.ndarray:
+        """Return p(predicted class) [rows]."""
+        if self.sure is not None:
+            return self.sure
+        assert self.positive is not None
+        return np.where(self.found == 1, self.positive, 1 - self.positive)
+
+    def _probabilities(self, rows: slice) -> np.ndarray:
+        assert self.positive is not None
+        return np.stack([1 - self.positive[rows], self.positive[rows]], 1)
 
 
-def judged(truth: np.ndarray, probabilities: np.ndarray) -> Judged:
-    """Summarise the rows of a portion.
-
-    The mean of the surprise over all rows is scikit-learn's log loss.
+def judged(truth: np.ndarray, probabilities: np.ndarray, binary: bool) -> Judged:
+    """Summarise the rows of a portion, given the probabilities [rows, classes]; `binary` if those of a row add to 1 by
+    construction, as p and 1 - p.
     """
-    rows, predicted = np.arange(len(truth)), probabilities.argmax(1).astype(np.int32)
-    share = np.clip(probabilities[rows, truth], LEAST, None)
+    numbers = np.min_scalar_type(probabilities.shape[1] - 1)  # one byte for up to 256 classes
+    predicted = probabilities.argmax(1)
+    finite = np.isfinite(probabilities).all(1)
+    rows = Judged(truth.astype(numbers), predicted.astype(numbers), finite)
+    if binary:
+        return rows._replace(positive=probabilities[:, 1].copy())
+    sure = probabilities[np.arange(len(truth)), predicted]
+    return rows._replace(surprise=_surprises(truth, probabilities), sure=sure)
+
+
+def _surprises(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    share = np.clip(probabilities[np.arange(len(truth)), truth], LEAST, None)
     share = share / np.clip(probabilities, LEAST, None).sum(1)
     eps = np.finfo(share.dtype).eps
-    surprise = -np.log(np.clip(share, eps, 1 - eps))
-    finite = np.isfinite(probabilities).all(1)
-    return Judged(truth, predicted, surprise, probabilities[:, -1], probabilities[rows, predicted], finite)
+    surprises: np.ndarray = -np.log(np.clip(share, eps, 1 - eps))
+    return surprises
 
 
 def class_metrics(rows: Judged, full: bool, binary: bool) -> dict[str, float]:
@@ -112,8 +154,8 @@ def _full_regression(truth: np.ndarray, predicted: np.ndarray) -> dict[str, floa
 def _full_classes(rows: Judged, binary: bool) -> dict[str, float]:
     present = np.unique(rows.truth)
     recall, f1 = recall_and_f1(rows.truth, rows.found, present)
-    scores = {"balanced_accuracy": recall.mean(), "f1_macro": f1.mean(), "log_loss": rows.surprise.mean()}
-    if binary and len(present) == 2:
+    scores = {"balanced_accuracy": recall.mean(), "f1_macro": f1.mean(), "log_loss": rows.surprises().mean()}
+    if binary and len(present) == 2 and rows.positive is not None:
         scores["roc_auc"] = roc_auc(rows.truth == present[1], rows.positive)
     return {name: float(value) for name, value in scores.items()}
 
@@ -125,7 +167,7 @@ def recall_and_f1(truth: np.ndarray, predicted: np.ndarray, classes: np.ndarray)
 
     Shapes:  truth, predicted class numbers [rows], classes [k] -> recall, F1 [k]
     """
-    length = 1 + max(truth.max(initial=0), predicted.max(initial=0), classes.max(initial=0))
+    length = 1 + max(int(labels.max(initial=0)) for labels in (truth, predicted, classes))
     actual, answered, right = (
         np.bincount(labels, minlength=length)[classes] for labels in (truth, predicted, truth[truth == predicted])
     )
@@ -139,7 +181,9 @@ def roc_auc(positive: np.ndarray, score: np.ndarray) -> float:
 
     See:  Hanley & McNeil 1982; Mann & Whitney 1947.
     """
-    above, below = np.sort(score[positive]), np.sort(score[~positive])
+    above, below = score[positive], score[~positive]
+    above.sort()
+    below.sort()
     wins = sum(int(np.searchsorted(below, block, side).sum()) for block in _blocks(above) for side in ("left", "right"))
     return float(wins / 2 / (len(above) * len(below)))
 

@@ -48,7 +48,7 @@ class ClassTally(Tally):
         truth = np.asarray(columns["y"]).reshape(-1).astype(np.int32)
         with np.errstate(invalid="ignore"):  # non-finite rows are marked
             probabilities = self.target.decode(output, link=self.link).probabilities
-        self.portions.append(judged(truth, np.asarray(probabilities)))
+        self.portions.append(judged(truth, np.asarray(probabilities), self.target.binary))
 
     @override
     def scores(self, full: bool) -> dict[str, float]:
@@ -56,11 +56,9 @@ class ClassTally(Tally):
         return class_metrics(rows, full, self.target.binary) if rows.finite.all() else {}
 
     def rows(self) -> Judged:
-        """Return the rows of all portions, merged column by column so that few data exist twice."""
+        """Return the rows of all portions."""
         if len(self.portions) > 1:
-            columns = [list(column) for column in zip(*self.portions, strict=True)]
-            self.portions.clear()
-            self.portions.append(Judged(*(np.concatenate(columns.pop(0)) for _ in Judged._fields)))
+            self.portions.append(Judged.joined(self.portions))
         return self.portions[0]
 
 
