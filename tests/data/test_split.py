@@ -98,3 +98,17 @@ def test_a_share_of_nothing_gives_no_part():
     assert len(split_random(10, 0.2, 0.0, 0).test) == 0
     assert len(split_by_time(np.arange(10.0), 0.2, 0.0).test) == 0
     assert len(split_by_group(np.arange(10), 0.0, 0.2, 0).valid) == 0
+
+
+def test_a_stratified_split_cuts_the_order_of_all_rows_by_their_place_in_their_class():
+    numbers = np.random.default_rng(5).integers(0, 3, 997)
+    split = split_stratified(RowLabels(numbers, ("a", "b", "c")), 0.15, 0.2, seed=3)
+    rows = np.random.Generator(np.random.PCG64(3)).permutation(997)
+    seen, places = np.zeros(3, int), {}
+    for row in rows:
+        seen[numbers[row]] += 1
+        places[row] = (seen[numbers[row]] - 0.5) / np.count_nonzero(numbers == numbers[row])
+    order = sorted(rows, key=lambda row: places[row])  # stable
+    assert split.train.tolist() == sorted(order[: 997 - 150 - 199])
+    assert split.valid.tolist() == sorted(order[997 - 150 - 199 : -199])
+    assert split.test.tolist() == sorted(order[-199:])

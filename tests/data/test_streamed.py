@@ -28,6 +28,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr("retrograd.data.read.delimited.MOST_BYTES", 4000)
     monkeypatch.setattr("retrograd.data.read.delimited.FEWEST_BYTES", 1000)
     monkeypatch.setattr("retrograd.data.cache.stored.BLOCK_ROWS", 70)
+    monkeypatch.setattr("retrograd.data.scanned.SLICE_ROWS", 90)
 
 
 @pytest.fixture

@@ -1,15 +1,20 @@
 """Training from columns in files has the bits of training from columns in memory, and learns from sorted files."""
 
+import re
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
 
 import retrograd as rg
 from retrograd.data.batches import BLOCK_ROWS, WINDOW_BLOCKS, block_order
+from retrograd.data.mapped_columns import release
 from retrograd.record.tree import digest
 from retrograd.training.config.settings import TrainingSettings
 from retrograd.training.loop.course import Course, Window
 from retrograd.training.loop.loop import Loop
+from retrograd.training.use.evaluate import Evaluator
 
 ROWS = 1503  # with a smaller last batch
 
@@ -56,6 +61,36 @@ def test_a_window_holds_no_more_rows_than_its_steps_take(stepper, columns, tmp_p
                 assert np.array_equal(portion.columns["x"][portion.order], columns["x"][order])
             else:
                 assert np.array_equal(portion["x"], columns["x"][order])
+
+
+def resident_bytes(file):
+    """Return how much of a mapped file is resident in this process."""
+    own, total = False, 0
+    for line in Path("/proc/self/smaps").read_text(encoding="ascii").splitlines():
+        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+            own = line.endswith(str(file))
+        elif own and line.startswith("Rss:"):
+            total += 1024 * int(line.split()[1])
+    return total
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux says what is resident")
+def test_a_pass_over_columns_in_files_leaves_few_of_their_pages_resident(stepper, tmp_path, monkeypatch):
+    monkeypatch.setattr("retrograd.data.mapped_columns.RESIDENT_BYTES", 4 << 20)
+    rows = 1 << 21
+    np.save(tmp_path / "x.npy", np.ones((rows, 3), np.float32))  # 24 MiB
+    np.save(tmp_path / "y.npy", np.zeros((rows, 1), np.float32))
+    columns = {name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "xy"}
+    file = tmp_path / "x.npy"
+    assert columns["x"].sum() == 3 * rows
+    assert resident_bytes(file) > 23 << 20
+    evaluator = Evaluator(stepper.network, stepper.objectives, None)
+    release(columns)
+    for portion in evaluator.chunks(columns):
+        assert portion["x"].all()
+        assert resident_bytes(file) < 10 << 20  # the kernel also maps what surrounds a page
+    assert resident_bytes(file) == 0
+    assert columns["x"].sum() == 3 * rows
 
 
 def order_of(rows, epoch, **settings):

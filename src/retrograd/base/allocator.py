@@ -46,7 +46,7 @@ def tune(step_bytes: int = 0) -> bool:
 
 @contextmanager
 def returning() -> Iterator[None]:
-    """Return freed memory to the kernel inside the block, in spite of `tune`, and what is free at its end.
+    """Return freed memory to the kernel inside the block, in spite of `tune`, and what is free at its beginning and end.
 
     Reading a table larger than memory makes large temporary arrays once, and keeping them would add to all later ones.
     """
@@ -56,6 +56,7 @@ def returning() -> Iterator[None]:
         yield
         return
     _set_thresholds(libc, USUAL_BYTES)
+    give_back()
     try:
         yield
     finally:

@@ -51,6 +51,14 @@ def block_order(
     return _cut(order, batch_size, join_single)
 
 
+def batch_counts(rows: int, batch_size: int, join_single: bool = False) -> tuple[int, int]:
+    """Return the number of full batches in an epoch, and the number of rows in the smaller last one."""
+    batches, remaining = divmod(rows, batch_size)
+    if join_single and remaining == 1 and batches:
+        batches -= 1
+    return batches, rows - batches * batch_size
+
+
 def _all(rows: int, batch_size: int) -> np.ndarray:
     if rows < 1 or batch_size < 1:
         raise UsageError(f"rows and batch_size must be at least 1, got {rows} and {batch_size}")
@@ -62,8 +70,6 @@ def _generator(seed: int, epoch: int) -> np.random.Generator:
 
 
 def _cut(order: np.ndarray, batch_size: int, join_single: bool) -> EpochOrder:
-    batches, remaining = divmod(len(order), batch_size)
-    if join_single and remaining == 1 and batches:
-        batches -= 1
+    batches, _ = batch_counts(len(order), batch_size, join_single)
     cut = batches * batch_size
     return EpochOrder(order[:cut].reshape(batches, batch_size), order[cut:] if cut < len(order) else None)

@@ -18,7 +18,38 @@ from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.table import Origin, Table, plain_cells
 
 LINE = "\0line"  # the column of line numbers; no column in a file has this name
+SLICE_ROWS = 1 << 20  # read at a time into a column of numbers
+PLAIN = (pl.Float64, pl.Float32, pl.Int64, pl.Int32, pl.Int16, pl.Int8, pl.UInt64, pl.UInt32, pl.UInt16, pl.UInt8)
 DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what polars raises for damaged files
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A column of numbers without gaps in a file of its own, which is mapped into memory rather than copied."""
+
+    path: Path
+    kind: np.dtype[Any]
+    count: int
+
+    @staticmethod
+    def written(cells: pl.Series, path: Path) -> Numbers | None:
+        """Return a column written to a file; None if it contains anything but numbers."""
+        if cells.dtype not in PLAIN or cells.null_count() or (cells.dtype.is_float() and cells.is_nan().any()):
+            return None
+        values = np.ascontiguousarray(cells.to_numpy())
+        with open(path, "wb") as file:
+            file.write(values.data)
+        return Numbers(path, values.dtype, len(values))
+
+    def read(self, first: int, count: int) -> np.ndarray:
+        """Return numbers: all of them mapped, some of them read."""
+        if count == self.count:
+            return np.memmap(self.path, self.kind, "r", shape=count)
+        return np.fromfile(self.path, self.kind, count, offset=first * self.kind.itemsize)
+
+    def lazy(self) -> pl.LazyFrame:
+        """Return the column as a query."""
+        return pl.Series("cells", self.read(0, self.count)).to_frame().lazy()
 
 
 @dataclass(frozen=True)
@@ -27,12 +58,14 @@ class ScannedTable(Table):
 
     Each of `scans` holds one column with `height` rows; `chosen` are the rows that the table has, in ascending order;
     derived columns are written to `folder`. In its origin, `file_of` holds the number of each file's first row.
+    `sliced`: reading some rows of a scan takes no longer than their share of all rows.
     """
 
-    scans: Mapping[str, pl.LazyFrame] = field(default_factory=dict)
+    scans: Mapping[str, pl.LazyFrame | Numbers] = field(default_factory=dict)
     height: int = 0
     folder: Path = Path()
     chosen: np.ndarray | None = None
+    sliced: bool = False
 
     def __len__(self) -> int:
         return self.height if self.chosen is None else len(self.chosen)
@@ -62,7 +95,11 @@ class ScannedTable(Table):
         Raises:  DataError for an unknown name, listing the known ones
         """
         super().column(name)
-        cells = self._collected(name, 0, self.height).rechunk()
+        values = self._numbers(name)
+        if values is not None:  # the rows are chosen by NumPy, whose large arrays return to the system at once
+            return pl.Series(name, values if self.chosen is None else values[self.chosen])
+        cells = self._collected(name, 0, self.height)
+        cells = cells if cells.dtype == pl.String else cells.rechunk()  # text would take as much memory again
         return cells if self.chosen is None else cells[self.chosen]
 
     def some_cells(self, name: str, start: int, stop: int) -> pl.Series:
@@ -75,8 +112,27 @@ class ScannedTable(Table):
         if not len(chosen):
             return self.frame.select(names)
         first, last = int(chosen[0]), int(chosen[-1])
-        frame = pl.DataFrame([self._collected(name, first, last + 1 - first) for name in names])
-        return frame if len(chosen) == last + 1 - first else frame[chosen - first]
+        columns = (self._collected(name, first, last + 1 - first) for name in names)
+        if len(chosen) == last + 1 - first:
+            return pl.DataFrame(list(columns))
+        return pl.DataFrame([cells[chosen - first] for cells in columns])  # before the next one is read
+
+    def _numbers(self, name: str) -> np.ndarray | None:
+        """Return a column of numbers without gaps; None for any other, or one that is not read in slices."""
+        scan = self.scans[name]
+        if isinstance(scan, Numbers):
+            return scan.read(0, scan.count)
+        if not self.sliced or self.frame.schema.get(name) not in PLAIN:
+            return None
+        values: np.ndarray | None = None
+        for start in range(0, self.height, SLICE_ROWS):  # polars would take the memory twice
+            cells = self._collected(name, start, min(SLICE_ROWS, self.height - start))
+            if cells.null_count() or cells.dtype not in PLAIN:
+                return None
+            part = cells.to_numpy()
+            values = np.empty(self.height, part.dtype) if values is None else values
+            values[start : start + len(part)] = part
+        return values
 
     def _collected(self, name: str, first: int, count: int) -> pl.Series:
         """Return cells of one column from the files; all reading goes through this function.
@@ -84,6 +140,8 @@ class ScannedTable(Table):
         Raises:  DataError naming the damaged file
         """
         scan = self.scans[name]
+        if isinstance(scan, Numbers):
+            return pl.Series(name, scan.read(first, count))
         try:
             return (scan if count == self.height else scan.slice(first, count)).collect().to_series().alias(name)
         except DAMAGE as error:
@@ -122,10 +180,13 @@ class ScannedTable(Table):
         frame, scans = self.frame, dict(self.scans)
         self.folder.mkdir(parents=True, exist_ok=True)
         for cells in series:
-            path = self.folder / f"{sum(1 for _ in self.folder.iterdir())}.arrow"
-            cells.rename("cells").to_frame().write_ipc(path)
+            path = self.folder / f"{sum(1 for _ in self.folder.iterdir())}.column"
+            scan: pl.LazyFrame | Numbers | None = Numbers.written(cells, path)
+            if scan is None:
+                cells.rename("cells").to_frame().write_ipc(path)
+                scan = pl.scan_ipc(path)
             frame = frame.with_columns(pl.Series(cells.name, [], dtype=cells.dtype))
-            scans[cells.name] = pl.scan_ipc(path)
+            scans[cells.name] = scan
         return replace(self, frame=frame, scans=scans)
 
     def select(self, names: Iterable[str]) -> ScannedTable:
@@ -137,7 +198,10 @@ class ScannedTable(Table):
         """Return the table with stripped text, and nulls in place of NaN and the `words` for missing values."""
         if self.missing_words == tuple(words):
             return self
-        scans = {name: scan.with_columns(plain_cells(words)) for name, scan in self.scans.items()}
+        scans = {
+            name: scan if isinstance(scan, Numbers) else scan.with_columns(plain_cells(words))
+            for name, scan in self.scans.items()
+        }
         return replace(self, scans=scans, missing_words=tuple(words))
 
 
@@ -152,7 +216,7 @@ def joined_scans(tables: Sequence[ScannedTable], where: str, files: tuple[str, .
     names = [*first.names, *([LINE] if all(LINE in table.scans for table in tables) else [])]
     scans = {}
     for name in names:
-        parts = [table.scans[name].select(pl.all().name.map(lambda _: "cells")) for table in tables]
+        parts = [table.scans[name].lazy().select(pl.all().name.map(lambda _: "cells")) for table in tables]
         kind = kinds.get(name)
         scans[name] = pl.concat(parts if kind is None else [part.cast(kind) for part in parts])
     starts = np.concatenate([[0], np.cumsum([table.height for table in tables])[:-1]])
@@ -236,6 +300,7 @@ class Spill:
             scans={name: together.select(name) for name in schema},
             height=height,
             folder=self.folder / "derived",
+            sliced=True,
         )
 
 

@@ -104,12 +104,12 @@ def _inferred(cells: pl.Series) -> ColumnKind:
     if cells.dtype in (pl.Categorical, pl.Enum):
         return ColumnKind("category")
     if cells.dtype.is_float():
-        return _row_number(numbers(cells).values) or ColumnKind("number")
+        return _row_number(cells) or ColumnKind("number")
     parsed = numbers(cells)
     unread = cells.cast(pl.Float64, strict=False).is_null() if cells.dtype == pl.String else parsed.bad
     readable = 1 - float(unread.sum()) / len(unread)
     if cells.dtype.is_numeric() or readable >= ENOUGH:
-        return _compact_date(cells) or _row_number(parsed.values) or _code(cells) or ColumnKind("number")
+        return _compact_date(cells) or _row_number(cells) or _code(cells) or ColumnKind("number")
     if (
         not booleans(cells.head(1000)).bad.any() and not booleans(cells.unique()).bad.any()
     ):  # the first cells usually decide
@@ -152,12 +152,12 @@ def _code(cells: pl.Series) -> ColumnKind | None:
     return ColumnKind("identifier", note=f"{what}; it is ignored") if is_name else ColumnKind("category", note=what)
 
 
-def _row_number(values: pl.Series) -> ColumnKind | None:
-    if not ROW_NUMBER_NAME.search(values.name):
+def _row_number(cells: pl.Series) -> ColumnKind | None:
+    if not ROW_NUMBER_NAME.search(cells.name):
         return None
-    steps = values.diff().drop_nulls()
+    steps = numbers(cells).values.diff().drop_nulls()
     if len(steps) > 0 and bool((steps == 1).all()):
-        return ColumnKind("identifier", note=f"'{values.name}' only counts the rows")
+        return ColumnKind("identifier", note=f"'{cells.name}' only counts the rows")
     return None
 
 

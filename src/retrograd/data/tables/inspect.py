@@ -65,8 +65,7 @@ def one_hot_parts(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Se
     if len(targets) != 1:
         return
     (target, cells), *_ = targets.items()
-    answers = numbers(cells).values
-    if not _is_zero_or_one(sample := _sample(answers)):
+    if not _is_zero_or_one(sample := numbers(_sample(cells)).values):
         return
     hot = sample.to_numpy()
     others: list[str] = []
@@ -80,10 +79,14 @@ def one_hot_parts(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Se
             others.append(name)
             hot = hot + values
     others.reverse()
-    if (hot == 1).all() and len(others) > 1 and (sum(map(features.__getitem__, others), answers) == 1).all():
+    if (hot == 1).all() and len(others) > 1 and _adds_to_one(cells, others, features):
         cure = data_setting("target", f"[{', '.join([*others, target])}]") + " treats them as classes"
         message = f"in each row, one of them or the target '{target}' has the only 1, which reveals the answer; " + cure
         yield Finding("target_leak", listing("column", others), message, severity="fault")
+
+
+def _adds_to_one(cells: pl.Series, others: Collection[str], features: Mapping[str, pl.Series]) -> bool:
+    return bool((sum(map(features.__getitem__, others), numbers(cells).values) == 1).all())
 
 
 def _is_zero_or_one(cells: pl.Series) -> bool:

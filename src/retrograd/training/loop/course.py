@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retrograd.data.batches import EpochOrder, block_order, epoch_order
+from retrograd.data.batches import EpochOrder, batch_counts, block_order, epoch_order
 from retrograd.data.mapped_columns import exceeds_page_cache, is_mapped, release
 from retrograd.data.prefetch import ahead, is_streamed
 from retrograd.distributed.team import ALONE, Team
@@ -49,12 +49,14 @@ class Course:
         self.batch_size = settings.batch_rows(self.rows)
         self.in_blocks = reads_in_blocks(columns)
         self.mixes_batch = any(node.layer.mixes_batch for node in stepper.network)
-        full, rest = self.order(0)
-        self.steps = len(full) + (rest is not None)  # per epoch
-        self.shares = np.array([*map(len, full), *([] if rest is None else [len(rest)])], float)  # rows of each step
+        batches, rest = batch_counts(self.rows, self.batch_size, self.mixes_batch)
+        self.steps = batches + (rest > 0)  # per epoch
+        self.shares = np.full(self.steps, float(self.batch_size))  # rows of each step
+        if rest:
+            self.shares[-1] = rest
         if any(getattr(objective.loss, "reduction", "mean") == "sum" for objective in stepper.objectives):
             self.shares[:] = 1.0  # a sum is not a mean over rows
-        self.measures_groups = not held_out and rest is None  # epochs may share a dispatch
+        self.measures_groups = not held_out and not rest  # epochs may share a dispatch
         self.per_dispatch, self.look_steps = 1, LOOK_STEPS
 
     def begin(self, stepper: Stepper, train: TrainState) -> None:
@@ -137,7 +139,7 @@ def dispatches(orders: Sequence[EpochOrder], steps: int) -> Iterator[np.ndarray]
     """
     apart = [[order] for order in orders]
     for together in apart if any(order.rest is not None for order in orders) else [list(orders)]:
-        full = np.concatenate([order.full for order in together])
+        full = together[0].full if len(together) == 1 else np.concatenate([order.full for order in together])
         yield from full if steps == 1 else (full[i : i + steps] for i in range(0, len(full), steps))
         if together[-1].rest is not None:
             yield together[-1].rest
