@@ -46,7 +46,7 @@ def tune(step_bytes: int = 0) -> bool:
 
 @contextmanager
 def returning() -> Iterator[None]:
-    """Return freed memory to the kernel inside the block, in spite of `tune`, and what is free at its beginning and end.
+    """Inside the block, return freed memory to the kernel in spite of `tune`; at its ends, all that is free.
 
     Reading a table larger than memory makes large temporary arrays once, and keeping them would add to all later ones.
     """

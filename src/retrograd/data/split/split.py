@@ -101,7 +101,8 @@ def _from_rank(places: np.ndarray, cut: int) -> np.ndarray:
     if cut == len(places):
         return np.zeros(len(places), bool)
     limit = np.partition(places, cut)[cut]
-    is_above, same = places > limit, np.flatnonzero(places == limit)
+    is_above: np.ndarray = places > limit
+    same = np.flatnonzero(places == limit)
     is_above[same[max(0, cut - np.count_nonzero(places < limit)) :]] = True
     return is_above
 
