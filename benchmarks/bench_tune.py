@@ -77,7 +77,7 @@ def own_search(rows: Rows, seconds: float, seed: int, method: str) -> float:
     dataset: Dataset = from_arrays(*rows.train, valid=rows.valid, settings=settings)
     last = {"dense": "classes" if rows.is_class else "targets"}
     config = {
-        "network": [{"dense": {"units": 32, "activation": "relu"}}, last],
+        "network": [{"dense": {"units": 32, "activation": "relu", "weight": "glorot_uniform"}}, last],
         "optimizer": {"adamw": {"learning_rate": 1e-3}},
         "training": {"epochs": EPOCHS, "batch_size": BATCH, "seed": seed},
         "search": SEARCH | {"method": method, "seed": seed},

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import statistics
 
 import pytest
 
@@ -10,7 +11,7 @@ from retrograd.base.document import Document
 from retrograd.base.errors import ConfigError, UsageError
 from retrograd.training.config.config import config_of, plain_config
 from retrograd.training.config.search import Range, parse_search, search_schema
-from retrograd.tuning.proposals import by_tpe, draw, grid, halving, proposals, rungs
+from retrograd.tuning.proposals import brackets, by_tpe, draw, grid, halving, proposals, rungs
 
 PLAIN = {
     "data": "xor",
@@ -109,37 +110,53 @@ def test_halving_promotes_the_best_third_and_no_setting_that_failed():
     assert order[-1].epochs == 27
 
 
+BRACKETS = ((27, 9, 3, 1), (12, 4, 2), (6, 2), (4,))  # settings in each rung, from ever higher rungs on
+
+
 def test_with_a_time_budget_one_bracket_of_new_settings_follows_another():
     search, epochs = searched(seeds=1), 27
     costs = {}
-    for _ in range(2):
-        for count in (27, 9, 3, 1):
+    for bracket in (*BRACKETS, *BRACKETS):
+        first = 1 + max((int(key[:4]) for key in costs), default=-1)
+        for rung, count in enumerate(bracket, 4 - len(bracket)):
             waiting, is_over = halving(search, epochs, costs, timed=True)
             assert (len(waiting), is_over) == (count, False)
+            assert {(each.rung, each.epochs) for each in waiting} == {(rung, 3**rung)}
+            assert waiting[0].number == first  # the best so far
             costs |= {proposal.key: proposal.number / 100 for proposal in waiting}
-    assert {int(key[:4]) for key in costs} == set(range(54))
-    assert [key for key in costs if key[5] == "3"] == ["0000-3-0", "0027-3-0"]
-    third = halving(search, epochs, costs, timed=True)[0]
-    assert third == halving(search, epochs, dict(reversed(costs.items())), timed=True)[0]  # whatever ended first
+    assert {int(key[:4]) for key in costs} == set(range(2 * (27 + 12 + 6 + 4)))
+    ninth = halving(search, epochs, costs, timed=True)[0]
+    assert (
+        ninth == halving(search, epochs, dict(reversed(costs.items())), timed=True)[0]
+    )  # in whatever order they ended
     assert halving(search, epochs, costs) == ([], True)  # without a budget one bracket is all
     assert len(proposals(searched(method="random"), epochs, {}, timed=True)[0]) > 27
     assert halving(searched(trials=9), epochs, {}, timed=True) == halving(searched(trials=9), epochs, {})
 
 
+@pytest.mark.parametrize(("epochs", "trials"), [(1, 27), (2, 27), (5, 10), (1000, 4)])
+def test_brackets_start_in_every_rung_however_few_there_are(epochs, trials):
+    steps = rungs(epochs, trials)
+    cycle = list(itertools.islice(brackets(steps, timed=True), len(steps)))
+    assert [start for _, start in cycle] == list(range(len(steps)))
+    assert cycle[0][0] == range(steps[0][0])
+    assert len(cycle[-1][0]) == (len(steps) if len(steps) > 1 else steps[0][0])
+    numbers = [number for numbers, _ in cycle for number in numbers]
+    assert numbers == list(range(len(numbers)))
+
+
 def test_later_brackets_are_drawn_around_the_best_so_far_and_find_better_ones():
     search = searched(seeds=1)
     cost, costs = lambda proposal: abs(math.log10(dict(proposal.values)["optimizer.adam.learning_rate"]) + 2.2), {}
-    medians, lowest = [], []
-    for _ in range(6):
-        rates = []
-        for rung in range(4):
+    drawn = []
+    for bracket in (*BRACKETS, *BRACKETS):
+        for rung in range(len(bracket)):
             waiting, _ = halving(search, 27, costs, timed=True)
-            rates += [] if rung else [cost(proposal) for proposal in waiting]
+            drawn += [] if rung else sorted(map(cost, waiting))
             costs |= {proposal.key: cost(proposal) for proposal in waiting}
-        medians.append(sorted(rates)[13])
-        lowest.append(min(rates))
-    assert sum(medians[1:]) / 5 < 0.6 * medians[0]
-    assert min(lowest[1:]) < lowest[0]
+    first, later = drawn[:27], drawn[27:]
+    assert statistics.median(later) < 0.5 * statistics.median(first)
+    assert min(later) < min(first)
 
 
 def test_promoted_settings_run_best_first_so_that_a_rung_cut_short_has_tried_the_best():

@@ -19,18 +19,19 @@ from retrograd.app.cli.programs import program_at
 from retrograd.base.document import Document
 from retrograd.base.errors import ConfigError, UsageError
 from retrograd.data.dataset import load
+from retrograd.record.events import Epoch
 from retrograd.record.run import RunFolder
 from retrograd.training.config.config import config_of
 from retrograd.training.config.search import parse_search
 from retrograd.training.resume import stored_config
-from retrograd.tuning import workers
+from retrograd.tuning import brief, workers
 from retrograd.tuning.journal import Journal
 from retrograd.tuning.optimizers import Compared, half_way, sentence
 from retrograd.tuning.page import study_page
-from retrograd.tuning.proposals import Proposal
+from retrograd.tuning.proposals import CONFIRMING, Proposal
 from retrograd.tuning.rate import reason
 from retrograd.tuning.study import ORIGINAL, Course, Study, Tried, _facts, due, outcome
-from retrograd.tuning.trial import Bench, score_of
+from retrograd.tuning.trial import Bench, score_of, trial_config
 
 PLAIN = {
     "name": "small",
@@ -67,8 +68,9 @@ def test_the_winner_is_better_beyond_the_spread_of_fresh_seeds(whole):
     assert [each.rung for each in whole.tried] == sorted((each.rung for each in whole.tried), reverse=True)
 
 
-def test_trials_are_run_folders_that_have_not_seen_the_test_part(whole):
+def test_the_winner_is_a_run_folder_that_has_not_seen_the_test_part(whole):
     run = whole.folder / "trials" / f"{whole.tried[0].number:04d}-0"
+    assert list((whole.folder / "trials").iterdir()) == [run]  # all trials were brief
     scores = rg.load(run).facts["metrics"]
     assert set(scores) == {"train", "valid"}
     assert scores["valid"]["loss"] == pytest.approx(whole.tried[0].score)
@@ -237,13 +239,63 @@ def test_a_limit_of_the_configuration_ends_a_trial_like_any_other_reason(tmp_pat
     assert not outcome.is_cut
 
 
-def test_the_time_of_a_promoted_trial_begins_after_that_of_its_rung_before(tmp_path):
+def test_the_time_of_a_promoted_trial_starts_after_that_of_its_lower_rung(tmp_path, monkeypatch):
+    monkeypatch.setattr(brief, "BRIEF", 0.0)  # every trial continues in a run folder
     bench, folder = Bench(config(), None, "loss", tmp_path), tmp_path / "0000-0"
     bench.run(Proposal(0, 0, 0, 1, RATE))
     before = RunFolder.open(folder).summary().seconds
     assert before > 0
     assert bench.run(Proposal(0, 1, 0, 3, RATE), 1000.0).epochs == 3
     assert stored_config(RunFolder.open(folder)).training.time_limit == before + 1000.0
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2, 5])
+def test_a_trial_has_the_same_result_wherever_memory_gives_way_to_a_run_folder(tmp_path, monkeypatch, calls):
+    plain = {
+        "training": {"epochs": 6, "batch_size": 16, "early_stopping": 50},
+        "network": [{"dense": 4}, {"dropout": 0.2}, "tanh", {"dense": 1}],
+    }
+    whole = Bench(config(**plain), None, "loss", tmp_path / "whole").run(Proposal(0, 2, 0, 6, RATE))
+    ticks = iter([0.0] * (1 + calls) + [1e9] * 10_000)
+    monkeypatch.setattr(brief, "monotonic", lambda: next(ticks))
+    bench = Bench(config(**plain), None, "loss", tmp_path / "cut")
+    assert bench.run(Proposal(0, 2, 0, 6, RATE)) == whole
+    run = RunFolder.open(tmp_path / "cut" / "0000-0")
+    assert [event.epoch for event in run.events() if isinstance(event, Epoch)] == [1, 2, 3, 4, 5, 6]
+    assert rg.load(run.path).facts["metrics"]["valid"]["loss"] == whole.score
+
+
+@pytest.mark.parametrize("most", [brief.KEPT_BYTES, 0])
+def test_a_promoted_trial_continues_in_memory_or_is_trained_again_if_its_state_was_dropped(tmp_path, monkeypatch, most):
+    alone = Bench(config(), None, "loss", tmp_path).run(Proposal(0, 2, 0, 9, RATE))
+    bench, starts, train = Bench(config(), None, "loss", tmp_path), [], brief.trained_in_memory
+    bench._states = brief.States(most)
+
+    def trained(*arguments, **more):
+        starts.append(0 if more["saved"] is None else more["saved"].step)
+        return train(*arguments, **more)
+
+    monkeypatch.setattr(brief, "trained_in_memory", trained)
+    outcomes = [bench.run(Proposal(0, rung, 0, epochs, RATE)) for rung, epochs in enumerate((1, 3, 9))]
+    assert outcomes[-1] == alone
+    assert starts == ([0, 3, 9] if most else [0, 0, 0])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_schedule_over_the_whole_run_makes_a_promoted_trial_begin_again(tmp_path):
+    cosine = {"adam": {"learning_rate": {"cosine": 0.01}}}
+    bench = Bench(config(optimizer=cosine, search={"network.0.dense.units": [4, 8]}), None, "loss", tmp_path)
+    bench.run(Proposal(0, 0, 0, 3, ()))
+    promoted = bench.run(Proposal(0, 1, 0, 9, ()))
+    alone = Bench(bench.config, None, "loss", tmp_path).run(Proposal(0, 1, 0, 9, ()))
+    assert promoted == alone
+
+
+def test_the_guard_stops_a_trial_and_does_not_lower_its_rate(tmp_path):
+    high = (("optimizer.adam.learning_rate", 1e4),)
+    bench = Bench(config(), None, "loss", tmp_path)
+    assert trial_config(bench.config, Proposal(0, 2, 0, 9, high)).training.guard == "stop"
+    assert trial_config(bench.config, Proposal(0, CONFIRMING, 0, 9, high)).training.guard == "repair"
 
 
 def test_the_budget_is_said_to_have_ended_a_search_only_where_trials_were_left(tmp_path):
@@ -272,7 +324,7 @@ def test_one_fresh_seed_does_not_tell_whether_the_winner_is_better(tmp_path):
     journal = Journal(tmp_path)
     for trial in due(begun.search, begun, journal.read()):
         journal.append(event="ended", trial=trial.key, cost=1.0, **_facts(trial))
-    for trial in due(begun.search, begun, journal.read())[:2]:
+    for trial in due(begun.search, begun, journal.read())[:3]:  # the winner in a run folder, and one seed
         cost = 2.0 if trial.number == ORIGINAL else 1.0
         journal.append(event="ended", trial=trial.key, cost=cost, **_facts(trial))
     verdict = outcome(tmp_path, begun, begun.search).verdict

@@ -8,7 +8,8 @@ from retrograd.base.memory import memory_told
 from retrograd.native.library import kernels
 from retrograd.network.network import Variables
 from retrograd.training.ending import trained
-from retrograd.training.loop.loop import Fitted, Loop, Watcher
+from retrograd.training.loop.loop import Fitted, Loop, Moment, Watcher
+from retrograd.training.loop.saved import Saved
 from retrograd.training.prepare import Prepared
 from retrograd.training.use.predict import Model
 
@@ -18,8 +19,13 @@ def trained_in_memory(
     first: Variables | None = None,
     watchers: Sequence[Watcher] = (),
     asked_to_stop: Callable[[], str | None] = lambda: None,
+    save: Callable[[Callable[[], Saved], Moment], None] | None = None,
+    saved: Saved | None = None,
 ) -> Fitted:
     """Train without writing anything, and return the outcome; `first` are initial weights, if given.
+
+    `save` is offered the state when training ends or is stopped, and between dispatches; training continues from
+    `saved`.
 
     Raises:  KeyboardInterrupt immediately when interrupted
     """
@@ -36,7 +42,8 @@ def trained_in_memory(
             valid_rows=dataset.rows.get("valid", 0),
             watchers=watchers,
             asked_to_stop=asked_to_stop,
-        ).run(first or prepared.first())
+            save=save,
+        ).run(first or prepared.first(), saved)
 
 
 def model_of(prepared: Prepared, outcome: Fitted, members: int = 1) -> Model:

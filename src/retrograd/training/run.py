@@ -16,7 +16,7 @@ from retrograd.base.memory import memory_told
 from retrograd.data.dataset import Dataset
 from retrograd.distributed.join import join, taking_part
 from retrograd.native.library import kernels
-from retrograd.record.events import Note, Phase, Progress, Started
+from retrograd.record.events import Epoch, Intervention, Note, Phase, Progress, Started
 from retrograd.record.layout import START
 from retrograd.record.logs.weights import append_weights
 from retrograd.record.writer import RunWriter
@@ -39,6 +39,7 @@ from retrograd.training.loop.keeping import Keeper
 from retrograd.training.loop.loop import Loop, Watcher
 from retrograd.training.loop.moments import Moments
 from retrograd.training.loop.pulse import Pulse
+from retrograd.training.loop.saved import Saved
 from retrograd.training.loop.saver import Saver
 from retrograd.training.plane import PlaneSampler, may_sample
 from retrograd.training.prepare import Prepared, prepare
@@ -90,8 +91,9 @@ def train_prepared(
     live: Live = silent,
     readings: bool = False,
     returns_when_interrupted: bool = False,
+    saved: Saved | None = None,
 ) -> Run:
-    """Train a run that `prepare` has checked (see `train`).
+    """Train a run that `prepare` has checked (see `train`), from its beginning or from a state saved in memory.
 
     An interrupt is raised again once the run is saved, unless `returns_when_interrupted`. `live` receives the phases of
     the process, and its progress between the ends of epochs.
@@ -104,9 +106,13 @@ def train_prepared(
     native = kernels(config.training.native_kernels)
     with native, memory_told(), interruptible() as interrupts, writer(config.name, root, folder, overwrite) as place:
         begin(place, prepared, readings, notes)
+        earlier: list[Epoch | Intervention] = [*saved.history, *saved.interventions] if saved else []
+        for event in sorted(earlier, key=lambda event: event.step):
+            place.record(event)
         if started:
             started(prepared, place.path)
-        run = train_into(place, prepared, watchers, wishes(interrupts, place), readings, live=live)
+        point = None if saved is None else Point(place.mark().size, saved=saved)
+        run = train_into(place, prepared, watchers, wishes(interrupts, place), readings, point, live)
     if not returns_when_interrupted:
         interrupts.pass_on(run.folder)
     return run

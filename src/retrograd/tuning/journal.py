@@ -39,6 +39,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / JOURNAL
+        self._state, self._size = State(), 0  # what the first bytes of the journal say, up to the end of a line
 
     def append(self, **event: Any) -> None:
         """Append one complete event and flush it to disk.
@@ -61,13 +62,16 @@ class Journal:
             raise refusal(error, self.path) from None
 
     def read(self) -> State:
-        """Return the state so far."""
-        state = State()
-        content = self.path.read_bytes() if self.path.exists() else b""
-        for line in content.split(b"\n"):
-            with contextlib.suppress(ValueError):
-                _apply(json.loads(line), state)
-        return state
+        """Return the state so far, which the next call updates: only lines added since the last call are parsed."""
+        with contextlib.suppress(FileNotFoundError), self.path.open("rb") as file:
+            file.seek(self._size)
+            added = file.read()
+            complete = added[: added.rfind(b"\n") + 1]
+            self._size += len(complete)
+            for line in complete.splitlines():
+                with contextlib.suppress(ValueError):
+                    _apply(json.loads(line), self._state)
+        return self._state
 
     @contextlib.contextmanager
     def claimed(self, key: str) -> Iterator[bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -218,22 +219,16 @@ def _parallel(study: Study) -> Markup:
 
 
 def _rungs(study: Study) -> Markup:
-    numbers = sorted({trial.rung for trial in study.tried})
-    if len(numbers) < 2:
+    by_epochs = Counter(trial.epochs for trial in study.tried)
+    if len(by_epochs) < 2:
         return Markup("")
-    rows = []
-    for rung in numbers:
-        entered = [trial for trial in study.tried if trial.rung >= rung]
-        ended = [trial for trial in entered if trial.rung == rung]
-        rows.append(
-            [
-                str(rung + 1),
-                str(ended[0].epochs if ended else "-"),
-                str(len(entered)),
-                str(len(ended) if rung != numbers[-1] else 0),
-            ]
-        )
-    return joined([element("h2", "Rungs"), table("rungs", ["rung", "epochs", "settings", "ended here"], rows)])
+    rows = [[str(epochs), str(count)] for epochs, count in sorted(by_epochs.items())]
+    caption = "The number of settings by the epochs that they reached: only the best were trained further."
+    return joined([
+        element("h2", "Rungs"),
+        element("p", caption, class_="soft"),
+        table("rungs", ["epochs", "settings"], rows),
+    ])  # fmt: skip
 
 
 def _importance(study: Study) -> Markup:

@@ -26,6 +26,7 @@ MOST_TRIALS = 10_000  # in a search that only its time budget ends
 SHRINK = 3  # one in three settings is promoted to the next rung, with three times the epochs
 PORTION = 8  # settings that TPE proposes at a time, and that can run in parallel
 MOST_OF_GRID = 10_000
+STORING, CONFIRMING = 98, 99  # rungs after the search: the winner in a run folder, and the trials that confirm it
 TPE_CURE = "pip install 'retrograd[tune]', or choose the method halving, random or grid"
 
 
@@ -149,25 +150,45 @@ def halving(search: Search, epochs: int, costs: Costs, timed: bool = False) -> t
           promotion does not depend on which process is faster.
     """
     steps = rungs(epochs, search.options.trials or TRIALS)
-    size, seeds = steps[0][0], search.options.seeds
     places: dict[int, Place] = {}
     leaders: list[int] = []
-    for first in range(0, MOST_TRIALS if timed and search.options.trials is None else size, size):
-        numbers: Sequence[int] = range(first, first + size)
+    for bracket, (numbers, start) in enumerate(brackets(steps, timed and search.options.trials is None)):
         around = tuple(places[number] for number in leaders)
-        width = max(NEAREST, NEAR / max(first // size, 1))
+        width = max(NEAREST, NEAR / max(bracket, 1))
         drawn = {}
         for i in numbers:
             places[i] = near(search, i, around, width) if around else anywhere(search, i)
             drawn[i] = values_at(search, places[i])
-        for rung, (count, length) in enumerate(steps):
-            if rung:  # best first, so that they are tried even if the budget cuts the rung short
-                numbers = best(search, numbers, rung - 1, costs)[:count]
-            waiting, is_over = _unfinished(_rung(search, drawn, numbers, rung, length), costs)
+        chosen: Sequence[int] = numbers
+        for rung, (_, length) in enumerate(steps[start:], start):
+            if rung > start:  # best first, so that they are tried even if the budget cuts the rung short
+                chosen = best(search, chosen, rung - 1, costs)[: math.ceil(len(numbers) / SHRINK ** (rung - start))]
+            waiting, is_over = _unfinished(_rung(search, drawn, chosen, rung, length), costs)
             if not is_over:
                 return waiting, False
-        leaders = sorted([*leaders, *drawn], key=lambda number: standing(number, len(steps), seeds, costs))[:LEADERS]
+        leaders = sorted(
+            [*leaders, *drawn], key=lambda number: standing(number, len(steps), search.options.seeds, costs)
+        )[:LEADERS]
     return [], True
+
+
+def brackets(steps: Sequence[tuple[int, int]], timed: bool) -> Iterator[tuple[range, int]]:
+    """Yield the numbers of the settings of each bracket, and the rung in which it starts.
+
+    A search of a number of trials is one bracket from the lowest rung. Within a time budget, further brackets start
+    ever higher, with fewer settings: few epochs tell good settings from bad ones, not from the best. After the highest
+    rung, the next bracket starts in the lowest one again.
+
+    See:  Li et al. 2018, "Hyperband", arXiv:1603.06560
+    """
+    first, size = 0, steps[0][0]
+    for start in itertools.cycle(range(len(steps))):
+        left = len(steps) - start
+        count = size if start == 0 else math.ceil(len(steps) / left * SHRINK ** (left - 1))
+        yield range(first, first + count), start
+        first += count
+        if not timed or first >= MOST_TRIALS:
+            return
 
 
 def standing(number: int, rungs: int, seeds: int, costs: Costs) -> tuple[int, float, int]:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,14 +23,16 @@ from retrograd.training.config.config import RunConfig, config_of, plain_config,
 from retrograd.training.config.search import Search
 from retrograd.training.loop.stop import falls
 from retrograd.tuning.journal import ATTEMPTS, SETTINGS, TRIALS, Journal, State, read_settings
-from retrograd.tuning.proposals import Proposal, Values, mean_cost, proposals, short, shown
+from retrograd.tuning.proposals import CONFIRMING, SHRINK, STORING, Proposal, Values, mean_cost, proposals, short, shown
 from retrograd.tuning.trial import Bench, Outcome, changed_config
 from retrograd.tuning.workers import end_with, helpers
 
 CONFIRM = 3  # number of fresh seeds, which were not used for the choice
 FRESH = 1000  # the first fresh seed, relative to the seed of the configuration
-CONFIRMING, ORIGINAL = 99, 9999  # the rung of confirming trials, and the number of the original configuration
-SEARCH_SHARE = 0.75  # of a time budget; the rest is for confirming the winner
+ORIGINAL = 9999  # the number of the original configuration
+SEARCH_SHARE = 0.75  # least share of a time budget; the rest is for confirming the winner
+PROMOTED = SHRINK / (SHRINK - 1)  # seconds of a whole trial, to those of the part after its promotion
+RESERVE = 3  # the search goes on while confirming may take this many times as long as the median trial suggests
 WAIT = 0.05  # seconds between checks whether other processes have finished what the next rung needs
 
 
@@ -107,7 +110,7 @@ class Course:
         """Run trials until nothing remains to do."""
         while True:
             state = self.journal.read()
-            if not state.is_closed and time.time() >= self.deadlines[0]:
+            if not state.is_closed and time.time() >= self._deadline(state, is_after=False):
                 self.journal.append(event="closed", words="the time for the search is over")
                 continue
             waiting = due(self.search, self.config, state, math.isfinite(self.deadlines[0]))
@@ -123,17 +126,19 @@ class Course:
             if not is_ours:
                 return False
             state = self.journal.read()
-            is_confirming = proposal.rung == CONFIRMING
-            if key in state.costs or (state.is_closed and not is_confirming):
+            is_after = proposal.rung in (STORING, CONFIRMING)
+            if key in state.costs or (state.is_closed and not is_after):
                 return key in state.costs
             if state.begun.get(key, 0) >= ATTEMPTS:
                 words = f"its process died {ATTEMPTS} times"
                 self.journal.append(event="ended", trial=key, cost=None, score=None, words=words, **_facts(proposal))
                 return True
             self.journal.append(event="began", trial=key)
-            deadline = self.deadlines[is_confirming]
+            deadline = self._deadline(state, is_after)
+            seconds = None if math.isinf(deadline) else max(deadline - time.time(), 0.01)
+            begin = time.monotonic()
             try:
-                outcome = self.bench.run(proposal, None if math.isinf(deadline) else max(deadline - time.time(), 0.01))
+                outcome = self.bench.run(proposal, seconds)
             except (KeyboardInterrupt, SystemExit):
                 self.journal.append(event="interrupted", trial=key)
                 raise
@@ -141,15 +146,26 @@ class Course:
                 self.journal.append(event="interrupted", trial=key)
                 return True
             cost = outcome.cost if math.isfinite(outcome.cost) else None
-            self.journal.append(event="ended", trial=key, cost=cost, score=outcome.score, words=outcome.words,
-                                trained=outcome.epochs, **_facts(proposal))  # fmt: skip
-            progress(_in_words(proposal, outcome, self.search.options.metric))
+            facts = {**_facts(proposal), "trained": outcome.epochs, "seconds": time.monotonic() - begin}
+            self.journal.append(event="ended", trial=key, cost=cost, score=outcome.score, words=outcome.words, **facts)
+            if proposal.rung != STORING:
+                progress(_in_words(proposal, outcome, self.search.options.metric))
             return True
+
+    def _deadline(self, state: State, is_after: bool) -> float:
+        """Return when the search ends, or the work after it, in time.time(): what remains suffices to confirm."""
+        search, end = self.deadlines
+        if is_after or math.isinf(end):
+            return end
+        epochs = self.config.training.epochs
+        whole = [event.get("seconds", 0.0) for event in state.ended.values() if event["epochs"] == epochs]
+        trials = 1 + 2 * CONFIRM
+        return max(search, end - RESERVE * trials * PROMOTED * statistics.median(whole)) if whole else search
 
 
 def _facts(proposal: Proposal) -> dict[str, Any]:
     return {"number": proposal.number, "rung": proposal.rung, "seed": proposal.seed, "epochs": proposal.epochs,
-            "values": dict(proposal.values), "run": f"{TRIALS}/{proposal.folder}"}  # fmt: skip
+            "values": dict(proposal.values)}  # fmt: skip
 
 
 def due(search: Search, config: RunConfig, state: State, timed: bool = False) -> list[Proposal]:
@@ -162,8 +178,9 @@ def due(search: Search, config: RunConfig, state: State, timed: bool = False) ->
         return []
     seeds, epochs = range(FRESH, FRESH + CONFIRM), config.training.epochs
     pairs = ((ORIGINAL, ()), (winner.number, winner.values))
-    confirming = (Proposal(number, CONFIRMING, seed, epochs, values) for seed in seeds for number, values in pairs)
-    return [proposal for proposal in confirming if proposal.key not in state.costs]
+    confirming = [Proposal(number, CONFIRMING, seed, epochs, values) for seed in seeds for number, values in pairs]
+    storing = Proposal(winner.number, STORING, 0, winner.epochs, winner.values)
+    return [proposal for proposal in (storing, *confirming) if proposal.key not in state.costs]
 
 
 def ranked(search: Search, state: State) -> list[Tried]:
@@ -171,7 +188,9 @@ def ranked(search: Search, state: State) -> list[Tried]:
     latest: dict[int, dict[str, Any]] = {}
     for event in state.ended.values():
         number, rung = event["number"], event["rung"]
-        if rung == CONFIRMING or not math.isfinite(mean_cost(number, rung, search.options.seeds, state.costs)):
+        if rung in (STORING, CONFIRMING) or not math.isfinite(
+            mean_cost(number, rung, search.options.seeds, state.costs)
+        ):
             continue
         if number not in latest or rung > latest[number]["rung"]:
             latest[number] = event

@@ -1,9 +1,9 @@
-"""One trial: a configuration with some settings changed, trained in a separate run folder."""
+"""One trial: a configuration with some settings changed, trained in memory or in a run folder of its own."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,16 +16,21 @@ from retrograd.base.memory import memory_told
 from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset, load
 from retrograd.native.library import kernels
+from retrograd.record.events import INTERRUPTED
 from retrograd.record.layout import EVENTS
 from retrograd.record.run import RunFolder
-from retrograd.training.config.config import RunConfig, changed, config_of, plain_config
+from retrograd.training.config.changes import with_value
+from retrograd.training.config.config import RunConfig, config_of, plain_config
 from retrograd.training.config.settings import Checkpoint
 from retrograd.training.ending import final_scores
-from retrograd.training.loop.stop import falls
+from retrograd.training.loop.loop import Fitted
+from retrograd.training.loop.saved import Saved
+from retrograd.training.loop.stop import Stop, falls
 from retrograd.training.prepare import Prepared, prepare
-from retrograd.training.resume import resume_prepared
+from retrograd.training.resume import resume_prepared, stored_config
 from retrograd.training.run import Run, train_prepared
-from retrograd.tuning.proposals import Proposal
+from retrograd.tuning.brief import States, may_be_brief, train_briefly
+from retrograd.tuning.proposals import CONFIRMING, STORING, Proposal
 
 
 class Outcome(NamedTuple):
@@ -45,26 +50,41 @@ def changed_config(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     """
     plain = plain_config(dataclasses.replace(config, search=None))
     for path, value in values.items():
-        plain = changed(plain, f"{path}={json.dumps(value)}")
+        plain = with_value(plain, path, value, RunConfig)
     return config_of(Document(plain))
 
 
 def trial_config(config: RunConfig, proposal: Proposal) -> RunConfig:
-    """Return the configuration of a trial, with its epochs and seed, and with checkpoints to continue from."""
+    """Return the configuration of a trial, with its epochs and seed, and with checkpoints to continue from.
+
+    In the search the guard only stops runs: if it reduced a learning rate, that would be another one.
+    """
     variant = changed_config(config, dict(proposal.values))
+    repairs = variant.training.guard == "repair" and proposal.rung != CONFIRMING
     training = dataclasses.replace(
         variant.training,
         epochs=proposal.epochs,
+        guard="stop" if repairs else variant.training.guard,
         seed=(variant.training.seed + proposal.seed) % SEED_LIMIT,
         checkpoint=Checkpoint(seconds=0.0, keep=1),
     )
     return dataclasses.replace(variant, training=training, name=f"trial-{proposal.folder}")
 
 
-def limited(prepared: Prepared, seconds: float | None) -> Prepared:
-    """Return the run with a time limit, unless its own limit is shorter."""
+class Ended(NamedTuple):
+    """The scores of a trained configuration by part, and the end of its training."""
+
+    scores: Mapping[str, Mapping[str, float]]
+    stop: Stop
+    epochs: int
+    limit: float | None  # in seconds
+
+
+def limited(prepared: Prepared, seconds: float | None, before: float) -> Prepared:
+    """Return the run limited to `seconds` after the seconds `before`, unless its own limit is shorter."""
     config = prepared.config
-    limits = [limit for limit in (config.training.time_limit, seconds) if limit is not None]
+    ends = config.training.time_limit, None if seconds is None else before + seconds
+    limits = [limit for limit in ends if limit is not None]
     training = dataclasses.replace(config.training, time_limit=min(limits, default=None))
     return dataclasses.replace(prepared, config=dataclasses.replace(config, training=training))
 
@@ -95,6 +115,7 @@ class Bench:
         self.config, self.metric, self.folder = config, metric, folder
         reads_data = config.search is not None and config.search.reads_data
         self._dataset = loaded(config) if dataset is None and not reads_data else dataset
+        self._states = States()
 
     def check_metric(self) -> None:
         """Score the initial weights, to verify before training that trials will report the metric.
@@ -111,36 +132,71 @@ class Bench:
             score_of(scores, self.metric)
 
     def run(self, proposal: Proposal, seconds: float | None = None) -> Outcome:
-        """Run a trial to its end, continuing from its folder if part of it has already run.
+        """Run a trial to its end, continuing after a lower rung or an interrupt where that is possible.
 
-        Raises:  KeyboardInterrupt, SystemExit after saving the state; ResourceError if writing fails
+        It trains in memory as long as it is brief, then in a run folder.
+
+        Raises:  KeyboardInterrupt, SystemExit after saving the state of a run folder; ResourceError if writing fails
         """
         try:
             config = trial_config(self.config, proposal)
             dataset = without_test(self._dataset or loaded(config))
-            run = self._trained(prepare(config, dataset), self.folder / proposal.folder, seconds)
-            score = score_of(run.scores, self.metric)  # missing if predictions are not finite
+            ended = self._trained(prepare(config, dataset), proposal, seconds)
+            score = score_of(ended.scores, self.metric)  # missing if predictions are not finite
         except OSError:
             raise
         except RetrogradError as error:
             return Outcome(math.inf, None, str(error))
-        epochs = run.epochs
-        is_ours = run.model.config.training.time_limit != config.training.time_limit  # the limit was set by the study
-        is_cut = run.stop.reason == "time limit" and is_ours and epochs < proposal.epochs
-        return Outcome(score if falls(self.metric) else -score, score, run.stop.sentence, epochs, is_cut)
+        limit = config.training.time_limit
+        is_ours = ended.limit != limit  # the limit was set by the study
+        is_cut = ended.stop.reason == "time limit" and is_ours and ended.epochs < proposal.epochs
+        return Outcome(score if falls(self.metric) else -score, score, ended.stop.sentence, ended.epochs, is_cut)
 
-    def _trained(self, prepared: Prepared, folder: Path, seconds: float | None) -> Run:
-        """Train for at most `seconds` more, continuing after a lower rung or an interrupt; if that is impossible, train
-        from scratch.
-        """
-        if (folder / EVENTS).exists():
-            try:
-                earlier = RunFolder.open(folder)
-                limit = None if seconds is None else earlier.summary().seconds + seconds  # earlier parts count
-                return resume_prepared(earlier, limited(prepared, limit), extends=True)
-            except (UsageError, ConfigError):  # it stopped by itself, or its schedule has another length
-                pass
-        return train_prepared(limited(prepared, seconds), folder=folder, overwrite=True)
+    def _trained(self, prepared: Prepared, proposal: Proposal, seconds: float | None) -> Ended:
+        """Train for at most `seconds` more."""
+        name, state = proposal.folder, None
+        folder = self.folder / name
+        if may_be_brief(prepared) and not (folder / EVENTS).exists():
+            state = self._states.of(name, prepared)
+            if proposal.rung != STORING:
+                in_time = limited(prepared, seconds, state.seconds if state else 0.0)
+                brief = train_briefly(in_time, state)
+                if brief.is_whole:
+                    self._states.keep(name, prepared, brief.state)
+                    return ended_in_memory(in_time, brief.fitted)
+                state = brief.state
+            self._states.forget(name)
+        return trained_in_folder(prepared, folder, seconds, state)
+
+
+def trained_in_folder(prepared: Prepared, folder: Path, seconds: float | None, state: Saved | None) -> Ended:
+    """Train in a run folder, continuing what it contains; if that is impossible, train from scratch."""
+    run: Run | None = None
+    if (folder / EVENTS).exists():
+        with contextlib.suppress(UsageError, ConfigError):  # it stopped by itself, or its schedule has another length
+            earlier = RunFolder.open(folder)
+            stopped, epochs = earlier.stopped(), stored_config(earlier).training.epochs
+            is_whole = stopped is not None and stopped.reason not in (*INTERRUPTED, "time limit", "non-finite")
+            if stopped and is_whole and epochs == prepared.config.training.epochs:
+                return Ended(stopped.metrics, Stop(stopped.reason, stopped.sentence), stopped.epoch, None)
+            run = resume_prepared(earlier, limited(prepared, seconds, earlier.summary().seconds), extends=True)
+    if run is None:
+        in_time = limited(prepared, seconds, state.seconds if state else 0.0)
+        run = train_prepared(in_time, folder=folder, overwrite=True, saved=state)
+    return Ended(run.scores, run.stop, run.epochs, run.model.config.training.time_limit)
+
+
+def ended_in_memory(prepared: Prepared, fitted: Fitted) -> Ended:
+    """Score a trial that was trained in memory.
+
+    Raises:  NonFiniteError if training met NaN or infinity
+    """
+    if fitted.error is not None:
+        raise fitted.error
+    with kernels(prepared.config.training.native_kernels), memory_told():
+        scores, _ = final_scores(prepared, prepared.evaluator(), fitted.variables)
+    epochs = fitted.history[-1].epoch if fitted.history else 0
+    return Ended(scores, fitted.stop, epochs, prepared.config.training.time_limit)
 
 
 def score_of(scores: Mapping[str, Mapping[str, float]], metric: str) -> float:

@@ -38,10 +38,10 @@ def tune(
 ) -> Study:
     """Try the settings in the section `search` of a configuration, and return the study.
 
-    `budget` is a number of trials or a time: "90s", "10m", "1h". Trials are run folders in `folder` (by default
-    `tune-NAME` in `root`), each in one of `jobs` processes; their journal is append-only, so a study that was killed
-    continues with `resume=True` and runs the same trials. The winner is compared with the original configuration on
-    fresh seeds. The test part is never used.
+    `budget` is a number of trials or a time: "90s", "10m", "1h". Each trial runs in one of `jobs` processes; those that
+    take longer than two seconds, and the winner, are run folders in `folder` (by default `tune-NAME` in `root`). The
+    journal is append-only, so a study that was killed continues with `resume=True` and runs the same trials. The winner
+    is compared with the original configuration on fresh seeds. The test part is never used.
 
         study = rg.tune("house.yaml", budget="10m", jobs=2)
         rg.train(study.config)

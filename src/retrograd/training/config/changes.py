@@ -26,7 +26,12 @@ def with_change(values: Mapping[str, Any], change: str, cls: type[Settings]) -> 
     path, equals, text = change.partition("=")
     if not equals or not path:
         raise UsageError(f"expected KEY=VALUE, found '{change}'", where="--set", cure="as in training.epochs=5")
-    changed: dict[str, Any] = _set(values, cls, path.split("."), parse_value(text), path)
+    return with_value(values, path, parse_value(text), cls)
+
+
+def with_value(values: Mapping[str, Any], path: str, value: Any, cls: type[Settings]) -> dict[str, Any]:
+    """Return the mapping for a settings class with the value at a path set (see `with_change`)."""
+    changed: dict[str, Any] = _set(values, cls, path.split("."), value, path)
     return changed
 
 
