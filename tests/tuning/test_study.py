@@ -30,8 +30,9 @@ from retrograd.tuning.optimizers import Compared, half_way, sentence
 from retrograd.tuning.page import study_page
 from retrograd.tuning.proposals import CONFIRMING, Proposal
 from retrograd.tuning.rate import reason
-from retrograd.tuning.study import ORIGINAL, Course, Study, Tried, _facts, due, outcome
+from retrograd.tuning.study import Course, Study, _facts, due, outcome
 from retrograd.tuning.trial import Bench, score_of, trial_config
+from retrograd.tuning.verdict import ORIGINAL, Tried
 
 PLAIN = {
     "name": "small",

@@ -18,7 +18,8 @@ from retrograd.tuning.importance import importance
 from retrograd.tuning.optimizers import Comparison
 from retrograd.tuning.proposals import short, shown
 from retrograd.tuning.rate import Sweep
-from retrograd.tuning.study import Study, Tried
+from retrograd.tuning.study import Study
+from retrograd.tuning.verdict import Tried
 
 MOST_ROWS = 30
 SHOWN_SHARE = 0.9  # best share of the scores drawn: a few terrible scores would flatten all others
