@@ -1,7 +1,8 @@
 "use strict";
-// Draws a step and lets a reader walk through it. `host` says where, and may take part: `root` holds the elements,
-// `place` is [stop, weight] to begin with, `moved` hears where the reader is, `old` are the page's data before numbers
-// were edited, `beside` gives what stands below the chain of a weight, `unit` is called for an input that is clicked.
+// Draws a step, through which readers can walk. `host` is the surrounding page: `root` contains the elements, `place`
+// is the initial [stop, weight], `moved` is called with each new position, `old` are the page's data before numbers
+// were edited, `beside` returns the element below the heading of a weight's chain, and `unit` is called when an input
+// is clicked.
 export function stepView(data, host = {}) {
   const { stops, graph, lines, weights } = data;
   const PHASES = ["input", "forward", "loss", "backward", "update", "after"];
@@ -12,7 +13,7 @@ export function stepView(data, host = {}) {
   root.classList.remove("units", "boxes");
   root.classList.add(graph.kind);
 
-  // ------------------------------------------------------------------ making elements: text is never markup
+  // ------------------------------------------------------------------ elements: text is never markup
   const make = (name, attributes = {}, ...children) => fill(document.createElement(name), attributes, children);
   const draw = (name, attributes = {}, ...children) =>
     fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
@@ -27,7 +28,7 @@ export function stepView(data, host = {}) {
   const write = (x, y, text, kind = "", size = 13, anchor = "middle") =>
     draw("text", { x, y, class: kind, "font-size": size, "text-anchor": anchor }, text);
 
-  // ------------------------------------------------------------------ what is known at a stop
+  // ------------------------------------------------------------------ numbers already computed at a stop
   const first = (phase, node) => stops.findIndex((stop) => stop.phase === phase && stop.node === node);
   const known = (phase, node) => { const i = first(phase, node); return i >= 0 && i <= at; };
   const updated = (weight) => {
@@ -36,7 +37,7 @@ export function stepView(data, host = {}) {
     return i >= 0 && i <= at;
   };
   const graded = (weight) => known("backward", weight.replace(/\[.*$/, "").replace(/\/[^/]*$/, ""));
-  // a number that was edited, or follows from an edit, stands beside what it was
+  // an edited number, or one that follows from an edit, is shown after its previous value
   const was = (before, now) => (before === undefined || before === now ? ["", now] : ["t-changed", `${before} ⇒ ${now}`]);
   const oldUnits = new Map((host.old?.graph.units ?? []).map((unit) => [unit.name, unit]));
   const openable = (weight) => ({
@@ -44,8 +45,8 @@ export function stepView(data, host = {}) {
     onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(weight); } },
   });
 
-  // ------------------------------------------------------------------ the drawing of units
-  // On a narrow screen the layers stand below each other, so that nothing is cut off and text keeps its size.
+  // ------------------------------------------------------------------ drawing units
+  // On a narrow screen, layers are drawn one below the other, so that nothing is cut off and text keeps its size.
   function upright(graph) {
     const width = Math.max(300, byId("graph").clientWidth), middle = graph.loss.y;
     const apart = graph.tallest > 1 ? Math.min(1, (width - 150) / (190 * (graph.tallest - 1))) : 1;
@@ -87,17 +88,17 @@ export function stepView(data, host = {}) {
     const ends = { x1: x1 + ux, y1: y1 + uy, x2: x2 - ux, y2: y2 - uy };
     const width = Math.min(4, 1 + 1.2 * Math.abs(fact.sign));
     const classes = ["weight", link.weight === opened ? "open" : "", chain.has(link.weight) ? "on-chain" : ""].join(" ");
-    const told = [updated(link.weight) ? ["t-update", `${fact.before} → ${fact.after}`] : was(host.old?.weights[link.weight]?.before, fact.before)];
-    if (graded(link.weight)) told.push(["t-backward", `∂ ${fact.gradient}`]);
-    const wide = 8 * Math.max(...told.map(([, text]) => text.length)) + 8, high = 15 * told.length + 3;
+    const captions = [updated(link.weight) ? ["t-update", `${fact.before} → ${fact.after}`] : was(host.old?.weights[link.weight]?.before, fact.before)];
+    if (graded(link.weight)) captions.push(["t-backward", `∂ ${fact.gradient}`]);
+    const wide = 8 * Math.max(...captions.map(([, text]) => text.length)) + 8, high = 15 * captions.length + 3;
     const label = draw("g", { class: link.labelled ? "" : "quiet" },
       draw("rect", { x: x - wide / 2, y: y - high / 2, width: wide, height: high, rx: 4 }),
-      ...told.map(([kind, text], i) => write(x, y - high / 2 + 13 + 15 * i, text, kind, 12.5)));
+      ...captions.map(([kind, text], i) => write(x, y - high / 2 + 13 + 15 * i, text, kind, 12.5)));
     const name = `${link.weight} = ${fact.before}, gradient ${fact.gradient}, new ${fact.after}`;
     const line = draw("g", { class: classes, onclick: () => open(link.weight) }, draw("title", {}, name),
       draw("line", { class: "hit", ...ends }),
       draw("line", { class: fact.sign < 0 ? "edge negative" : "edge", "stroke-width": width, ...ends }));
-    if (!link.labelled) { // it shows its numbers when it is pointed at
+    if (!link.labelled) { // its numbers appear under the pointer
       line.append(label);
       return [fill(line, { "aria-label": name, ...openable(link.weight), onclick: null }, []), null];
     }
@@ -140,12 +141,12 @@ export function stepView(data, host = {}) {
   function drawBias(unit, x, y) {
     const fact = weights[unit.bias];
     const name = `${unit.bias} = ${fact.before}, gradient ${fact.gradient}, new ${fact.after}`;
-    const [kind, text] = was(host.old?.weights[unit.bias]?.before, fact.before);
-    const told = updated(unit.bias) ? [`b ${fact.before} → ${fact.after}`, "t-update"] : [`b ${text}`, kind || "t-soft"];
-    const lines = [write(x, y, told[0], told[1], 12.5)];
+    const [kind, value] = was(host.old?.weights[unit.bias]?.before, fact.before);
+    const [text, style] = updated(unit.bias) ? [`b ${fact.before} → ${fact.after}`, "t-update"] : [`b ${value}`, kind || "t-soft"];
+    const lines = [write(x, y, text, style, 12.5)];
     if (graded(unit.bias)) lines.push(write(x, y - 15, `∂ ${fact.gradient}`, "t-backward", 12.5));
-    const seen = graded(unit.bias) ? `${told[0]} ∂ ${fact.gradient}` : told[0];
-    return draw("g", { class: unit.bias === opened ? "bias open" : "bias", "aria-label": `${seen}: ${name}`, ...openable(unit.bias) },
+    const visible = graded(unit.bias) ? `${text} ∂ ${fact.gradient}` : text;
+    return draw("g", { class: unit.bias === opened ? "bias open" : "bias", "aria-label": `${visible}: ${name}`, ...openable(unit.bias) },
       draw("title", {}, name), ...lines);
   }
 
@@ -162,7 +163,7 @@ export function stepView(data, host = {}) {
 
   const short = (text) => (text.length > 8 ? `${text.slice(0, 7)}…` : text);
 
-  // ------------------------------------------------------------------ the drawing of boxes
+  // ------------------------------------------------------------------ drawing boxes
   function drawBoxes(graph) {
     const high = 46, width = Math.max(300, byId("graph").clientWidth), left = width < 500 ? 44 : 70, here = stops[at].node;
     const wide = width - left - 2, reach = (from, to) => (left - 8) * Math.min(to - from, 5) / 5;
@@ -199,20 +200,20 @@ export function stepView(data, host = {}) {
       changed ? make("s", {}, before) : "", changed ? " ⇒ " : "", make("b", {}, value));
   }
 
-  function block(given, i) {
+  function block(content, i) {
     const old = host.old?.stops[at]?.blocks[i];
-    if (given.words !== undefined) return make("p", { class: "words" }, given.words);
-    if (given.images) {
-      return make("figure", { class: "pictures" }, make("figcaption", { class: "words" }, given.title),
-        ...given.images.map((src) => make("img", { src, alt: "" })));
+    if (content.words !== undefined) return make("p", { class: "words" }, content.words);
+    if (content.images) {
+      return make("figure", { class: "pictures" }, make("figcaption", { class: "words" }, content.title),
+        ...content.images.map((src) => make("img", { src, alt: "" })));
     }
-    if (given.lines) return make("div", {}, ...given.lines.map(([name, text, value], j) => sum(name, text, value, old?.lines?.[j]?.[2])));
-    const head = make("thead", {}, make("tr", {}, ...given.header.map((cell) => make(cell ? "th" : "td", {}, cell))));
-    const body = make("tbody", {}, ...given.rows.map((cells, r) => make("tr", {}, ...cells.map((cell, c) => {
+    if (content.lines) return make("div", {}, ...content.lines.map(([name, text, value], j) => sum(name, text, value, old?.lines?.[j]?.[2])));
+    const head = make("thead", {}, make("tr", {}, ...content.header.map((cell) => make(cell ? "th" : "td", {}, cell))));
+    const body = make("tbody", {}, ...content.rows.map((cells, r) => make("tr", {}, ...cells.map((cell, c) => {
       const [kind, text] = was(old?.rows?.[r]?.[c], cell);
       return make("td", { class: kind || null }, text);
     }))));
-    return make("div", {}, given.title ? make("p", { class: "words" }, given.title) : null,
+    return make("div", {}, content.title ? make("p", { class: "words" }, content.title) : null,
       make("div", { class: "scroll" }, make("table", {}, head, body)));
   }
 
@@ -229,19 +230,19 @@ export function stepView(data, host = {}) {
     }
   }
 
-  // Every way from the loss to a number: [factor names and values, the loss's own derivative last].
-  function ways(key, behind = []) {
+  // All paths from the loss to a number; each is a list of factors [name, value], the derivative of the loss last.
+  function ways(key, leading = []) {
     const line = lines[key];
     if (!line) return null;
-    const found = [];
+    const paths = [];
     for (const term of line.terms) {
-      const factors = [...behind, ...term.factors];
-      const further = term.reads ? ways(term.reads, factors) : [factors];
-      if (further === null) return null;
-      found.push(...further);
-      if (found.length > 64) return null;
+      const factors = [...leading, ...term.factors];
+      const rest = term.reads ? ways(term.reads, factors) : [factors];
+      if (rest === null) return null;
+      paths.push(...rest);
+      if (paths.length > 64) return null;
     }
-    return line.terms.length ? found : [[...behind, [line.name, line.value]]];
+    return line.terms.length ? paths : [[...leading, [line.name, line.value]]];
   }
 
   function keysBelow(key, seen = new Set()) {
@@ -252,9 +253,9 @@ export function stepView(data, host = {}) {
   }
 
   function weightsOnChain() {
-    const found = new Set();
-    for (const chain of weights[opened].chains) for (const way of ways(chain) ?? []) for (const [name] of way) if (weights[name]) found.add(name);
-    return found;
+    const names = new Set();
+    for (const chain of weights[opened].chains) for (const way of ways(chain) ?? []) for (const [name] of way) if (weights[name]) names.add(name);
+    return names;
   }
 
   function showWay(factors, result) {
@@ -277,12 +278,12 @@ export function stepView(data, host = {}) {
     for (const chain of fact.chains) {
       const line = lines[chain];
       if (!line) continue;
-      const found = ways(chain);
-      parts.push(make("p", { class: "words" }, found && found.length > 1
-        ? say("The chain rule, {n} ways from the loss to this weight, added up:").replace("{n}", found.length)
+      const paths = ways(chain);
+      parts.push(make("p", { class: "words" }, paths && paths.length > 1
+        ? say("The chain rule, {n} ways from the loss to this weight, added up:").replace("{n}", paths.length)
         : say("The chain rule, factor by factor from this weight back to the loss:")));
-      if (found) parts.push(...found.slice(0, 6).map((way) => showWay(way, found.length === 1 ? line.value : null)));
-      if (found && found.length > 6) parts.push(make("p", { class: "words" }, `… and ${found.length - 6} more`));
+      if (paths) parts.push(...paths.slice(0, 6).map((way) => showWay(way, paths.length === 1 ? line.value : null)));
+      if (paths && paths.length > 6) parts.push(make("p", { class: "words" }, `… and ${paths.length - 6} more`));
       parts.push(...[...keysBelow(chain)].map((key, i) => sum(i ? lines[key].name : `∂L/∂ ${lines[key].name}`, lines[key].text, lines[key].value, host.old?.lines[key]?.value)));
     }
     if (fact.update.length) {
@@ -297,13 +298,13 @@ export function stepView(data, host = {}) {
 
   // ------------------------------------------------------------------ moving
   function show() {
-    const held = document.activeElement?.getAttribute?.("data-weight");
+    const focused = document.activeElement?.getAttribute?.("data-weight");
     const isNarrow = window.innerWidth < 700, boxes = graph.kind === "units" ? isNarrow && data.narrow : graph;
     byId("graph").className = "";
     if (boxes) drawBoxes(boxes); else drawUnits(isNarrow ? upright(graph) : graph);
     showStop();
     showChain();
-    if (held) root.querySelector(`[data-weight="${CSS.escape(held)}"]`)?.focus();
+    if (focused) root.querySelector(`[data-weight="${CSS.escape(focused)}"]`)?.focus();
     host.moved?.(at + 1, opened, row);
   }
   function go(to) { at = Math.max(0, Math.min(stops.length - 1, to)); show(); }
@@ -332,7 +333,7 @@ export function stepView(data, host = {}) {
   if (graph.kind === "units" && graph.rows > 1) {
     const choose = make("select", { id: "row", onchange: (event) => { row = Number(event.target.value); show(); } },
       ...Array.from({ length: graph.rows }, (_, i) => make("option", { value: i, selected: i === row ? "" : null }, `${say("row")} ${i}`)));
-    byId("rows").append(make("label", {}, say("numbers on the units are of "), choose));
+    byId("rows").append(make("label", {}, say("numbers on the units: "), choose));
   }
   root.querySelector(".hint").textContent = say(graph.kind === "units"
     ? "click a weight for its chain of factors; dashed: negative" : "click a node to go to it");
