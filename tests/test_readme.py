@@ -44,7 +44,7 @@ def test_the_step_by_hand_runs():
     assert names["grads"]["out"]["weight"].shape == (2, 1)
 
 
-def test_the_mistakes_shown_are_those_that_are_told(tmp_path, monkeypatch):
+def test_the_mistakes_shown_are_those_that_are_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shown = next(block for block in blocks_of("") if "train wrong.yaml" in block)
     config, _, told = shown.partition("$ retrograd train wrong.yaml\n")

@@ -90,7 +90,7 @@ def test_links_lead_to_pages(pages):
     assert broken == []
 
 
-def test_every_text_stands_in_the_menu(site):
+def test_every_text_is_in_the_menu(site):
     assert {path.name for path in DOCS.glob("*.md")} == {*site.GUIDES, "glossary.md"}
 
 

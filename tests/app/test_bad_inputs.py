@@ -442,7 +442,7 @@ def test_training_that_diverges_ends_with_5_and_keeps_the_last_good_weights(plac
     assert "nan" not in capsys.readouterr().out.lower()
 
 
-def test_a_fault_of_our_own_is_told_as_one_and_its_place_shown_on_request(monkeypatch, capsys):
+def test_an_internal_error_is_reported_as_one_and_its_place_shown_on_request(monkeypatch, capsys):
     monkeypatch.setattr("retrograd.app.cli.main.obey", lambda _: {}["lost"])
     assert main(["train"]) == 1
     assert re.fullmatch(r"error: internal error: KeyError: 'lost'; RETROGRAD_TRACEBACK=1 .*\n", capsys.readouterr().err)
@@ -559,7 +559,7 @@ def test_a_cross_entropy_that_ignores_every_row_is_zero():
     ],
 )  # fmt: skip
 @covers("E8")
-def test_running_out_of_memory_is_told_in_bytes(error, words):
+def test_running_out_of_memory_is_reported_in_bytes(error, words):
     with pytest.raises(ResourceError, match=words), memory_told():
         raise error
 

@@ -63,7 +63,7 @@ def test_a_wrong_layer_is_named_and_the_exit_code_is_7(tmp_path, capsys):
         ("flattn", "did you mean 'flatten'?"),
     ],
 )
-def test_what_is_not_there_is_told(argument, words, capsys, tmp_path, monkeypatch):
+def test_missing_things_are_reported(argument, words, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["check", argument]) == 2
     assert words in capsys.readouterr().err
@@ -73,7 +73,7 @@ def test_what_is_not_there_is_told(argument, words, capsys, tmp_path, monkeypatc
     ("text", "words"),
     [("import retrograd\n", "registers no layer"), ("x = 1 /\n", "own.py:1"), ("\nprint(1 / 0)\n", "own.py:2")],
 )
-def test_a_file_that_is_of_no_use_is_told_with_its_line(text, words, capsys, tmp_path):
+def test_an_unusable_file_is_reported_with_its_line(text, words, capsys, tmp_path):
     (tmp_path / "own.py").write_text(text)
     assert main(["check", str(tmp_path / "own.py")]) == 2
     told = capsys.readouterr().err

@@ -81,7 +81,7 @@ def weights(run: Path) -> str:
 # ------------------------------------------------------------------------------------------------------------- training
 
 
-def test_a_configuration_is_trained_and_the_end_tells_why_how_well_and_where(told, place):
+def test_a_configuration_is_trained_and_the_end_says_why_how_well_and_where(told, place):
     out, err = told("train", "xor.yaml", "--run", "R", err=True)
     assert re.search(r"stopped after 100 epochs in [\d.]+ s: epochs \(all 100 epochs done\)", out)
     assert re.search(r"kept the weights of epoch \d+", out)
@@ -186,7 +186,7 @@ def test_a_model_file_alone_is_enough(told, place):
     assert len(rows(told("predict", "m.safetensors", "house.csv"))) == 60
 
 
-def test_words_that_training_did_not_know_and_gaps_are_told(told, place):
+def test_unseen_words_and_gaps_are_reported(told, place):
     (place / "new.csv").write_text("size,town,age\n70,paris,\n80,oslo,3\n")
     out, err = told("predict", "house", "new.csv", err=True)
     assert len(rows(out)) == 2
@@ -227,7 +227,7 @@ def test_a_run_that_was_cut_off_says_how_far_it_came(told, place):
     )
 
 
-def test_what_the_guard_did_is_told_in_lines_that_fit_and_as_json(told):
+def test_the_interventions_of_the_guard_are_reported_in_lines_that_fit_and_as_json(told):
     command = ["train", "xor.yaml", "--set", "optimizer.adam.learning_rate=3e4", "--epochs", "70"]
     lines = told(*command).splitlines()
     assert any(line.startswith("guard, step 0: ") for line in lines)
@@ -276,7 +276,7 @@ def test_help_fits_a_terminal(told, arguments):
     assert max(map(len, text.splitlines())) <= WIDTH
 
 
-def test_the_version_is_told(told):
+def test_the_version_is_printed(told):
     assert told("--version") == f"retrograd {rg.__version__}\n"
 
 
@@ -328,13 +328,13 @@ def test_every_verb_prints_one_json_document_where_json_is_asked_for(told, place
 
 
 @pytest.mark.parametrize("words", [[], ["list"], ["show", "xor"], ["compare", "xor", "house"]])
-def test_the_options_of_runs_may_stand_before_or_behind_its_words(told, place, words):
+def test_the_options_of_runs_may_come_before_or_after_its_words(told, place, words):
     shutil.move(place / "runs", place / "there")
     options = ("--runs", "there", "--json")
     assert json.loads(told("runs", *options, *words)) == json.loads(told("runs", *words, *options))
 
 
-def test_how_a_table_was_read_stands_in_the_chosen_configuration(told, place):
+def test_the_chosen_configuration_says_how_a_table_was_read(told, place):
     lines = [line.split(",") for line in HOUSES.splitlines()]
     text = "\n".join(";".join([f"{cells[0]},5" if i else cells[0], *cells[1:]]) for i, cells in enumerate(lines))
     (place / "haus.csv").write_bytes(text.replace("town", "ort").encode("utf-16"))

@@ -48,7 +48,7 @@ def test_a_language_model_predicts_no_rows_and_names_the_verb_that_it_has(speake
     assert "retrograd generate" in capsys.readouterr().err
 
 
-def test_masks_are_written_as_a_stack_and_told_as_shares(tmp_path, capsys):
+def test_masks_are_written_as_a_stack_and_summarised_as_shares(tmp_path, capsys):
     config = {
         "data": {"builtin": "shapes", "samples": 20, "images": {"color": "grey"}},
         "network": [{"conv2d": {"filters": "classes", "kernel": 1}}],

@@ -59,7 +59,7 @@ def test_rows_come_from_standard_input_as_csv_or_json(predict, text):
     assert len(json.loads(out)) == 2
 
 
-def test_what_is_wrong_with_standard_input_is_told_under_its_name(predict):
+def test_mistakes_in_standard_input_are_reported_under_its_name(predict):
     assert predict("x\nabc\n", source="-")[2].startswith("error: standard input.csv:2: ")
     assert "standard input: empty" in predict("", source="-")[2]
 

@@ -69,7 +69,7 @@ def test_a_run_that_broke_off_is_resumed_by_name(place, told, whole):
     assert "continues" in told("runs", "show", "last").out
 
 
-def test_by_itself_an_unfinished_run_goes_on_and_else_one_begins(place, told, whole):
+def test_auto_continues_an_unfinished_run_or_else_begins_one(place, told, whole):
     folder = crashed(place)
     first = json.loads(told("train", "xor.yaml", "--resume", "auto", "--json", "-q").out)
     assert (first["run"], weights(folder)) == (str(folder.relative_to(place)), whole)
@@ -82,7 +82,7 @@ def test_by_itself_an_unfinished_run_goes_on_and_else_one_begins(place, told, wh
 
 
 @pytest.mark.parametrize("has_model", [False, True])
-def test_the_last_run_is_not_the_one_that_goes_on_but_the_one_whose_weights_it_began_with(place, told, has_model):
+def test_the_last_run_is_not_the_one_that_continues_but_the_one_whose_weights_it_began_with(place, told, has_model):
     (place / "warm.yaml").write_text(XOR.replace("{epochs: 30", "{start: last, epochs: 30"))
     first = rg.train("xor.yaml")
     folder = crashed(place, source="warm.yaml")

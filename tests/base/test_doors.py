@@ -69,7 +69,7 @@ def test_a_script_and_a_notebook_are_led_to_the_door_of_what_they_import(tmp_pat
         assert door in str(caught.value)
 
 
-def test_the_way_into_a_pytorch_loop_is_told_in_four_lines(tmp_path):
+def test_the_way_into_a_pytorch_loop_is_shown_in_four_lines(tmp_path):
     script = tmp_path / "train.py"
     script.write_text("import torch\n")
     with pytest.raises(UsageError) as caught:

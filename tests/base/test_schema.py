@@ -154,7 +154,7 @@ def test_settings_are_frozen():
     ],
     ids=str,
 )  # fmt: skip
-def test_every_mistake_is_told_at_once_with_its_place(plain, problems):
+def test_every_mistake_is_reported_at_once_with_its_place(plain, problems):
     with pytest.raises(ConfigError) as caught:
         parse(Outer, plain, "run")
     lines = str(caught.value).split("\n")

@@ -83,7 +83,7 @@ def test_an_error_leads_to_the_setting_that_is_meant(row):
         assert word in str(caught.value)
 
 
-def test_a_word_stands_for_all_that_it_may_mean_where_it_is_found():
+def test_a_word_means_everything_that_it_may_stand_for_in_its_place():
     assert same_things("alpha", ["learning_rate", "weight_decay", "eps"]) == ["weight_decay", "learning_rate"]
     assert same_thing("alpha", ["eps"]) is None
     assert same_things("Learning-Rate", ["learning_rate"]) == ["learning_rate"]

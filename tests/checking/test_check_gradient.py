@@ -120,7 +120,7 @@ def test_a_slip_in_batch_norm_or_relu_is_named(slip, tensor, words):
         (lambda g: g.reshape(-1), "need the shape of the tensor"),
     ],
 )
-def test_a_misplaced_gradient_is_told(change, words):
+def test_a_misplaced_gradient_is_reported(change, words):
     w, a = RNG.normal(size=(4, 4)), RNG.normal(size=(4, 4))
     report = rg.check_gradient(lambda w: np.sum(np.sin(w) * a), change(np.cos(w) * a), w)
     assert not report.ok
@@ -162,7 +162,7 @@ def test_parameters_in_whole_numbers_or_float32_are_checked_in_float64():
         assert rg.check_gradient(lambda w: np.sum(w**3), 3 * np.arange(4.0) ** 2, np.arange(4, dtype=dtype)).ok
 
 
-def test_corners_are_left_out_and_told():
+def test_corners_are_left_out_and_reported():
     report = rg.check_gradient(lambda w: np.maximum(w, 0).sum(), np.array([1.0, 0, 0]), np.array([1.0, -1, 0]))
     assert report.ok
     assert report.tensors[0].kinks == 1

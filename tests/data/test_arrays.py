@@ -119,7 +119,7 @@ def test_sample_weights_pass_as_numbers():
         ([[1e300]], None, DataError, "too large for a 32-bit number"),
     ],
 )
-def test_arrays_that_cannot_be_used_are_told(x, y, error, words):
+def test_arrays_that_cannot_be_used_are_reported(x, y, error, words):
     with pytest.raises(error, match=words):
         train(x, y)
 

@@ -46,7 +46,7 @@ def test_settings_come_back_from_their_plain_form():
         ({"pth": "a.csv"}, "did you mean 'path'"),
     ],
 )
-def test_an_impossible_setting_is_told(plain, words):
+def test_an_impossible_setting_is_reported(plain, words):
     with pytest.raises(ConfigError, match=words):
         parse(DataSettings, plain)
 

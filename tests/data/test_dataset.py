@@ -29,7 +29,7 @@ def csv(rows, header="x,y"):
 # ------------------------------------------------------------------------------------------------------ cells and gaps
 
 
-def test_cells_of_another_kind_are_told_by_line_and_column_and_counted(load_csv):
+def test_cells_of_another_kind_are_reported_by_line_and_column_and_counted(load_csv):
     cells = ["abc", "NaN", "inf", "1e400", "u", "v", "w", *["1.5"] * 200]
     with pytest.raises(DataError) as caught:
         load_csv(csv(f"{cell},{i % 2}" for i, cell in enumerate(cells)))
@@ -222,7 +222,7 @@ def test_classes_are_stratified_by_default(load_csv):
         assert part["y"].sum() == expected
 
 
-def test_a_class_with_a_single_row_is_told(load_csv):
+def test_a_class_with_a_single_row_is_reported(load_csv):
     with pytest.raises(DataError, match=r"d\.csv: class 'b' has only 1 row"):
         load_csv(csv([*(f"{i},a" for i in range(20)), "1,b"]), split=SplitSettings())
 

@@ -71,7 +71,7 @@ def test_what_only_resembles_a_date_is_none(cells):
     assert found(cells) is None
 
 
-def test_days_and_months_are_told_apart_by_the_whole_column_then_by_others_then_by_the_order_of_rows():
+def test_days_and_months_are_distinguished_by_the_whole_column_then_by_others_then_by_the_order_of_rows():
     daily, monthly = (
         [f"{day:02d}/02/2020" for day in range(1, 13)],
         [f"01/{i % 12 + 1:02d}/{2020 + i // 12}" for i in range(15)],

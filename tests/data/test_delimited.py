@@ -37,7 +37,7 @@ def test_old_mac_line_ends_are_legal(read):
     assert read("x,y\r1,2\r3,4\r").frame.rows() == [("1", "2"), ("3", "4")]
 
 
-def test_ragged_rows_are_told_by_line_number_all_at_once(read):
+def test_ragged_rows_are_reported_by_line_number_all_at_once(read):
     with pytest.raises(DataError, match=r"(?s)d\.csv:3: line 3 has 3 cells, the header has 2.*line 4 has 1 cells"):
         read("x,y\n1,2\n1,2,3\n1\n")
 
@@ -57,17 +57,17 @@ def test_a_file_without_rows_is_refused(read, content):
         read(content)
 
 
-def test_a_nul_is_told_by_line_number(read):
+def test_a_nul_is_reported_by_line_number(read):
     with pytest.raises(DataError, match="NUL character on line 2"):
         read(b"x,y\n1,\x002\n")
 
 
-def test_a_quote_that_is_never_closed_is_told_by_the_line_where_it_opens(read):
+def test_a_quote_that_is_never_closed_is_reported_by_the_line_where_it_opens(read):
     with pytest.raises(DataError, match="line 2: a quote opened here is never closed"):
         read('x,y\n1,"2\n3,4\n')
 
 
-def test_a_long_quoted_field_is_told_by_the_line_where_it_opens(read):
+def test_a_long_quoted_field_is_reported_by_the_line_where_it_opens(read):
     with pytest.raises(DataError, match=r"line 2: a cell is too long.*quote"):
         read('x,y\n1,"2\n' + "3,4\n" * 100_000)
 
@@ -80,7 +80,7 @@ def test_a_field_of_8_mib_is_refused_without_keeping_it_in_memory(read, tmp_path
     tracemalloc.stop()
 
 
-def test_text_after_a_closing_quote_is_told(read):
+def test_text_after_a_closing_quote_is_reported(read):
     with pytest.raises(DataError, match="line 2: "):
         read('x,y\n"1"2,3\n')
 
@@ -135,7 +135,7 @@ def test_a_gzip_bomb_stops_at_the_limit(read):
 
 
 @pytest.mark.parametrize("damage", [b"no gzip at all", gzip.compress(b"x,y\n1,2\n" * 1000, mtime=0)[:-20]])
-def test_damaged_gzip_is_told(read, damage):
+def test_damaged_gzip_is_reported(read, damage):
     with pytest.raises(DataError, match="damaged gzip"):
         read(damage, name="d.csv.gz")
 
@@ -145,7 +145,7 @@ def test_a_file_beyond_the_limit_is_refused_before_it_is_read(read):
         read("x,y\n" + "1,2\n" * 100, max_bytes=50)
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(DataError, match=r"no/such\.csv: not found"):
         read_file(tmp_path / "no/such.csv", DataSettings())
 

@@ -125,7 +125,7 @@ def test_money_has_no_thousandths():
     assert read(["¥59,828", "¥10,000"]) == [59828, 10000]
 
 
-def test_a_unit_may_stand_on_both_sides_if_it_is_always_the_same():
+def test_a_unit_may_be_on_either_side_if_it_is_always_the_same():
     found = find_notations({"p": pl.Series(["$12.00 USD", "$1,300.50 USD", "-$7 USD", "$5"])})["p"].notation
     assert found.read(pl.Series(["$12.00 USD", "$1,300.50 USD", "-$7 USD", "$5"])).to_list() == [12, 1300.5, -7, 5]
     assert found.read(pl.Series(["$12.00 CAD"])).to_list() == [None]

@@ -61,7 +61,7 @@ LETTERS = {
 
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in LETTERS.items() for text in texts])
-def test_other_encodings_are_recognised_by_their_letters_and_told(tmp_path, name, text):
+def test_other_encodings_are_recognised_by_their_letters_and_reported(tmp_path, name, text):
     content = text.encode(name)
     with pytest.warns(RetrogradWarning, match="not UTF-8; read as .* such as .*`encoding:`"):
         found = find_encoding(lambda: iter([content]), tmp_path / "d.csv")

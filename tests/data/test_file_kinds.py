@@ -92,7 +92,7 @@ def test_objects_in_json_become_columns_and_lists_of_texts_one_cell(write):
         ('[{"x": 1, "x": 2}]', "duplicate key 'x'"),
     ],
 )
-def test_what_is_wrong_with_a_json_document_is_told(write, text, match):
+def test_mistakes_in_a_json_document_are_reported(write, text, match):
     with pytest.raises(DataError, match=match):
         read(write("d.json", text))
 
@@ -198,7 +198,7 @@ def test_a_query_only_selects(shop, query):
     assert not (shop.parent / "other.db").exists()
 
 
-def test_several_tables_and_what_is_no_database_are_told(shop, write):
+def test_several_tables_and_files_that_are_no_database_are_reported(shop, write):
     with closing(sqlite3.connect(shop)) as database, database:
         database.execute("create table zebra (x)")
     with pytest.raises(DataError, match=r"2 tables: sales, zebra; write `data: \{path: FILE, query:"):
@@ -249,7 +249,7 @@ def test_a_folder_and_a_pattern_are_one_table(write, tmp_path):
         assert "3 rows of 2 files: a.csv, b.csv" in table.notes[0]
 
 
-def test_parts_with_other_columns_are_told_by_their_names(write, tmp_path):
+def test_parts_with_other_columns_are_reported_by_their_names(write, tmp_path):
     write("parts/a.csv", "x,y\n1,a\n")
     write("parts/b.csv", "x,z\n1,a\n")
     with pytest.raises(DataError, match=r"b\.csv: lacks column 'y' and has column 'z', unlike .*a\.csv"):
@@ -269,7 +269,7 @@ def test_the_digest_of_parts_changes_with_any_of_them(write, tmp_path):
     assert read_source(DataSettings(path="parts"), tmp_path).name == "parts"
 
 
-def test_a_faulty_cell_is_told_by_the_part_that_holds_it(write, tmp_path):
+def test_a_faulty_cell_is_reported_by_the_part_that_contains_it(write, tmp_path):
     write("parts/a.csv", "x,y\n" + "1,2\n3,4\n" * 15)
     write("parts/b.csv", "x,y\n3,4\noops,4\n")
     with pytest.raises(DataError, match=r"b\.csv:3: line 3, column 'x'"):

@@ -94,7 +94,7 @@ def test_deep_images_are_turned_resized_and_padded_as_others_are(tmp_path):
         (2_000_000, 2_000_400, np.int32, "tif"),
     ],
 )
-def test_a_narrow_range_of_deep_pixels_still_tells_the_classes_apart(tmp_path, low, high, dtype, suffix):
+def test_a_narrow_range_of_deep_pixels_still_separates_the_classes(tmp_path, low, high, dtype, suffix):
     data = load(thermal(tmp_path / "set", low, high, dtype, suffix))
     assert any("pixels keep their full depth" in note for note in data.notes)
     np.testing.assert_allclose([data.train["x"].mean(), data.train["x"].std()], [0, 1], atol=1e-3)
@@ -107,7 +107,7 @@ def test_a_narrow_range_of_deep_pixels_still_tells_the_classes_apart(tmp_path, l
     assert again.transform(rows, with_target=False)["x"].mean() > 0.5
 
 
-def test_few_levels_of_8_bits_are_stretched_and_told_and_a_chosen_scale_is_left_alone(tmp_path):
+def test_few_levels_of_8_bits_are_stretched_and_reported_and_a_chosen_scale_is_left_alone(tmp_path):
     settings = thermal(tmp_path / "set", 115, 121, np.uint8)
     with pytest.warns(
         RetrogradWarning, match=r"pixels use only levels 11\d to 12\d of 0 to 255, so they are standardised"
@@ -123,7 +123,7 @@ def test_few_levels_of_8_bits_are_stretched_and_told_and_a_chosen_scale_is_left_
     assert 0.1 < wide.train["x"].min() < wide.train["x"].max() < 1
 
 
-def test_depths_pages_and_half_read_colours_in_one_folder_are_told(tmp_path):
+def test_depths_pages_and_half_read_colours_in_one_folder_are_reported(tmp_path):
     folder = tmp_path / "set"
     settings = thermal(folder, 10_000, 50_000)
     saved(folder / "cold" / "x.png", Image.fromarray(np.full((8, 8), 60, np.uint8)))

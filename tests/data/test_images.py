@@ -155,7 +155,7 @@ def test_a_path_that_is_missing_is_named(tmp_path):
          "the mask has pixels of kind RGB"),
     ],
 )  # fmt: skip
-def test_a_folder_that_holds_something_else_is_told_so(tmp_path, make, message):
+def test_a_folder_with_other_contents_is_refused(tmp_path, make, message):
     make(tmp_path)
     with pytest.raises(DataError, match=message):
         load(DataSettings(path=str(tmp_path), images={"size": 1}))

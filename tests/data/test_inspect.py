@@ -33,7 +33,7 @@ def test_a_number_that_differs_in_every_row_may_only_name_it():
     assert told([SIZE, customer], PRICE) == {("row_name", "column 'customer'")}
 
 
-def test_a_column_that_repeats_another_is_told_once_with_its_original():
+def test_a_column_that_repeats_another_is_reported_once_with_its_original():
     (found,) = inspect_columns({"size": SIZE, "again": SIZE.alias("again"), "constant": SIZE * 0}, {"price": PRICE})
     assert str(found).startswith("column 'again': the same as 'size' in every row")
 

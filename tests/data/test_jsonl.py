@@ -37,7 +37,7 @@ def test_keys_become_columns_and_a_lacking_key_is_missing(read):
         ('{"x": ' + "[" * 100_000, "line 2 is nested too deep"),
     ],
 )
-def test_a_bad_line_is_told_by_its_number(read, line, words):
+def test_a_bad_line_is_reported_by_its_number(read, line, words):
     with pytest.raises(DataError, match=words):
         read('{"x": 1}\n' + line + "\n")
 
@@ -46,7 +46,7 @@ def test_a_number_of_many_digits_stays_text(read):
     assert read('{"x": ' + "9" * 6000 + "}\n").frame["x"][0] == "9" * 6000
 
 
-def test_a_guessed_encoding_is_told_once(read):
+def test_a_guessed_encoding_is_reported_once(read):
     with pytest.warns(RetrogradWarning, match="GB18030") as caught:
         read('{"城市": "北京"}\n'.encode("gb18030"))
     assert len(caught) == 1

@@ -55,7 +55,7 @@ def test_one_other_word_after_many_makes_a_category_of_booleans():
     assert kinds_of(x=[*["yes", "no"] * 600, "perhaps"])["x"].kind == "category"
 
 
-def test_a_category_that_is_mostly_numbers_is_told():
+def test_a_category_that_is_mostly_numbers_is_reported():
     assert "90% of the cells of 'x' are numbers" in kinds_of(x=["1"] * 9 + ["a"])["x"].note
 
 
@@ -63,7 +63,7 @@ def test_infinity_counts_as_a_number_so_that_it_can_be_refused():
     assert kinds_of(x=["1", "inf", "1e400", "2"])["x"].kind == "number"
 
 
-def test_days_and_months_that_could_be_exchanged_are_told():
+def test_days_and_months_that_could_be_exchanged_are_reported():
     found = kinds_of(x=["01/02/2020", "03/04/2020"])["x"]
     assert found.form == "%m/%d/%Y"
     assert "%d/%m/%Y as well as" in found.note
@@ -120,7 +120,7 @@ def test_the_notes_show_each_kind():
     assert notes == ("2 number columns: a, b", "1 category column: c")
 
 
-def test_leading_zeros_and_very_long_numbers_are_names_and_are_told():
+def test_leading_zeros_and_very_long_numbers_are_names_and_are_reported():
     codes = kinds_of(zip=["02134", "10001", "02134"])["zip"]
     assert codes.kind == "category"
     assert "leading zeros, such as 02134" in codes.note
@@ -131,7 +131,7 @@ def test_leading_zeros_and_very_long_numbers_are_names_and_are_told():
     assert kinds_of(DataSettings(kinds={"zip": "number"}), zip=["02134", "10001"])["zip"].kind == "number"
 
 
-def test_words_that_look_like_numbers_or_dates_are_told_with_the_setting():
+def test_words_that_look_like_numbers_or_dates_are_reported_with_the_setting():
     sizes = [f"{i} {'kg' if i % 2 else 'lb'}" for i in range(90)]
     assert "numbers in several units (lb, kg)" in kinds_of(x=sizes)["x"].note
     days = [f"2020-01-{i % 28 + 1:02d} 10:{i % 60:02d}" if i % 4 else f"unknown {i}" for i in range(90)]

@@ -40,7 +40,7 @@ def test_runs_of_blanks_and_tabs_separate_cells(read, form, first):
     assert len(table) == 12
 
 
-def test_tabs_that_stand_twice_here_and_there_are_blanks(read):
+def test_occasional_double_tabs_are_blanks(read):
     table = read("".join(f"15.26\t{i}\t{chr(9) if i % 4 == 0 else ''}0.871\n" for i in range(40)))
     assert table.frame.width == 3
 
@@ -117,7 +117,7 @@ def test_cells_that_begin_with_a_mark_are_cells(read):
         '"Data Source","World Development Indicators",\n\n"Last Updated","2023"\n\n',
     ],
 )
-def test_titles_above_the_header_are_skipped_and_told(read, head):
+def test_titles_above_the_header_are_skipped_and_reported(read, head):
     if head.startswith('"'):
         table = read(head + "region,amount,day,a,b,c\n" + lines("{w},{f},1,2,3,4"))
     else:
@@ -134,12 +134,12 @@ def test_the_settings_say_what_is_skipped(read):
     assert read("a,b\n;1,2\n3,4\n", comment=";").frame.rows() == [("3", "4")]
 
 
-def test_the_line_that_tells_excel_the_separator_is_obeyed(read):
+def test_the_line_that_names_the_separator_for_excel_is_obeyed(read):
     assert read("sep=;\na;b\n1,5;2\n2,5;3\n").frame.rows() == [("1,5", "2"), ("2,5", "3")]
 
 
 @pytest.mark.parametrize("foot", ["Total,1234.00,\n", ",,\nSource: ministry,,\n", "(12 rows)\n", ",,\n"])
-def test_what_stands_below_the_rows_is_left_out(read, foot):
+def test_lines_below_the_rows_are_left_out(read, foot):
     assert len(read("region,amount,day\n" + lines("{w},{f},1") + foot)) == 12
 
 
@@ -159,7 +159,7 @@ def test_names_of_rows_as_r_writes_them_are_a_column(read):
     assert len(table) == 12
 
 
-def test_rows_that_are_all_wider_than_the_header_are_still_told(read):
+def test_rows_that_are_all_wider_than_the_header_are_still_reported(read):
     with pytest.raises(DataError, match="line 2 has 3 cells, the header has 2"):
         read("x,y\n" + "1,2,3\n" * 5)
 

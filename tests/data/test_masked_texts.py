@@ -42,7 +42,7 @@ def test_of_the_chosen_tokens_most_are_hidden_some_are_others_and_some_stay():
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_text_is_hidden_alike_wherever_it_stands_and_at_least_one_of_its_tokens():
+def test_a_text_is_masked_alike_in_any_row_and_in_at_least_one_of_its_tokens():
     texts = ["abcdefg", "hgfedcba", "ab"]
     first, again = loaded(texts, masked=0.001), loaded([texts[1], texts[0], texts[2]], masked=0.001)
     assert first.task == "masked_token"

@@ -73,7 +73,7 @@ def test_values_that_are_no_numbers_or_text_are_refused(npy, array):
         b"\x93NUMPY\x01\x00\x03\x00{(\n",
     ],
 )
-def test_a_damaged_header_is_told(npy, content):
+def test_a_damaged_header_is_reported(npy, content):
     with pytest.raises(DataError, match="not a NumPy array file"):
         npy(content)
 
@@ -105,7 +105,7 @@ def test_an_object_array_in_an_archive_is_refused(tmp_path):
         read_npz(tmp_path / "d.npz", DataSettings())
 
 
-def test_what_is_no_archive_is_told(tmp_path):
+def test_a_file_that_is_no_archive_is_reported(tmp_path):
     (tmp_path / "d.npz").write_bytes(b"PK nonsense")
     with pytest.raises(DataError, match=r"d\.npz: cannot be read as \.npz"):
         read_npz(tmp_path / "d.npz", DataSettings())

@@ -44,7 +44,7 @@ def test_extreme_cells_are_found_in_any_column(name, cells, count):
 
 
 @pytest.mark.parametrize(("code", "cells"), [(-999.0, 12), (-999.0, 100), (9999.0, 40), (-9999.0, 3)])
-def test_a_number_that_stands_for_missing_is_known_by_its_nines(code, cells):
+def test_a_number_that_means_missing_is_recognised_by_its_nines(code, cells):
     values = np.concatenate([np.random.default_rng(1).normal(50, 40, ROWS), np.full(cells, code)])
     found = outliers(values)
     assert (found.cells, found.farthest, found.is_code) == (cells, code, True)

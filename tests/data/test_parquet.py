@@ -13,7 +13,7 @@ def test_columns_keep_their_types(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"\xff" * 200 + b"PAR1", b"x,y\n1,2\n"])
-def test_a_damaged_file_is_told(tmp_path, content):
+def test_a_damaged_file_is_reported(tmp_path, content):
     (tmp_path / "d.parquet").write_bytes(content)
     with pytest.raises(DataError, match=r"d\.parquet: cannot be read as Parquet"):
         read_file(tmp_path / "d.parquet", DataSettings())

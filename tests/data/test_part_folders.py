@@ -53,7 +53,7 @@ def test_without_a_validation_folder_one_is_split_off(tmp_path):
     assert data.rows == {"train": 34, "valid": 6, "test": 4}
 
 
-def test_a_test_folder_without_classes_is_not_scored_and_told(tmp_path):
+def test_a_test_folder_without_classes_is_not_scored_and_reported(tmp_path):
     root = classes(tmp_path / "pets", train=20, val=3)
     images(root / "test", 5)
     data = load(DataSettings(path=str(root), images=SMALL))

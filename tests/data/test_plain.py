@@ -64,7 +64,7 @@ def test_a_single_further_row_is_read_as_training_was():
     assert report.sentences() == ("column 'x': its decimal mark is '.', but in training it was ','",)
 
 
-def test_what_is_read_is_told_with_the_setting():
+def test_readings_are_reported_with_the_setting():
     notes = from_frame(pl.DataFrame(WRITTEN["en"]), "price", settings=DataSettings(split=ALL)).notes
     (told,) = [note for note in notes if "written as text" in note]
     assert "price ('$19,862.65' is 19862.65)" in told
@@ -85,7 +85,7 @@ def test_a_kind_and_an_example_say_how_a_column_is_read():
     assert x("category") == [0, 1]
 
 
-def test_a_cell_that_is_no_number_is_told_as_it_was_written(tmp_path):
+def test_a_cell_that_is_no_number_is_reported_as_written(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("x,y\n" + '"$1,200",1.5\n' * 30 + "dear,2.5\n")
     with pytest.raises(

@@ -76,7 +76,7 @@ def test_a_separator_at_the_end_of_each_line_makes_no_column(tmp_path):
     assert len(table) == 1000
 
 
-def test_a_ragged_line_in_a_block_is_told_by_its_number(tmp_path):
+def test_a_ragged_line_in_a_block_is_reported_by_its_number(tmp_path):
     path = tmp_path / "d.csv"
     path.write_text("x,y\n" + "1,2\n" * 500 + "1\n1,2,3\n" + "1,2\n" * 500)
     with pytest.raises(DataError, match=r"(?s)line 502 has 1 cells, the header has 2.*line 503 has 3 cells"):

@@ -109,7 +109,7 @@ def test_the_order_of_the_columns_does_not_matter():
     assert np.array_equal(first["x"], second["x"])
 
 
-def test_a_missing_and_an_extra_column_are_told_but_the_target_may_be_absent():
+def test_missing_and_extra_columns_are_reported_but_the_target_may_be_absent():
     preprocessing = fitted()
     with pytest.raises(DataError, match="missing column 'ok'; have: "):
         preprocessing.transform(FRAME.drop("ok"), with_target=False)

@@ -70,7 +70,7 @@ def test_each_series_is_scaled_by_its_own_level_and_comes_back_to_it():
     assert "series_level" not in plain.train
 
 
-def test_a_forecast_for_each_series_stands_at_the_end_and_unknown_ones_have_their_own_level():
+def test_each_series_is_forecast_at_its_end_and_unknown_ones_have_their_own_level():
     found = dataset(panel(), time="day", series="item", scale=None)
     new = panel((12, 12, 3), "CZQ")
     report = Report()
@@ -97,7 +97,7 @@ def test_a_series_without_a_single_window_is_left_out_and_named():
 
 
 @pytest.mark.parametrize("windows", [{}, {"time": "day"}])
-def test_series_that_nobody_named_are_recognised_where_moments_repeat(windows):
+def test_unnamed_series_are_recognised_where_moments_repeat(windows):
     found = dataset(panel(), **windows)
     np.testing.assert_array_equal(np.diff(joined(found), axis=1), 1)
     assert any("`windows: {series: item}`" in note for note in found.notes)
@@ -133,13 +133,13 @@ def test_items_that_take_turns_are_series_where_a_column_is_named_so():
         assert any("`windows: {series: sensor_id}`" in note for note in found.notes)
 
 
-def test_a_file_with_the_newest_row_first_is_turned_and_told():
+def test_a_file_with_the_newest_row_first_is_turned_and_reported():
     found = dataset(pl.DataFrame({"day": days(40)[::-1], "v": np.arange(40.0)[::-1]}))
     np.testing.assert_array_equal(np.diff(joined(found), axis=1), 1)
     assert any("rows are sorted by it (`windows: {time: day}`)" in note for note in found.notes)
 
 
-def test_the_same_moment_twice_is_told_by_series():
+def test_the_same_moment_twice_is_reported_by_series():
     twice = pl.concat([panel(), panel()[40:41]])
     with pytest.raises(
         DataError, match=r"row 91, column 'day': the same time as another row of series 'B'; .*sum or av"
@@ -153,7 +153,7 @@ WORKDAYS = [day for day in days(84) if date.fromisoformat(day).weekday() < 5]
 
 
 @pytest.mark.parametrize("moments", [HOURS, MONTHS, WORKDAYS, days(40, step=7), [3 * k for k in range(40)]])
-def test_hours_months_weeks_and_working_days_are_regular_and_a_gap_in_them_is_told_and_filled(moments):
+def test_hours_months_weeks_and_working_days_are_regular_and_a_gap_in_them_is_reported_and_filled(moments):
     frame = pl.DataFrame({"t": moments, "v": np.arange(len(moments)) * 2.0})
     assert not any("irregular" in note for note in dataset(frame, time="t").notes)
     gap = frame[[*range(10), *range(12, len(moments))]]

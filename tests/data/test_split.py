@@ -69,7 +69,7 @@ def test_a_split_by_time_tears_no_moment_apart(times):
     assert times[split.valid].max() < times[split.test].min()
 
 
-def test_too_few_moments_are_told():
+def test_too_few_moments_are_reported():
     with pytest.raises(DataError, match="too few distinct times"):
         split_by_time(np.zeros(20), 0.2, 0.2)
 
@@ -89,7 +89,7 @@ def test_a_split_by_group_keeps_groups_whole_and_fills_every_part(groups, seed):
     assert len(set.union(*sets)) == sum(map(len, sets))
 
 
-def test_too_few_rows_are_told():
+def test_too_few_rows_are_reported():
     with pytest.raises(DataError, match=r"2 rows are too few.*split: none"):
         split_random(2, 0.15, 0.15, 0)
 

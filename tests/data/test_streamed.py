@@ -158,7 +158,7 @@ def test_compressed_files_stay_in_files(both, tmp_path):
     both(tmp_path / "e.csv.gz")
 
 
-def test_a_bad_cell_is_told_with_its_file_and_line(tmp_path):
+def test_a_bad_cell_is_reported_with_its_file_and_line(tmp_path):
     table = columns()
     table["large"][333] = "oops"
     settings = {
@@ -172,7 +172,7 @@ def test_a_bad_cell_is_told_with_its_file_and_line(tmp_path):
     assert [path.suffix for path in (tmp_path / "c").iterdir()] == [".lock"]
 
 
-def test_a_label_that_is_new_in_a_further_part_is_told_with_its_file_and_line(tmp_path):
+def test_a_label_that_is_new_in_a_further_part_is_reported_with_its_file_and_line(tmp_path):
     write(tmp_path / "d.csv", columns(60))
     other = columns(200, seed=1)
     other["kind"][150] = "new"
@@ -195,7 +195,7 @@ def test_a_table_sorted_by_weight_may_have_blocks_of_weight_zero(both, tmp_path)
         (0, 0, r"d\.csv: sample_weight: every weight is 0"),
     ],
 )
-def test_a_bad_weight_of_a_late_block_is_told_with_its_line(tmp_path, row, weight, told):
+def test_a_bad_weight_of_a_late_block_is_reported_with_its_line(tmp_path, row, weight, told):
     table = {"x": [f"{i}.5" for i in range(200)], "w": [abs(weight)] * 200, "y": [0, 1] * 100}
     table["w"][row] = weight
     path = write(tmp_path / "d.csv", table)
@@ -206,7 +206,7 @@ def test_a_bad_weight_of_a_late_block_is_told_with_its_line(tmp_path, row, weigh
 
 
 @pytest.mark.parametrize("shards", [1, 3])
-def test_a_damaged_page_is_told_with_its_file(tmp_path, shards):
+def test_a_damaged_page_is_reported_with_its_file(tmp_path, shards):
     folder = tmp_path / "shards"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -323,7 +323,7 @@ def test_what_a_killed_process_left_goes_with_the_next_one(kept, tmp_path, monke
     assert not [*(tmp_path / "cache").glob("*.tmp")]
 
 
-def test_clearing_removes_everything_that_nobody_writes(kept, tmp_path):
+def test_clearing_removes_everything_that_is_not_being_written(kept, tmp_path):
     kept()
     shown = kept_data(tmp_path / "cache")
     assert (shown.tables, shown.bytes > 10_000) == (1, True)
@@ -382,7 +382,7 @@ def test_entries_that_were_used_longest_ago_make_room_unless_a_run_uses_them(kep
     assert kept(exclude=["count"])[1] == 4
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(tmp_path):
+def test_a_folder_that_cannot_be_written_to_is_reported(tmp_path):
     path = write(tmp_path / "d.csv", columns(30))
     with pytest.raises(ResourceError, match=r"(?s)cannot be written.*--cache DIR"):
         load(DataSettings(path=str(path), stream="always", cache=str(path)))
@@ -394,9 +394,7 @@ def without_locks(monkeypatch):
     monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOLCK, "No locks available")))
 
 
-def test_where_no_folder_takes_its_columns_a_table_is_read_into_memory_unless_told_otherwise(
-    tmp_path, monkeypatch, without_locks
-):
+def test_without_a_cache_folder_a_table_is_read_into_memory_by_default(tmp_path, monkeypatch, without_locks):
     settings = {"path": str(write(tmp_path / "d.csv", columns(30))), "cache": str(tmp_path / "c")}
     with pytest.raises(ResourceError, match=r"c: cannot be written: No locks available; .*--cache DIR"):
         load(DataSettings(stream="always", **settings))
@@ -406,7 +404,7 @@ def test_where_no_folder_takes_its_columns_a_table_is_read_into_memory_unless_to
     assert same(data, load(DataSettings(path=settings["path"], stream="never")))
 
 
-def test_what_is_kept_where_nobody_may_write_is_read(kept, monkeypatch):
+def test_a_read_only_cache_is_read(kept, monkeypatch):
     first, _ = kept()
     refuse = lambda *_, **__: (_ for _ in ()).throw(PermissionError(errno.EACCES, "Permission denied"))  # noqa: E731
     monkeypatch.setattr("pathlib.Path.touch", refuse)
@@ -443,7 +441,7 @@ def test_a_lack_of_memory_is_not_blamed_on_the_disk(kept, monkeypatch):
         kept()
 
 
-def test_what_cannot_stay_in_files_is_told(tmp_path):
+def test_data_that_cannot_stay_in_files_are_reported(tmp_path):
     path = write(tmp_path / "d.csv", columns(30))
     with pytest.raises(ConfigError, match=r"(?s)data\.stream.*use plain tables"):
         load(DataSettings(path=str(path), stream="always", windows={"history": 3}))

@@ -100,7 +100,7 @@ def test_rows_without_a_target_are_left_out_and_nothing_else_is_asked_of_rows():
     assert arrays.train["x"].ravel().tolist() == [0.5, 2.5, 3.5]
 
 
-def test_labels_that_differ_only_by_capitals_or_blanks_are_told():
+def test_labels_that_differ_only_by_capitals_or_blanks_are_reported():
     notes = fitted({"y": ["Yes please", "yes please", "no", "no"]}, "y").notes
     assert any("only in case or spaces" in note and "'Yes please' and 'yes please'" in note for note in notes)
 

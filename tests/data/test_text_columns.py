@@ -40,7 +40,7 @@ def kind_of(cells, **settings):
         ([f"a text of kind {i % 5}" for i in range(50)], "category"),
     ],
 )
-def test_free_text_is_told_from_names_and_categories_by_the_whole_column(cells, kind):
+def test_free_text_is_distinguished_from_names_and_categories_by_the_whole_column(cells, kind):
     assert kind_of(cells) == kind
 
 

@@ -146,7 +146,7 @@ def test_a_foreign_tokenizer_file_is_refused(tmp_path, text):
         load(settings, tmp_path)
 
 
-def test_settings_that_contradict_each_other_are_told():
+def test_settings_that_contradict_each_other_are_reported():
     with pytest.raises(ConfigError, match="belong together"):
         DataSettings(path="t.csv", text={"unit": "tokenizer"})
     with pytest.raises(ConfigError, match="keep only one"):
@@ -155,7 +155,7 @@ def test_settings_that_contradict_each_other_are_told():
         DataSettings(path="t.csv", images={}, text={})
 
 
-def test_what_is_missing_is_told(tmp_path):
+def test_missing_settings_are_reported(tmp_path):
     path = table(tmp_path, "a,b,label\n" + "one word,two words,1\nmore words,and more,0\n" * 6)
     with pytest.raises(DataError, match="2 columns could contain the texts"):
         load(DataSettings(path=path, target="label", text={}))
@@ -186,7 +186,7 @@ def test_a_vocabulary_with_a_token_twice_is_no_vocabulary():
 @pytest.mark.parametrize(
     "given", [["a b", "c"], ("a b", "c"), np.array(["a b", "c"]), pl.Series(["a b", "c"])], ids=type
 )
-def test_texts_may_stand_in_any_kind_of_list(given):
+def test_texts_may_be_in_any_kind_of_list(given):
     assert listed_texts(given) == ["a b", "c"]
 
 

@@ -88,7 +88,7 @@ def test_preprocessing_of_windows_survives_json():
         (FRAME.with_columns(a=pl.lit("x")), "the target 'a' does not contain numbers"),
     ],
 )  # fmt: skip
-def test_a_table_that_is_no_series_is_told_so(frame, message):
+def test_a_table_that_is_no_series_is_refused(frame, message):
     with pytest.raises(DataError, match=message):
         dataset(frame)
 

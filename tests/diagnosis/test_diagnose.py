@@ -33,7 +33,7 @@ def test_an_oddity_of_a_network_that_learns_is_a_note():
     assert found.causes == ()
 
 
-def test_equal_weights_without_nonlinearity_are_told_with_evidence():
+def test_equal_weights_without_nonlinearity_are_reported_with_evidence():
     network = [{"dense": {"units": 3, **ONES}}, {"dense": {"units": 1, **ONES}}]
     found = examine(setup("halves", network=network, optimizer={"sgd": 0.1}, training={"epochs": 3}).program(), 1)
     causes = {cause.name: cause for cause in found.findings}
@@ -42,7 +42,7 @@ def test_equal_weights_without_nonlinearity_are_told_with_evidence():
     assert causes["initial_weights"].evidence
 
 
-def test_data_without_signal_are_hopeless_and_the_only_run_bears_it_out():
+def test_data_without_signal_are_hopeless_and_the_only_run_confirms_it():
     found = examine(setup("noise", {"rows": 400}, network=[*HEAD, {"dense": 1}]).program(), 3)
     assert found.verdict.state == "hopeless"
     assert len(found.runs) == 1
@@ -111,7 +111,7 @@ def test_a_truth_table_is_no_sample_three_rows_of_four_are_not_learned():
     assert [cause.name for cause in found.causes[:2]] == ["initial_weights", "no_nonlinearity"]
 
 
-def test_what_follows_another_symptom_comes_behind_it():
+def test_the_consequence_of_a_symptom_comes_after_it():
     steep = Finding("curvature", "optimizer", "too steep", confidence=0.9)
     loud = Finding("initial_weights", "network.0", "too large", confidence=0.6)
     assert ranked([steep, loud], "ill") == [loud, steep]

@@ -129,7 +129,7 @@ def test_a_rate_a_hundred_times_too_large_is_named_first_though_only_effects_wer
 
 
 @pytest.mark.parametrize(("rate", "epochs", "code"), [(1e-6, 30, "S07"), (1e-3, 3, "S12")])
-def test_a_rate_too_small_is_told_from_too_few_updates(rate, epochs, code):
+def test_a_rate_too_small_is_distinguished_from_too_few_updates(rate, epochs, code):
     case = setup("halves", network=[*HEAD, {"dense": 1}], optimizer={"adam": rate},
                  training={"epochs": epochs, "batch_size": 8})  # fmt: skip
     found = list(symptoms["travel"]().find(case.program()))

@@ -94,6 +94,6 @@ def test_a_network_without_any_bias_is_given_one():
 
 
 @pytest.mark.parametrize("loss", [0.0, 1e-9, 0.3, 1.0, 250.0, -0.4, -30.0])
-def test_a_loss_is_told_from_what_it_is_worth(loss):
+def test_a_loss_is_distinguished_from_its_worth(loss):
     assert loss_of(worth(loss)) == pytest.approx(loss, abs=1e-12)
     assert loss_of(worth(float("nan"))) == float("inf")

@@ -58,7 +58,7 @@ def test_a_symptom_says_what_it_is_and_when_it_looks(name):
 
 
 @pytest.mark.parametrize("name", [name for name in symptoms if symptoms[name].stage in QUICK])
-def test_what_is_found_without_training_stands_beside_a_line_of_the_explanation(name):
+def test_findings_without_training_are_shown_beside_a_line_of_the_explanation(name):
     case = program(symptoms.entry(name).facts["examples"].sick)
     assert case.prepared is not None
     settings = [fact.path for fact in Reader(case.prepared.config, case.config, None).settings()]

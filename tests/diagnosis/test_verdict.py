@@ -52,7 +52,7 @@ def test_a_seed_that_ends_far_below_the_others_is_a_failure_and_its_run_is_shown
     assert f"with 1 seed of {len(held)}" in verdict.sentence
 
 
-def test_a_plateau_below_the_references_is_told_with_the_seed_that_fails():
+def test_a_plateau_below_the_references_is_reported_with_the_seed_that_fails():
     verdict = judge(program("regression", LINE, LINE | {"forest": 1.0}), seeds([0.79, 0.83, 0.83, -1.0, 0.80]), False)
     assert verdict.state == "ill"
     assert "a random forest reaches 1" in verdict.sentence

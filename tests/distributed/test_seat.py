@@ -37,7 +37,7 @@ def say(monkeypatch, rank="1", processes="2", coordinator="127.0.0.1:4321"):
         monkeypatch.setenv(name, value)
 
 
-def test_a_process_that_nobody_launched_is_alone():
+def test_a_process_without_a_launcher_is_alone():
     assert seat_of(Distributed()) is None
     with pytest.raises(ConfigError, match="2 processes are configured, but this one was not started"):
         seat_of(Distributed(processes=2))
@@ -87,7 +87,7 @@ def test_who_cannot_reach_the_others_says_why(monkeypatch):
         reach(Seat("127.0.0.1", 4321, 2, 1), timeout=-1.0)
 
 
-def test_several_hosts_are_told_by_the_launcher():
+def test_the_launcher_announces_several_hosts():
     assert not are_on_several_hosts({}, 2)
     assert are_on_several_hosts({"OMPI_COMM_WORLD_LOCAL_SIZE": "2"}, 4)
 
@@ -138,7 +138,7 @@ def test_the_first_rule_counts_that_matches_and_divides(path, shape, axes):
     assert axes_of(rules, {"data": 2, "model": 3}, place, shape) == axes
 
 
-def test_a_rule_that_cuts_nothing_is_told_and_no_slices_are_waited_for():
+def test_a_rule_that_divides_nothing_is_reported_and_no_slices_are_awaited():
     mesh = AbstractMesh((2, 1), ("data", "model"))
     spec = jax.ShapeDtypeStruct((4, 6), "float32")
     params = {"hidden": {"weight": spec, "bias": jax.ShapeDtypeStruct((3,), "float32")}}
@@ -206,7 +206,7 @@ class Failing:
     [([6, 137, 0], 0), ([6, 6, 6], 6), ([2], 2), ([143], 143)],
     ids=["goes well in the end", "fails each time", "a mistake", "asked to stop"],
 )
-def test_a_failed_command_goes_on_with_its_run(monkeypatch, codes, code):
+def test_a_failed_command_continues_its_run(monkeypatch, codes, code):
     group = Failing(codes)
     monkeypatch.setattr(launch, "Group", group)
     assert launch.launch(["train", "x.yaml", "--force"], 2, restarts=2) == code

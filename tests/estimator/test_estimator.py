@@ -100,7 +100,7 @@ def test_cross_validation_calibration_and_importance(rows):
     assert importance.importances_mean.argmax() == 0
 
 
-def test_a_linear_network_comes_to_least_squares(rows):
+def test_a_linear_network_reaches_least_squares(rows):
     x = rows[0]
     y = 3 + x @ [2, -1, 0.5] + np.sin(5 * x[:, 0])
     model = clone(REGRESSOR).fit(x, y)
@@ -164,7 +164,7 @@ def test_portions_train_like_one_run_of_as_many_epochs(rows):
         model.partial_fit(x, np.full(40, "never"))
 
 
-def test_a_warm_start_goes_on_where_the_fit_before_ended(rows):
+def test_a_warm_start_continues_where_the_previous_fit_ended(rows):
     x = rows[0]
     model = clone(REGRESSOR).set_params(warm_start=True, epochs=20)
     first = model.fit(x, x[:, 0]).loss_curve_
@@ -174,7 +174,7 @@ def test_a_warm_start_goes_on_where_the_fit_before_ended(rows):
     assert both[20] < first[-1]
 
 
-def test_a_warm_start_goes_on_with_the_network_that_was_chosen_for_the_first_rows(rows):
+def test_a_warm_start_continues_with_the_network_chosen_for_the_first_rows(rows):
     x = np.tile(rows[0], (30, 1))
     model = clone(REGRESSOR).set_params(warm_start=True, network="auto", epochs=1).fit(x[:40], x[:40, 0])
     network = model.model_.config.network

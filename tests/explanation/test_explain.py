@@ -138,7 +138,7 @@ def test_the_initial_scale_is_predicted_from_the_initialiser():
         assert node.predicted_scale == pytest.approx(node.measured_scale, rel=0.15), node.path
 
 
-def test_every_setting_is_told_with_its_origin(made):
+def test_every_setting_is_shown_with_its_origin(made):
     assert setting(made, "training.epochs").origin == "line 9"
     assert setting(made, "training.seed").origin == "set by --set"
     assert setting(made, "training.shuffle").origin == "default"
@@ -169,7 +169,7 @@ def test_json_holds_everything(made):
     assert len(read["settings"]) == len(made.settings)
 
 
-def test_what_the_diagnosis_finds_without_training_stands_beside_the_line_that_it_concerns(made):
+def test_findings_of_the_diagnosis_without_training_are_shown_beside_the_line_that_they_concern(made):
     assert [risk.finding.name for risk in made.at(node="dense_1")] == ["narrow"]
     (travel,) = made.at(setting="training.epochs")
     assert travel.finding.name == "travel"
@@ -185,7 +185,7 @@ def test_what_the_diagnosis_finds_without_training_stands_beside_the_line_that_i
     assert found["travel"]["setting"] == "training.epochs"
 
 
-def test_defaults_that_change_nothing_stand_with_the_others_or_folded(made):
+def test_defaults_that_change_nothing_are_shown_with_the_others_or_folded(made):
     text, page = str(made), made.html()
     shown, folded = page.split("more settings at their defaults")
     for path in ("training.time_limit", "data.windows", "data.separator"):
@@ -216,7 +216,7 @@ def test_a_harmless_note_is_not_called_risky(made):
         ("column 'x'", "", ""),
     ],
 )
-def test_a_finding_stands_beside_a_node_or_a_setting_or_alone(path, node, setting):
+def test_a_finding_is_shown_beside_a_node_or_a_setting_or_alone(path, node, setting):
     settings = ["data", "data.split", "network", "optimizer", "optimizer.adam.learning_rate"]
     (risk,) = beside([Finding("odd", path, "odd")], ["dense_1", "block_1/dense_1"], settings)
     assert (risk.node, risk.setting) == (node, setting)

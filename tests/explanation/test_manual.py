@@ -64,7 +64,7 @@ def test_the_words_of_other_libraries_lead_to_the_page(word, ours):
     assert rg.manual(word) == f"{word} is called {ours} here.\n\n{rg.manual(ours)}"
 
 
-def test_an_unknown_name_is_told_with_the_nearest():
+def test_an_unknown_name_is_reported_with_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'dense'"):
         rg.manual("dens")
 
@@ -141,7 +141,7 @@ def test_every_chinese_term_leads_somewhere():
     assert all(rg.manual(term) for term in concepts.other_names())
 
 
-def test_the_command_tells_pages_lists_and_configurations(capsys, tmp_path, monkeypatch):
+def test_the_command_distinguishes_pages_lists_and_configurations(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "xor.yaml").write_text("data: xor\nnetwork: [{dense: 2}, tanh, {dense: 1}]\n")
     assert main(["explain", "relu"]) == 0

@@ -16,7 +16,7 @@ def test_importing_retrograd_and_naming_the_doctor_loads_no_torch():
     assert found.stdout.strip() == "[]"
 
 
-def test_without_pytorch_the_cure_is_told(monkeypatch):
+def test_without_pytorch_the_cure_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'retrograd\[torch\]'"):
         _ = retrograd.torch.watch
@@ -38,6 +38,6 @@ def test_retrograd_torch_is_a_module_that_can_be_imported_and_leaves_pytorchs_ow
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="PyTorch is installed")
-def test_from_import_without_pytorch_tells_the_cure():
+def test_from_import_without_pytorch_names_the_cure():
     with pytest.raises(UsageError, match=r"pip install 'retrograd\[torch\]'"):
         from retrograd.torch import watch  # noqa: F401

@@ -149,7 +149,7 @@ def same_where_not_finite(one, other):
 
 @pytest.mark.parametrize("bad", [0.0, np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("seed", [0, 1, 2])  # by fewer products (where all is finite), read in place, and from a band
-def test_what_follows_the_sums_gives_the_same_bits_where_they_are_stored_as_behind_them(seed, bad):
+def test_what_follows_the_sums_gives_the_same_bits_at_the_store_as_after_it(seed, bad):
     window, groups, x, weight, dy = drawn(seed)
     bias, residual = everything_behind(seed, dy.shape, bad)
     x[tuple(np.random.default_rng(seed).integers(0, x.shape))] += bad

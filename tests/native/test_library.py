@@ -27,7 +27,7 @@ def test_a_variable_turns_them_off(monkeypatch):
     assert looked_for() == "native kernels: off (RETROGRAD_KERNELS=off)"
 
 
-def test_a_library_that_is_not_there_or_damaged_is_told_in_one_line(tmp_path, monkeypatch):
+def test_a_missing_or_damaged_library_is_reported_in_one_line(tmp_path, monkeypatch):
     monkeypatch.delenv("RETROGRAD_KERNELS", raising=False)
     monkeypatch.setattr(build, "LIBRARY", tmp_path / "none.so")
     assert looked_for().startswith("native kernels: off (not built; build them with python -m retrograd.native.build")
@@ -103,7 +103,7 @@ def test_the_configuration_turns_them_off(variant, tmp_path, monkeypatch):
     assert seen == [True, False]
 
 
-def test_the_version_tells_which_kernels_are_active(capsys):
+def test_the_version_says_which_kernels_are_active(capsys):
     assert main(["--version", "--verbose"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"retrograd {rg.__version__}"

@@ -146,7 +146,7 @@ def test_selu_keeps_mean_zero_and_variance_one():
     assert abs(y.var() - 1) < 0.03
 
 
-def test_gelu_is_exact_unless_told_otherwise():
+def test_gelu_is_exact_by_default():
     (exact,), _ = run(GELU(), [1.0])
     (approximate,), _ = run(GELU(approximate=True), [1.0])
     assert exact == pytest.approx(0.8413447460685429, rel=1e-14)  # the standard normal distribution at 1

@@ -194,6 +194,6 @@ def test_inputs_are_given_by_name_in_any_order():
         (MultiHeadAttention(2), {"query": "x", "seen": "seen"}, "'seen'"),
     ],
 )
-def test_names_that_a_layer_does_not_have_are_told(layer, inputs, words):
+def test_names_that_a_layer_does_not_have_are_reported(layer, inputs, words):
     with pytest.raises(ConfigError, match=words):
         Network(named(layer, "a", inputs=inputs))

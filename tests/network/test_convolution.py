@@ -33,7 +33,7 @@ def test_same_with_an_even_kernel_adds_the_odd_zero_at_the_end():
     assert place_window((5, 5), (2, 4), padding="same").padding == ((0, 1), (1, 2))
 
 
-def test_only_a_window_that_hangs_over_may_not_begin_behind_the_input():
+def test_a_window_that_hangs_over_may_not_begin_after_the_input():
     assert place_window((3,), 2, padding=((0, 4),)).outputs == (6,)
     assert place_window((3,), 2, 2, ceil=True).outputs == (2,)
     assert place_window((2,), 1, 3, padding=1, ceil=True).outputs == (1,)

@@ -41,7 +41,7 @@ def test_a_value_alone_fills_the_first_field():
     assert parse_entries("flatten") == (Entry(Flatten()),)
 
 
-def test_python_objects_stand_where_names_do():
+def test_python_objects_may_replace_names():
     assert Branches([[ReLU()], []]) == Branches([["relu"], []])
     assert Dense(3, Tanh()) == Dense(3, "tanh")
 

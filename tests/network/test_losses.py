@@ -352,7 +352,7 @@ def test_shapes_that_do_not_fit_are_named_with_the_cure(loss, shapes, message):
         jax.eval_shape(compiled(loss), *(Spec(shape, jnp.float32) for shape in shapes))
 
 
-def test_class_labels_beside_an_output_for_each_class_stand_for_one_hot_rows():
+def test_class_labels_for_an_output_per_class_mean_one_hot_rows():
     y, labels = jnp.array([[0.2, 0.7, 0.1], [0.5, 0.3, 0.2]]), jnp.array([1, 2])
     one_hot = jnp.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     for loss in (MeanSquaredError(), BinaryCrossEntropy()):

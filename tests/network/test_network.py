@@ -35,7 +35,7 @@ def names(*entries):
 # ---------------------------------------------------------------------------------------------------------------- names
 
 
-def test_names_count_kinds_from_one_and_an_activation_stands_below_its_layer():
+def test_names_count_kinds_from_one_and_an_activation_is_nested_in_its_layer():
     assert names(Dense(3, "relu"), Tanh(), Dense(2)) == ["dense_1", "dense_1/relu", "tanh_1", "dense_2"]
 
 
@@ -121,7 +121,7 @@ def test_first_values_are_the_same_bits_under_float64():
     ],
     ids=str,
 )
-def test_an_open_weight_is_drawn_for_the_activation_behind_it(behind, chosen):
+def test_an_open_weight_is_drawn_for_the_activation_after_it(behind, chosen):
     assert Network(Dense(4), *behind).nodes[0].layer.weight == chosen
 
 
@@ -162,7 +162,7 @@ def test_symbolic_widths_are_filled_however_deep():
     assert specs["dense_1"].shape == (5, 2)
 
 
-def test_a_width_that_nobody_filled_is_named():
+def test_an_unfilled_width_is_named():
     with pytest.raises(ShapeError, match=r"dense_1 \(dense\): units: .*'classes'"):
         Network(Dense("classes")).init(KEY, {"x": X})
 

@@ -74,7 +74,7 @@ def test_a_model_needs_the_very_file(file):
         (TWICE.replace("own_twice", "dense"), ConfigError, r"own.py:5: the layer 'dense' is registered twice"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_told_with_its_line(file, text, error, words):
+def test_a_mistake_in_a_file_is_reported_with_its_line(file, text, error, words):
     with pytest.raises(error, match=words):
         load_layers(file(text))
 
@@ -99,7 +99,7 @@ def test_a_file_that_is_not_there(tmp_path):
         ("def forward", "def forwards", r"own_twice_1 .*Twice has no `forward\(self, params, state, ctx, x\)`"),
     ],
 )
-def test_what_fails_inside_a_layer_is_told_with_its_place(file, before, after, words):
+def test_a_failure_inside_a_layer_is_reported_with_its_place(file, before, after, words):
     load_layers(file(TWICE.replace(before, after)))
     network = rg.Network(layers["own_twice"](), rg.Dense(1))
     batch = {"x": jax.ShapeDtypeStruct((3, 2), "float32"), "y": jax.ShapeDtypeStruct((3, 1), "float32")}
@@ -113,7 +113,7 @@ def test_what_fails_inside_a_layer_is_told_with_its_place(file, before, after, w
         jax.eval_shape(step, jax.random.key(0), batch)
 
 
-def test_a_class_that_leaves_out_what_it_must_provide_is_told_what():
+def test_a_class_without_a_required_method_is_refused_by_name():
     @dataclasses.dataclass(frozen=True)
     class Empty(rg.Loss):
         pass

@@ -41,7 +41,7 @@ def test_padding_never_wins_even_over_negative_values():
     assert run(MaxPool(3, stride=1, padding=1), [-3, -2, -9])[0] == [-2, -2, -2]
 
 
-def test_padding_counts_unless_told_otherwise_and_what_hangs_over_never_counts():
+def test_padding_counts_by_default_and_overhang_never_counts():
     x = [3.0, 3.0, 3.0]
     assert run(AveragePool(2, padding=1), x)[0] == [1.5, 3]
     assert run(AveragePool(2, padding=1, count_padding=False), x)[0] == [3, 3]

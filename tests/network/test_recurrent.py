@@ -103,7 +103,7 @@ def test_the_parts_of_all_are_the_outputs_on_their_own(kind):
         np.testing.assert_array_equal(run(kind(2, bidirectional=True, output=output), params, X), parts[output])
 
 
-def test_a_part_that_nobody_reads_brings_no_delta():
+def test_an_unread_part_brings_no_delta():
     parts = Network(named(LSTM(2, output="all"), "lstm"), named(Dense(1), "y", inputs="lstm.last"))
     plain = Network(named(LSTM(2), "lstm"), named(Dense(1), "y"))
     params = plain.init(jax.random.key(0), {"x": X}).params

@@ -67,7 +67,7 @@ def test_a_mask_leaves_steps_out_of_sum_and_count_and_a_weight_only_weighs(rng):
     assert run(CrossEntropy(ignored=-1), y, ignored)[0] == pytest.approx(value, rel=1e-12)
 
 
-def test_mask_and_sample_weight_go_together_and_nan_behind_the_mask_is_not_seen(rng):
+def test_mask_and_sample_weight_combine_and_masked_nan_is_ignored(rng):
     y, t = rng.normal(size=(3, 2)), rng.normal(size=(3, 2))
     weight = np.array([1.0, 2.0, 5.0])
     y[2] = np.nan
@@ -217,7 +217,7 @@ def test_a_configuration_names_the_other_inputs_of_a_loss(rng):
     assert again == config
 
 
-def test_a_target_that_nobody_knows_is_named():
+def test_an_unknown_target_is_named():
     plain = {**TOWERS, "losses": {"anchor": {"loss": "triplet", "target": ["positive", "nobody"]}}}
     with pytest.raises(ConfigError, match="the data has no column 'nobody'"):
         parse(rg.RunConfig, plain).build({}, "unsupervised", ("a", "p", "n"))

@@ -33,7 +33,7 @@ def test_an_encoder_normalises_before_each_part_and_at_the_end():
     ]
 
 
-def test_or_behind_each_sum():
+def test_or_after_each_sum():
     found = nodes(TransformerEncoder(**SMALL, norm="post", dropout=0.1))
     assert found == [
         "1/attention", "1/attention_dropout", "1/attention_add", "1/attention_norm", "1/feed_forward/hidden",

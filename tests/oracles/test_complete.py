@@ -51,7 +51,7 @@ def test_a_module_uses_cases_of_the_kinds_that_it_declares(name):
     assert {all_cases()[each].kind for each in used(MODULES[name])} == declared(MODULES[name])
 
 
-def test_what_is_left_out_exists_is_not_used_and_says_why():
+def test_every_exception_exists_is_not_used_and_says_why():
     assert set(LEFT_OUT) <= set(all_cases()) - USED
     assert set(LEFT_OUT_KINDS) <= KNOWN - {all_cases()[name].kind for name in USED}
     assert all(len(reason) > 10 for reason in [*LEFT_OUT.values(), *LEFT_OUT_KINDS.values()])

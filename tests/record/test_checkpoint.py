@@ -48,7 +48,7 @@ def test_the_newest_stay_by_step_and_other_files_are_left_alone(tmp_path):
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["notes.txt"]
 
 
-def test_a_damaged_one_is_told_from_a_model_and_from_a_whole_one(tmp_path):
+def test_a_damaged_one_is_distinguished_from_a_model_and_from_an_intact_one(tmp_path):
     write_checkpoint(tmp_path, checkpoint(7), keep=1)
     (path,) = checkpoint_paths(tmp_path)
     with pytest.raises(ModelFileError, match="not a retrograd model: a retrograd checkpoint"):

@@ -99,7 +99,7 @@ def test_an_endless_line_is_neither_read_nor_written(path):
         write_event(Note("x" * 2**20))
 
 
-def test_the_start_tells_what_a_run_depends_on():
+def test_the_start_records_what_a_run_depends_on():
     event = Started.here("xor", "classification", 7, device="cpu")
     assert {"python", "jax", "numpy", "retrograd"} <= set(event.versions)
     assert event.versions["jax"][0].isdigit()

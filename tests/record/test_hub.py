@@ -57,7 +57,7 @@ def test_shards_are_read_by_their_index(tmp_path):
         Tensors(tmp_path)
 
 
-def test_too_little_memory_for_a_copy_is_told_as_that(tmp_path, monkeypatch):
+def test_too_little_memory_for_a_copy_is_reported_as_such(tmp_path, monkeypatch):
     def refuse(part, dtype):
         raise MemoryError("72 bytes")
 
@@ -71,7 +71,7 @@ def test_too_little_memory_for_a_copy_is_told_as_that(tmp_path, monkeypatch):
         whole(tensors, "a")
 
 
-def test_a_pickle_is_not_opened_and_the_way_to_safetensors_is_told(tmp_path):
+def test_a_pickle_is_not_opened_and_the_way_to_safetensors_is_named(tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"PK\x03\x04")
     with pytest.raises(UsageError, match=r"only pytorch_model.bin; .*safe_serialization=True"):
         Tensors(tmp_path)
@@ -109,14 +109,14 @@ def test_a_hostile_file_is_refused(tmp_path, kind):
         Tensors(tmp_path)
 
 
-def test_tensors_may_stand_in_another_order_than_their_bytes(tmp_path):
+def test_tensors_may_be_listed_in_another_order_than_their_bytes(tmp_path):
     entries = {"b": {**ENTRY, "data_offsets": [8, 16]}, "a": ENTRY}
     content = header(entries) + np.array([1, 2, 3, 4], np.float32).tobytes()
     (tmp_path / "model.safetensors").write_bytes(content)
     assert whole(Tensors(tmp_path), "b").tolist() == [3, 4]
 
 
-def test_everything_that_does_not_fit_is_told_at_once():
+def test_everything_that_does_not_fit_is_reported_at_once():
     params = {
         "tokens": {"weight": np.empty((5, 4))},
         "blocks/1/attention": {f"{part}_weight": np.empty((4, 4)) for part in ("query", "key", "value")},

@@ -252,7 +252,7 @@ def test_safetensors_of_another_program_are_no_model(path):
     refused(path, "not a retrograd model.*another program")
 
 
-def test_what_is_no_regular_file_is_told_and_never_blocks(tmp_path):
+def test_anything_but_a_regular_file_is_refused_and_never_blocks(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path, tmp_path / "fifo", "/dev/zero"):
         with pytest.raises(UsageError, match="not a regular file") as caught:
@@ -381,7 +381,7 @@ def test_a_header_larger_than_the_limit_is_not_read(path):
     refused(path, "not a retrograd model.*more than 16,777,216")
 
 
-def test_a_newer_format_is_told_from_damage(path):
+def test_a_newer_format_is_distinguished_from_damage(path):
     crafted(path, {"params/a/w": {"packing": "new"}}, version="7")
     refused(path, "format 7.*this version only reads up to 1.*newer version of retrograd")
     with pytest.raises(NewerFormatError):

@@ -158,7 +158,7 @@ for _ in range(2):
 # -------------------------------------------------------------------------------------------------- a folder of one's own
 
 
-def test_a_run_can_stand_where_the_user_wants_it(tmp_path):
+def test_a_run_can_be_written_to_any_folder(tmp_path):
     with RunWriter.at(tmp_path / "new" / "run") as run:
         run.write_config("")
     empty = tmp_path / "empty"
@@ -270,7 +270,7 @@ def test_a_writer_that_ends_lets_the_next_one_in(tmp_path):
 # ----------------------------------------------------------------------------------------------------------- reading
 
 
-def test_a_folder_that_is_no_run_is_told_what_is_missing(tmp_path):
+def test_a_folder_that_is_no_run_is_refused_with_the_missing_file(tmp_path):
     with pytest.raises(UsageError, match=r"it has no config.yaml and no events.jsonl"):
         RunFolder.open(tmp_path)
     (tmp_path / "events.jsonl").touch()
@@ -356,7 +356,7 @@ def test_a_run_is_found_by_path_folder_beginning_name_or_last(root):
         ("..", "has no config.yaml"),
     ],
 )
-def test_a_text_that_means_no_run_or_several_is_told_so(root, text, words):
+def test_a_text_that_means_no_run_or_several_is_refused(root, text, words):
     with pytest.raises(UsageError, match=words):
         find_run(root, text)
 

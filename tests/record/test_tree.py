@@ -42,7 +42,7 @@ def test_digest_does_not_depend_on_order_or_on_whose_array_it_is():
         {},
     ],
 )
-def test_digest_tells_every_difference(changed):
+def test_the_digest_changes_with_every_difference(changed):
     assert digest(changed) != digest({"d": {"w": np.zeros(2, np.float32)}})
 
 

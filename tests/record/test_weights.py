@@ -38,7 +38,7 @@ def test_moments_come_back_and_those_after_a_step_are_taken_back(tmp_path):
 
 @pytest.mark.parametrize("text", [b"", b"no json\n", b"[]\n", b'{"version": 2, "arrays": []}\n', b'{"version": 1}\n',
                                   b'{"version": 1, "arrays": [["a", [-1]]]}\n', b'{"version": 1, "arrays": [["a", [9999]]]}\n'])  # fmt: skip
-def test_another_file_is_refused_and_begun_anew_where_a_run_goes_on(tmp_path, text):
+def test_another_file_is_refused_and_begun_anew_where_a_run_continues(tmp_path, text):
     (tmp_path / "weights.bin").write_bytes(text)
     with pytest.raises(DataError, match="not the weights of a run"):
         steps(tmp_path)
@@ -47,6 +47,6 @@ def test_another_file_is_refused_and_begun_anew_where_a_run_goes_on(tmp_path, te
     assert steps(tmp_path) == [4]
 
 
-def test_a_folder_that_is_gone_is_told(tmp_path):
+def test_a_vanished_folder_is_reported(tmp_path):
     with pytest.raises(ResourceError):
         append_weights(tmp_path / "gone", 0, arrays(0))

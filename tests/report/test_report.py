@@ -179,7 +179,7 @@ def test_the_page_holds_every_reading(page):
     assert dead["values"] == [[0.625, 0.625]]
 
 
-def test_the_page_tells_how_it_ended_what_the_guard_did_and_what_was_found(page):
+def test_the_page_shows_the_end_the_interventions_and_the_findings(page):
     assert "goal (0.97 reached)" in page.words
     assert "epoch 11" in page.words
     for text in ("0.3142", "0.9722", "Step 90", "31.4", "learning_rate: 0.01", "3.2e-9", "1e-4", "hidden_relu",
@@ -187,7 +187,7 @@ def test_the_page_tells_how_it_ended_what_the_guard_did_and_what_was_found(page)
         assert text in page.words
 
 
-def test_the_page_tells_what_was_tried_what_it_gained_and_what_was_accepted(page):
+def test_the_page_shows_the_trials_their_gains_and_the_accepted_one(page):
     for text in ("it scores 0.1", "original", "+0.87", "accepted", "short trial only", "cannot be trained",
                  "4 sets of remedies in 4,321 updates", "relu passes deltas", "-old: 1\n"):  # fmt: skip
         assert text in page.words
@@ -195,7 +195,7 @@ def test_the_page_tells_what_was_tried_what_it_gained_and_what_was_accepted(page
     assert rows == ["original", "hidden_relu, adam", "widen"]  # whole trials before short looks
 
 
-def test_what_was_found_out_later_and_cannot_be_read_is_told_and_the_rest_shown(folder, tmp_path):
+def test_later_results_that_cannot_be_read_are_reported_and_the_rest_shown(folder, tmp_path):
     run = RunFolder.open(shutil.copytree(folder, tmp_path / "run"))
     (run.path / REPAIR).write_text('{"tried": 3}')
     words = Page(report(read_story(run))).words
@@ -370,7 +370,7 @@ def test_readings_that_share_a_cell_show_the_largest_and_never_hide_what_is_not_
     assert strip.values[7][cell] == math.inf
 
 
-def test_the_rows_of_a_strip_stand_in_the_order_of_the_network():
+def test_the_rows_of_a_strip_are_in_the_order_of_the_network():
     event = Health(1, {"delta_rms": {"a": 1.0, "dense_10": 1.0, "dense_2": 1.0}})
     assert strips([event], ["dense_2", "a", "dense_10"])[0].paths == ("dense_2", "a", "dense_10")
     assert strips([event], [])[0].paths == ("a", "dense_2", "dense_10")
@@ -385,7 +385,7 @@ def test_the_picture_has_the_colour_of_each_cell():
     assert [image.getpixel((x, 1)) for x in range(3)] == [(0, 0, 0, 255), (*NOT_FINITE, 255), (*SHARE[-1], 255)]
 
 
-def test_the_ramps_are_told_apart_without_hue():
+def test_the_ramps_are_distinguishable_without_hue():
     for ramp in (LOGARITHMIC, SHARE):
         lights = [luminance(colour) for colour in ramp]
         assert lights in (sorted(lights), sorted(lights, reverse=True))
@@ -435,7 +435,7 @@ def contrast(first, second):
     return (lights[1] + 0.05) / (lights[0] + 0.05)
 
 
-def test_every_colour_stands_out_from_what_it_is_on_in_light_and_in_dark():
+def test_every_colour_stands_out_from_its_background_in_light_and_in_dark():
     css = theme.CSS
     modes = [
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{(.*?)\}", css, re.S)

@@ -43,7 +43,7 @@ def test_every_column_is_an_input_of_its_name(house):
     assert [kind for _, kind, _ in exported.inputs] == ["double", "string", "string", "double", "double"]
 
 
-def test_rows_with_gaps_unseen_words_and_unreadable_cells_are_predicted_and_told(house):
+def test_rows_with_gaps_unseen_words_and_unreadable_cells_are_predicted_and_reported(house):
     trained, exported, _ = house
     running = session(exported.path)
     said = run(running, {

@@ -153,7 +153,7 @@ def test_the_first_gradients_of_the_smaller_network_are_those_of_the_whole_one_w
     assert largest > 1e-3
 
 
-def test_what_is_left_alone_is_named_with_its_reason():
+def test_parts_left_unchanged_are_named_with_their_reason():
     layers = [rg.Dense(6), rg.Softmax(), rg.Dense(4, weight=np.ones((6, 4)).tolist()), rg.Dense(2)]
     with pytest.raises(
         rg.ConfigError, match=r"dense_1: read by softmax_1 .*dense_2: the initial values .* a loss reads"

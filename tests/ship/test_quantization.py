@@ -227,7 +227,7 @@ def test_zero_is_an_integer_of_every_range():
         assert (float(seen.zero) + seen.high / seen.scale) == pytest.approx(255, abs=0.5) or seen == Range()
 
 
-def test_the_command_tells_the_same_in_words_and_as_json(trained, tmp_path, capsys):
+def test_the_command_says_the_same_in_words_and_as_json(trained, tmp_path, capsys):
     arguments = ["quantize", str(trained.folder), str(tmp_path / "m.onnx"), "--from-x", "--max-drop", "5%"]
     assert main(arguments) == 2
     assert "the run's data are not there; pass rows with their targets: --calibrate FILE" in capsys.readouterr().err

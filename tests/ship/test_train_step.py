@@ -125,7 +125,7 @@ def test_a_head_is_the_last_layer_with_a_matrix_and_frozen_weights_stay(tmp_path
     assert everything.difference < 1e-5
 
 
-def test_values_are_told_in_their_own_unit(tmp_path):
+def test_values_are_reported_in_their_own_unit(tmp_path):
     x, _ = data((6,))
     y = np.exp(2 * x[:, 0] + 5)
     trained = fit(tmp_path, x, y, [{"dense": 1}], data=rg.DataSettings(scale_target="log"), loss="huber")

@@ -115,7 +115,7 @@ def loaded(name):
     return module
 
 
-def test_the_pole_stands_longer_after_a_few_rounds():
+def test_the_pole_stays_up_longer_after_a_few_rounds():
     stood = loaded("balance").train(rounds=16)
     assert np.mean(stood[-3:]) > 1.3 * np.mean(stood[:3])
 

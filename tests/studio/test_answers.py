@@ -23,7 +23,7 @@ def test_the_server_loads_neither_jax_nor_numpy():
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
-def test_the_list_tells_how_each_run_stands(client, write):
+def test_the_list_shows_the_state_of_each_run(client, write):
     write("first")
     write("second", stopped=False)
     (client.studio.root / "no-run").mkdir()

@@ -35,7 +35,7 @@ def test_the_own_origin_may_pass(client):
 
 @pytest.mark.parametrize("token", [None, "", "x" * 43, TOKEN[:-1], TOKEN + "t"])
 @pytest.mark.parametrize("path", ["/api/state", "/api/runs", "/api/nothing", "/somewhere"])
-def test_without_the_token_nothing_is_told(client, path, token):
+def test_without_the_token_nothing_is_answered(client, path, token):
     answer = client.get(path, token=token)
     assert answer.status == 401
     assert TOKEN not in answer.body.decode()

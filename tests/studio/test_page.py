@@ -197,7 +197,7 @@ def test_the_keyboard_alone_leads_from_a_sick_network_to_its_cure(page):
     page.locator(".body .card").first.wait_for()
 
 
-def test_a_run_that_is_stopped_goes_on(page, studio):
+def test_a_stopped_run_continues(page, studio):
     page.get_by_role("link", name="New", exact=True).click()
     page.locator(".example", has_text="xor").get_by_role("link", name="View").click()
     page.locator(".layer").nth(1).wait_for()

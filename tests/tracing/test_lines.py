@@ -135,5 +135,5 @@ def test_numbers_are_short_where_they_are_exact_and_rounded_where_not(value, tex
     assert Figures(4).number(value) == text
 
 
-def test_signs_stand_where_a_person_writes_them():
+def test_signs_are_where_a_person_writes_them():
     assert Figures(4).sum([(0.525, -1.2), (-0.5, 2), (-0.3,)]) == "0.525*(-1.2) + (-0.5)*2 - 0.3"

@@ -31,7 +31,7 @@ training: {epochs: true, batch_size: 0.5, seed: -1}
 """
 
 
-def test_every_mistake_is_told_at_once_with_its_line():
+def test_every_mistake_is_reported_at_once_with_its_line():
     with pytest.raises(ConfigError) as caught:
         config_of(parse_document(SICK, "house.yaml"))
     told = str(caught.value)

@@ -54,7 +54,7 @@ def test_length_counts_as_the_exponent_says():
     assert means == sorted(means, reverse=True)
 
 
-def test_a_row_that_has_ended_is_filled_with_padding_while_others_go_on():
+def test_a_finished_row_is_filled_with_padding_while_others_continue():
     found = extend(logits_of, np.array([[START, 4], [START, 5], [START, 6]], np.int32), 30, likeliest)
     for row in found:
         after = row[np.argmax(row == END) + 1 :] if END in row else []

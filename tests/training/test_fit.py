@@ -82,7 +82,7 @@ def test_a_row_without_a_target_is_left_out_and_that_is_said(x, y, tmp_path):
         ({"a": [[1], [2]], "b": [1, 2]}, None, "column 'a': expected one value per row"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_told(x, y, match):
+def test_what_does_not_fit_is_reported(x, y, match):
     with pytest.raises(rg.DataError, match=match):
         dataset(x, y)
 

@@ -82,14 +82,14 @@ def test_what_is_not_finite_is_an_error_under_stop(tmp_path):
         fit(tmp_path, 1e30, guard="stop")
 
 
-def test_warn_tells_once_and_goes_on(tmp_path):
+def test_warn_reports_once_and_continues(tmp_path):
     run = fit(tmp_path, 1.5, guard="warn")
     assert run.stop.reason == "epochs"
     assert len(run.history) == 6
     assert ["guard is `warn`" in event.action for event in run.interventions] == [True]
 
 
-def test_off_neither_tells_nor_acts_on_divergence(tmp_path):
+def test_off_neither_reports_nor_treats_divergence(tmp_path):
     assert fit(tmp_path, 1.5, guard="off").interventions == ()
 
 
@@ -222,7 +222,7 @@ def test_an_alarm_is_believed_when_the_first_weights_are_better_on_the_same_rows
     assert guard.judged(risen, FULL, 4, compared(first=1.1)) == "the loss rose from 1.1 to 9"
 
 
-def test_the_weights_are_measured_after_a_last_step_that_tells_too_little():
+def test_the_weights_are_measured_after_a_last_step_that_says_too_little():
     losses, rows = np.array([1.0, 1e3]), np.array([95.0, 1.0])
     hard = Compared(lambda steps: 100.0, lambda steps: 120.0, never)
     assert guarding().judged(losses, rows, 4, hard) is None

@@ -26,7 +26,7 @@ CONFIG = {
 SIZES = {"dense_1/weight": 16, "dense_1/bias": 8, "dense_2/weight": 8, "dense_2/bias": 1}
 
 
-def test_a_reading_tells_size_zeros_and_what_is_not_finite():
+def test_a_reading_contains_size_zeros_and_non_finite_values():
     found = jax.device_get(read(jnp.array([3.0, 4.0, 0.0, jnp.nan, -jnp.inf])))
     assert found.rms == pytest.approx(np.sqrt(25 / 5))
     assert found.largest == 4
@@ -96,7 +96,7 @@ def test_after_a_rescue_the_step_is_read_that_is_taken():
     assert [event.readings["update_ratio"]["dense_1/weight"] for event in told] == pytest.approx(moved, rel=2e-3)
 
 
-def test_readings_stand_in_the_order_of_the_forward_pass():
+def test_readings_are_in_the_order_of_the_forward_pass():
     network = rg.Network(rg.named(rg.Dense(2), "z"), rg.named(rg.Dense(2), "a"), rg.named(rg.Dropout(0.1), "m"))
     ordered = in_order(network, {"output_rms": {"a": 1, "m": 2, "z": 3}, "rms": {"a/weight": 4, "z/bias": 5}})
     assert [list(values) for values in ordered.values()] == [["z", "a", "m"], ["z/bias", "a/weight"]]

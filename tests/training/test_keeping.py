@@ -92,7 +92,7 @@ def test_a_slow_disk_is_written_to_less_often(clock):
     assert written == [1, 51]  # 5 s of 500
 
 
-def test_a_failure_is_told_once_and_costs_no_run(clock):
+def test_a_failure_is_reported_once_and_costs_no_run(clock):
     def refuse(variables, best):
         raise ResourceError("disk full")
 

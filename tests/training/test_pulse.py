@@ -29,7 +29,7 @@ class Loss:
         return self.values
 
 
-def test_progress_is_told_four_times_a_second_at_most_and_waits_for_nothing():
+def test_progress_is_reported_at_most_four_times_a_second_and_waits_for_nothing():
     now, told = [0.0], []
     pulse = Pulse(told.append, lambda: now[0])
     pulse.enter("compiling")
@@ -59,7 +59,7 @@ def test_an_epoch_that_ends_is_progress_enough_and_long_runs_tell_less_often():
     assert len(told) <= day / MOST_SECONDS + 1000
 
 
-def test_steps_that_are_undone_are_not_told_and_those_that_are_taken_again_are():
+def test_undone_steps_are_not_reported_and_repeated_ones_are():
     now, told = [0.0], []
     pulse = Pulse(told.append, lambda: now[0])
     pulse.dispatched(8, Loss([1.0] * 8))

@@ -105,7 +105,7 @@ def again(folder, **further):
     return resume_prepared(RunFolder.open(folder), prepared(**further))
 
 
-def test_a_run_of_very_many_epochs_records_ever_fewer_and_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+def test_a_run_of_very_many_epochs_records_ever_fewer_and_continues_to_the_same_bits(tmp_path, monkeypatch):
     monkeypatch.setattr(events_module, "WHOLE", 4)
     settings = {"epochs": 21, "shuffle": False}
     unbroken = train_prepared(prepared(**settings), folder=tmp_path / "unbroken", readings=True)
@@ -129,7 +129,7 @@ def test_a_run_whose_rules_follow_from_all_epochs_records_them_all(tmp_path, mon
 
 
 @pytest.mark.parametrize("epoch", [1, 4, 6])
-def test_a_run_that_broke_off_goes_on_to_the_same_bits(whole, tmp_path, epoch):
+def test_a_broken_off_run_continues_to_the_same_bits(whole, tmp_path, epoch):
     folder = crashing(tmp_path / "run", epoch)
     assert len(checkpoint_paths(folder)) == 3
     run = again(folder)
@@ -255,7 +255,7 @@ def test_events_that_were_changed_are_no_history_of_a_checkpoint(whole, tmp_path
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_goes_on_where_it_was(whole, tmp_path, number):
+def test_an_interrupted_run_continues_where_it_was(whole, tmp_path, number):
     def interrupt(event):
         if event.epoch == 3:
             signal.raise_signal(number)
@@ -268,7 +268,7 @@ def test_an_interrupted_run_goes_on_where_it_was(whole, tmp_path, number):
     same(again(folder), whole)
 
 
-def test_a_run_that_was_asked_to_stop_by_a_file_goes_on_where_it_was(whole, tmp_path, monkeypatch):
+def test_a_run_stopped_by_a_file_continues_where_it_was(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(writer_module, "LOOK_SECONDS", 0.0)
     folder = tmp_path / "run"
 
@@ -296,7 +296,7 @@ def test_a_finished_run_is_trained_further(whole, tmp_path):
     assert rg.load(folder).config.training.epochs == 6
 
 
-def test_a_run_that_broke_off_while_it_was_extended_goes_on(whole, tmp_path):
+def test_a_run_that_broke_off_while_it_was_extended_continues(whole, tmp_path):
     folder = tmp_path / "run"
     train_prepared(prepared(epochs=4), folder=folder, readings=True)
 
@@ -355,7 +355,7 @@ def test_where_prepared_data_are_kept_and_how_large_a_file_may_be_is_free():
     refuse_other_settings("config.yaml", settings, prepared(), extends=False)
 
 
-def test_other_versions_are_told(whole, tmp_path, monkeypatch):
+def test_other_versions_are_reported(whole, tmp_path, monkeypatch):
     folder = crashing(tmp_path / "run", 3)
     monkeypatch.setattr("retrograd.training.surroundings.versions", lambda: {"jax": "99"})
     words = "changed since the checkpoint, so the last digits may differ: jax .* -> 99, jaxlib .* -> not set"
@@ -392,7 +392,7 @@ def test_a_warm_start_survives_the_loss_of_the_run_that_it_came_from(whole, tmp_
     same(rg.resume(folder, progress=False), uninterrupted)
 
 
-def test_only_an_unfinished_run_of_the_same_configuration_goes_on_by_itself(tmp_path):
+def test_only_an_unfinished_run_of_the_same_configuration_continues_by_itself(tmp_path):
     assert unfinished(tmp_path, prepared()) is None
     folder = crashing(tmp_path / "a", 2)
     assert unfinished(tmp_path, prepared()).path == folder
@@ -434,7 +434,7 @@ else:
 """
 
 
-def test_a_run_that_is_killed_at_any_moment_goes_on(tmp_path, monkeypatch):
+def test_a_run_killed_at_any_moment_continues(tmp_path, monkeypatch):
     monkeypatch.undo()
     config = {**CONFIG, "training": {**CONFIG["training"], "epochs": 60}}
     program = [sys.executable, "-c", PROGRAM, str(tmp_path / "run"), json.dumps(config)]

@@ -75,7 +75,7 @@ def outcome(fitted):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_whoever_goes_on_from_any_place_ends_with_the_same_bits(name):
+def test_continuing_from_any_place_ends_with_the_same_bits(name):
     run = prepared(CASES[name])
     places = []
     whole = loop_of(run, save=lambda take, moment: places.append(take())).run(run.first())
@@ -118,7 +118,7 @@ def test_an_interrupt_at_the_last_epochs_end_takes_nothing_back_of_what_the_rule
     assert outcome(loop_of(run).run(run.first(), places[-1])) == outcome(whole)
 
 
-def test_a_run_that_has_ended_goes_on_as_one_of_more_epochs():
+def test_a_finished_run_continues_to_more_epochs():
     case = CASES["a guard that rescues"]
     places = []
     short, long = (prepared({**case, "training": {"epochs": epochs}}) for epochs in (2, 4))
@@ -129,7 +129,7 @@ def test_a_run_that_has_ended_goes_on_as_one_of_more_epochs():
     assert outcome(further) == outcome(loop_of(long).run(long.first()))
 
 
-def test_time_goes_on_where_it_was():
+def test_time_continues_where_it_was():
     run = prepared({**CASES["a guard that rescues"], "training": {"epochs": 50, "time_limit": 3.0}})
     places, seconds = [], iter(range(1000))
     keep = lambda take, moment: places.append(take())  # noqa: E731

@@ -58,7 +58,7 @@ def test_a_thread_writes_between_stretches_and_the_caller_at_an_interrupt(clock)
     assert writers == ["checkpoint", threading.current_thread().name]
 
 
-def test_a_disk_that_refuses_is_told_at_the_next_stretch_and_only_once(clock):
+def test_a_failing_disk_is_reported_at_the_next_stretch_and_only_once(clock):
     def refuse():
         raise ResourceError("disk full", where="/runs")
 

@@ -46,7 +46,7 @@ def test_training_begins_with_the_weights_and_averages_of_a_run_or_a_file(runs, 
     assert prepared.warnings() == ()
 
 
-def test_a_second_run_goes_on_learning_where_the_first_one_was(runs, tmp_path):
+def test_a_second_run_continues_learning_where_the_first_one_was(runs, tmp_path):
     _, first = runs
     second = fit(tmp_path, start=str(first.folder), epochs=1)
     whole = fit(tmp_path, epochs=1)
@@ -74,7 +74,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(runs, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_classes_or_scales_are_told(runs, tmp_path):
+def test_other_classes_or_scales_are_reported(runs, tmp_path):
     _, first = runs
     config = read_config(first.folder / "config.yaml", [f"training.start={first.folder}"])
     scaled = from_arrays(X, Y, settings=DataSettings(scale="standard"))

@@ -76,7 +76,7 @@ def test_it_takes_the_steps_that_its_formula_says(file):
         ("def direction", "def directions", r"has no `direction\(self\)`"),
     ],
 )
-def test_a_mistake_is_told_with_its_place(file, before, after, words):
+def test_a_mistake_is_reported_with_its_place(file, before, after, words):
     assert before in SOURCE
     own = load_layers(file(SOURCE.replace(before, after)).relative_to(Path.cwd()))
     with pytest.raises(ConfigError, match=words):

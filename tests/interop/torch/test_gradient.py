@@ -51,7 +51,7 @@ def test_a_wrong_autograd_function_is_wrong_by_a_third():
     assert found.error == pytest.approx(1 / 3, rel=1e-6)
 
 
-def test_entries_on_a_corner_are_told_and_left_out():
+def test_entries_on_a_corner_are_reported_and_left_out():
     (only,) = retrograd.torch.check(torch.relu, torch.tensor([0.0, 1.0, -1.0])).tensors
     assert (only.kinks, only.entries, only.verdict) == (1, 2, "exact")
 

@@ -43,7 +43,7 @@ def test_weights_buffers_and_random_numbers_are_bit_for_bit_those_of_an_unwatche
     assert all(torch.equal(a, b) for a, b in zip(run(True), run(False), strict=True))
 
 
-def test_pytorch_is_as_before_behind_the_block():
+def test_pytorch_is_as_before_after_the_block():
     before = torch.autograd.backward, torch.autograd.grad
     chart = train(epochs=1)
     assert (torch.autograd.backward, torch.autograd.grad) == before
