@@ -18,7 +18,7 @@ from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.table import Origin, Table, plain_cells
 
 LINE = "\0line"  # the column of line numbers; no column in a file has this name
-SLICE_ROWS = 1 << 20  # read at a time into a column of numbers
+SLICE_ROWS = 1 << 22  # read at a time into a column of numbers; each slice is a query over all files
 PLAIN = (pl.Float64, pl.Float32, pl.Int64, pl.Int32, pl.Int16, pl.Int8, pl.UInt64, pl.UInt32, pl.UInt16, pl.UInt8)
 DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what polars raises for damaged files
 
@@ -135,18 +135,23 @@ class ScannedTable(Table):
         return values
 
     def _collected(self, name: str, first: int, count: int) -> pl.Series:
-        """Return cells of one column from the files; all reading goes through this function.
-
-        Raises:  DataError naming the damaged file
-        """
+        """Return cells of one column from the files; all reading goes through this function and `_queried`."""
         scan = self.scans[name]
         if isinstance(scan, Numbers):
             return pl.Series(name, scan.read(first, count))
+        return self._queried(name, scan if count == self.height else scan.slice(first, count))
+
+    def _queried(self, name: str, query: pl.LazyFrame, **options: Any) -> pl.Series:
+        """Return the only column that a query about a column results in.
+
+        Raises:  DataError naming the damaged file
+        """
         try:
-            return (scan if count == self.height else scan.slice(first, count)).collect().to_series().alias(name)
+            return query.collect(**options).to_series().alias(name)
         except DAMAGE as error:
             reason = str(error).partition("\n")[0]
-            raise DataError(f"column '{name}' cannot be read: {reason}", where=self._damaged_file(scan)) from None
+            where = self._damaged_file(self.scans[name].lazy())
+            raise DataError(f"column '{name}' cannot be read: {reason}", where=where) from None
 
     def _damaged_file(self, scan: pl.LazyFrame) -> str:
         """Return the file with the unreadable cells."""
@@ -168,7 +173,10 @@ class ScannedTable(Table):
 
     def each(self, names: Sequence[str], ask: Callable[[pl.Expr], pl.Expr]) -> tuple[Any, ...]:
         """Return the result of an expression for each of the columns."""
-        return tuple(self.column(name).to_frame().select(ask(pl.col(name))).item() for name in names)
+        if self.chosen is not None:
+            return tuple(self.column(name).to_frame().select(ask(pl.col(name))).item() for name in names)
+        queries = {name: self.scans[name].lazy().select(ask(pl.all())) for name in names}
+        return tuple(self._queried(name, query, engine="streaming").item() for name, query in queries.items())
 
     def columns_of(self, series: Iterable[pl.Series]) -> ScannedTable:
         """Return a table of other columns for the same rows, writing each to a file before computing the next."""

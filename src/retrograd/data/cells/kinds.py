@@ -75,11 +75,14 @@ def find_kinds(table: Table, names: tuple[str, ...], settings: DataSettings) -> 
 
 
 def _find_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
-    series = table.column(name)
-    cells = series.drop_nulls() if series.null_count() else series
     chosen = settings.kinds.get(name)
     if chosen == "identifier":
+        table.column(name)
         return ColumnKind("identifier")
+    if chosen is None and _is_surely_number(table, name):
+        return ColumnKind("number")
+    series = table.column(name)
+    cells = series.drop_nulls() if series.null_count() else series
     if cells.is_empty():
         cure = "ignore it with " + data_setting("exclude", f"[{name}]")
         raise DataError(f"column '{name}' is empty: every cell is missing", where=table.where, cure=cure)
@@ -94,6 +97,13 @@ def _find_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
     if not is_date_form(chosen):
         raise ConfigError(f"'{chosen}' is not a date format", where=f"data.kinds.{name}", cure="for example %d/%m/%Y")
     return ColumnKind("date", chosen)
+
+
+def _is_surely_number(table: Table, name: str) -> bool:
+    """Return whether a column contains fractions, judging without reading it into memory."""
+    kind = table.frame.schema.get(name)
+    is_float = kind is not None and kind.is_float()
+    return is_float and not ROW_NUMBER_NAME.search(name) and table.each([name], lambda cells: cells.count())[0] > 0
 
 
 def _inferred(cells: pl.Series) -> ColumnKind:
