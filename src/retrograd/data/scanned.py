@@ -147,11 +147,12 @@ class ScannedTable(Table):
         Raises:  DataError naming the damaged file
         """
         try:
-            return query.collect(**options).to_series().alias(name)
+            frame: pl.DataFrame = query.collect(**options)
         except DAMAGE as error:
             reason = str(error).partition("\n")[0]
             where = self._damaged_file(self.scans[name].lazy())
             raise DataError(f"column '{name}' cannot be read: {reason}", where=where) from None
+        return frame.to_series().alias(name)
 
     def _damaged_file(self, scan: pl.LazyFrame) -> str:
         """Return the file with the unreadable cells."""
