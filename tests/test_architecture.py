@@ -14,7 +14,7 @@ FLOORS = [
 ]  # fmt: skip
 ROOMS = {  # of a floor or of a room, lowest first; a kind's settings belong to the lowest, wherever they lie
     "data": [
-        "settings", "batches", "report", "table", "decimal_points", "patterns", "scanned", "read", "cells", "arrays", "split", "tables",
+        "settings", "batches", "report", "table", "decimal_points", "patterns", "column_files", "scanned", "read", "cells", "arrays", "split", "tables",
         "texts", "windows", "images", "audio", "path_columns", "builtin", "mapped_columns", "prefetch", "preprocessing", "row_places", "cache", "source", "streaming", "dataset",
     ],
     "network": [
