@@ -50,7 +50,7 @@ def no_kept_programs() -> Iterator[None]:
 
 @pytest.fixture(params=["kernels", "formulas"])
 def either_way(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Run a test with native kernels, where there are some, and again with the formulas that they stand in for.
+    """Run a test with native kernels, where there are some, and again with the formulas that they replace.
 
     The choice is made when a function is traced: the test must compile its own.
     """
@@ -97,7 +97,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not even import, for the second run, the files in which nobody called one."""
+    """For the second run, do not even import the files whose tests called no kernel."""
     if not config.getoption("--formulas") or collection_path.suffix != ".py":
         return None
     files = {place.partition("::")[0] for place in _callers(config)}
@@ -118,7 +118,7 @@ def _callers(config: pytest.Config) -> list[str]:
 
 
 def _place(location: tuple[str, int | None, str]) -> str:
-    """Return file and name of a test; its nodeid may have a group of processes behind it."""
+    """Return file and name of a test; its nodeid may end with a group of processes."""
     return f"{Path(location[0]).as_posix()}::{location[2]}"
 
 

@@ -16,7 +16,7 @@ from changed import ROOT, tests_of
 
 COPY = ROOT / "build" / "mutants"
 SECONDS = 300  # for the tests of one change: longer is an endless loop, and noticed
-SAME = (  # changes that cannot be noticed: of annotations, which nobody evaluates, and of a file's order of decorators
+SAME = (  # changes that cannot be noticed: of annotations, which are not evaluated, and of a file's order of decorators
     "core/ReplaceBinaryOperator_BitOr_.*",
 )
 

@@ -1,4 +1,4 @@
-"""What goes in wrong must come out as one clear message with the right exit code, and leave nothing behind.
+"""Wrong input must lead to one clear message with the right exit code, and leave no files.
 
 One table for the command line, one for the Python API, and a few real processes where signals, pipes and limits of the
 system matter. Every identifier of the catalogue (A1 to F8) is tested here or left out with its reason.
@@ -103,7 +103,7 @@ def npz(**arrays: np.ndarray) -> bytes:
 
 def archive(*members: str) -> bytes:
     stream = io.BytesIO()
-    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(stream, "w") as file:  # of a name that stands twice
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(stream, "w") as file:  # about a duplicate name
         for member in members:
             file.writestr(member, pickle.dumps(Payload()))
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""What the allocator is told."""
+"""Settings of the allocator."""
 
 import platform
 import subprocess

@@ -208,7 +208,7 @@ _lying_tanh.defjvps(lambda dx, y, x: dx * y)
 
 
 class WrongAsJaxBelieves(Tanh):
-    """Its forward tells jax.vjp the same untruth that backward tells: only the central difference is left."""
+    """Its forward gives jax.vjp the same wrong gradient as backward: only a central difference can show it."""
 
     def forward(self, params, state, ctx, x):
         y = _lying_tanh(x)

@@ -88,7 +88,7 @@ _lying.defjvps(lambda dx, y, x: dx * x**2)
 
 
 class Conspiracy(rg.Tanh):
-    """Its forward tells jax.vjp the untruth that backward tells."""
+    """Its forward gives jax.vjp the same wrong gradient as backward."""
 
     def forward(self, params, state, ctx, x):
         return rg.Forward(_lying(x), x)

@@ -1,4 +1,4 @@
-"""Rows that stand in the configuration itself."""
+"""Rows in the configuration itself."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Odd columns are told, each in one line, and ordinary ones are not."""
+"""Odd columns are reported, each in one line, and ordinary ones are not."""
 
 import polars as pl
 

@@ -1,4 +1,4 @@
-"""Hidden tokens: which are chosen, what stands in their place, how a text says where one is, and what is refused."""
+"""Hidden tokens: which are chosen, what replaces them, how a text marks one, and what is refused."""
 
 import json
 

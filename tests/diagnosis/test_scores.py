@@ -26,7 +26,7 @@ LABELS = (X @ RNG.normal(size=(3, 4)) + RNG.normal(size=(300, 4)) > np.array([0.
 
 def test_several_labels_are_scored_by_the_area_of_each_and_its_mean():
     shares = LABELS + RNG.normal(size=LABELS.shape)
-    truth = np.hstack([LABELS, np.ones((300, 1))])  # that every row has the last label tells nothing
+    truth = np.hstack([LABELS, np.ones((300, 1))])  # the last label, which every row has, says nothing
     outputs = np.hstack([shares, shares[:, :1]])
     expected = np.mean([roc_auc_score(LABELS[:, i], shares[:, i]) for i in range(4)])
     assert mean_area(outputs, truth) == pytest.approx(expected)

@@ -82,7 +82,7 @@ def main(root: Path) -> None:
         "network": [{"dense": {"units": 2, "activation": "tanh"}}, {"dense": 1}],
         "optimizer": {"sgd": {"learning_rate": 0.5}},
         "training": {"epochs": 3, "batch_size": 3, "checkpoint": {"seconds": 0}},
-        "distributed": {"shard": [["*/weight", [None, "model"]]]},  # which cuts nothing, so nobody waits for slices
+        "distributed": {"shard": [["*/weight", [None, "model"]]]},  # which divides nothing, so no slices are awaited
     }
     run = rg.train(config, folder=root / "run")
     found["run"] = {"losses": [epoch.loss for epoch in run.history], "weights": run.history[-1].weights}

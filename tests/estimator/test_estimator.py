@@ -74,7 +74,7 @@ def test_weights_are_repetitions_where_chance_has_no_part():
 
 @pytest.fixture(scope="module")
 def rows():
-    """Two noisy classes, [40, 3], of which the first column tells them apart."""
+    """Two noisy classes, [40, 3], separated by the first column."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(40, 3))
     return x, np.where(x[:, 0] + 0.1 * rng.normal(size=40) > 0, "yes", "no")

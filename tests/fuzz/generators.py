@@ -19,7 +19,7 @@ MAX_DEPTH = 6
 
 
 def refused(action: Callable[[], Any]) -> RetrogradError | None:
-    """Return the error with which the user's mistake is told; anything else is raised, and fails the test."""
+    """Return the error that reports the user's mistake; anything else is raised, and fails the test."""
     try:
         action()
     except RetrogradError as error:

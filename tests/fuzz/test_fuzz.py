@@ -1,4 +1,4 @@
-"""Whatever is wrong with a file or a configuration is told as an error of the user's: never one of the program's own."""
+"""Any mistake in a file or a configuration is reported as a user error, never as an internal one."""
 
 import warnings
 from random import Random
@@ -25,7 +25,7 @@ SEEDS = st.integers(0, 2**32)
 
 
 def fuzzed(examples):
-    """Return the decorators of a test of so many examples, the same ones in every run unless `make fuzz` asks for more."""
+    """Return the decorators of a test with this number of examples, the same ones in every run unless `make fuzz` asks for more."""
 
     def decorate(test):
         chosen = settings(max_examples=examples * TIMES, deadline=None, derandomize=TIMES == 1, database=None)

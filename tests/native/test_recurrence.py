@@ -166,7 +166,7 @@ def test_of_the_gradients_nan_and_infinity_reach_their_row_and_column_alone(bad)
     time, batch, units = 20, 30, 20
     x, states, dz = (np.ones((time, batch, n), np.float32) for n in (5, units, 40))
     first = np.ones((batch, units), np.float32)
-    x[3, 2, 1], first[4, 7], states[-1, 0, 3], dz[9, 9, 39] = bad, bad, bad, bad  # nobody reads the last state
+    x[3, 2, 1], first[4, 7], states[-1, 0, 3], dz[9, 9, 39] = bad, bad, bad, bad  # the last state is not read
     found = jax.jit(lambda *a: gradients(*a, False, jnp.float32))(x, first, states, dz)
     with kernels(False):
         expected = jax.jit(lambda *a: gradients(*a, False, jnp.float32))(x, first, states, dz)

@@ -106,7 +106,7 @@ def test_dropout_drops_weights_in_training_alone():
     x = np.broadcast_to(np.eye(4, 6), (400, 4, 6))
     y, _ = run(layer, params, x)
     trained, _ = run(layer, params, x, ctx=Context(True, jax.random.key(0)))
-    np.testing.assert_allclose(y["weights"], trained["weights"], **SAME)  # told before dropout
+    np.testing.assert_allclose(y["weights"], trained["weights"], **SAME)  # returned before dropout
     ratio = np.asarray(trained["sequence"][..., :4] / y["sequence"][..., :4])
     np.testing.assert_allclose(ratio[ratio > 0], 2, **SAME)
     assert abs((ratio > 0).mean() - 0.5) < 0.03  # 6400 draws: 0.03 is nearly five deviations

@@ -48,7 +48,7 @@ def settings(case):
 
 
 def padding(case):
-    """A word as it stands; the rule of `same` with a stride is ours; else numbers."""
+    """A word unchanged; the rule of `same` with a stride is ours; else numbers."""
     given = case.config["padding"]
     return given.split(" ")[0] if isinstance(given, str) else given
 

@@ -1,4 +1,4 @@
-"""What stands behind a convolution becomes one node with it where nobody looks, and computes the same."""
+"""Nodes after a convolution are fused with it where nothing observes them, and compute the same."""
 
 import jax
 import jax.numpy as jnp

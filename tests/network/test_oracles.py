@@ -117,7 +117,7 @@ def test_activation_has_the_recorded_output_and_delta(case):
 
 @pytest.mark.parametrize("case", cases("prelu"), ids=lambda case: case.id)
 def test_prelu_has_the_recorded_gradient_of_its_slopes(case):
-    x, dy = (np.moveaxis(case.arrays[name], 1, -1) for name in ("in.x", "cot.y"))  # channels stand last here
+    x, dy = (np.moveaxis(case.arrays[name], 1, -1) for name in ("in.x", "cot.y"))  # channels are last here
     y, back = run(PReLU(), {"slope": case.arrays["param.weight"]}, (x,), dy)
     found = {"out.y": np.moveaxis(y, -1, 1), "grad_in.x": np.moveaxis(back.inputs[0], -1, 1)}
     assert_case(case, {**found, "grad_param.weight": back.grads["slope"]})
@@ -126,7 +126,7 @@ def test_prelu_has_the_recorded_gradient_of_its_slopes(case):
 @pytest.mark.parametrize("case", cases("dropout"), ids=lambda case: case.id)
 def test_dropout_has_the_recorded_output_and_delta_for_the_recorded_mask(case, monkeypatch):
     kept = case.arrays["in.mask"].astype(bool)
-    spatial = case.config.get("spatial", False)  # the recorded channels stand second
+    spatial = case.config.get("spatial", False)  # the recorded channels are the second axis
     x, mask, dy = (np.moveaxis(a, 1, -1) if spatial else a for a in (case.arrays["in.x"], kept, case.arrays["cot.y"]))
     module = spatial_dropout_module if spatial else dropout_module
     monkeypatch.setattr(module, "draw_kept", lambda key, shape, rate: jnp.asarray(mask).reshape(shape))

@@ -1,4 +1,4 @@
-"""A file of the user's own layers: it runs when it is named, and its mistakes are told with their line."""
+"""A file with user-defined layers runs when it is named, and its mistakes are reported with their line."""
 
 import dataclasses
 

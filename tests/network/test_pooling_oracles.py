@@ -1,4 +1,4 @@
-"""Pooling against numbers from another implementation, in float64; its channels stand second, ours last."""
+"""Pooling against numbers from another implementation, in float64; its channels are the second axis, ours the last."""
 
 import jax
 import jax.numpy as jnp

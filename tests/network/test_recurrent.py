@@ -124,7 +124,7 @@ def test_truncation_changes_the_gradient_and_not_the_output():
         found[truncate] = y, dx
     np.testing.assert_array_equal(found[2][0], found[None][0])
     np.testing.assert_allclose(found[5][1], found[None][1], **SAME)  # no border within five steps
-    np.testing.assert_array_equal(found[2][1][:, :4], 0)  # the last border stands before the fifth step
+    np.testing.assert_array_equal(found[2][1][:, :4], 0)  # the last border is before the fifth step
     np.testing.assert_allclose(found[2][1][:, 4], found[None][1][:, 4], **SAME)
 
 

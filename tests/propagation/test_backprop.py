@@ -145,7 +145,7 @@ class Halves(Layer):
 
 @dataclass(frozen=True)
 class WrittenHalves(Halves):
-    """The same with a backward of its own, which is given None for a part that nobody read."""
+    """The same with a hand-written backward, which receives None for an unread part."""
 
     def forward(self, params, state, ctx, x):
         return super().forward(params, state, ctx, x)._replace(tape=x)

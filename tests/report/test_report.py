@@ -233,7 +233,7 @@ def test_graphics_have_words_for_those_who_do_not_see_them(page):
     graphics = [attributes for tag, attributes in page.elements if tag == "svg"]
     drawings = [each for each in graphics if "aria-hidden" not in each]
     assert len(drawings) == 4
-    assert [each["class"] for each in graphics if each not in drawings] == ["bar"]  # the numbers stand beside it
+    assert [each["class"] for each in graphics if each not in drawings] == ["bar"]  # the numbers are next to it
     loss = drawings[0]["aria-label"]
     assert "training steps: 1.235 → 0.1029" in loss
     assert "best epoch 11" in loss

@@ -1,4 +1,4 @@
-"""Every example runs, with a small budget, and learns; the figures of a whole run stand in the examples themselves."""
+"""Every example runs, with a small budget, and learns; the figures of a full run are in the examples themselves."""
 
 import importlib.util
 import re

@@ -106,7 +106,7 @@ def test_from_an_example_to_a_step_whose_weight_is_edited(page):
     page.locator(".layer").nth(1).wait_for()
     text = page.get_by_label("Configuration as YAML")
     text.fill(text.input_value().replace("- dense: 1\n", "- dens: 1\n"))
-    page.get_by_role("button", name="line 6").wait_for()  # the mistake stands at its line
+    page.get_by_role("button", name="line 6").wait_for()  # the mistake is shown at its line
     text.fill(text.input_value().replace("- dens: 1\n", "- dense: 1\n").replace("epochs: 2000", "epochs: 50"))
     page.locator(".problem").first.wait_for(state="detached")
     page.get_by_text("9", exact=True).first.wait_for()

@@ -53,7 +53,7 @@ def test_the_command_prints_one_line_and_answers(started, tmp_path):
 def test_a_token_that_others_can_read_is_refused(tmp_path):
     token = stored_token(tmp_path)
     assert len(token) >= 43
-    assert stored_token(tmp_path) == token  # pages that are open go on
+    assert stored_token(tmp_path) == token  # open pages continue
     (tmp_path / "token").chmod(0o644)
     with pytest.raises(ResourceError, match="only you can read"):
         stored_token(tmp_path)

@@ -60,7 +60,7 @@ def test_a_training_outlives_the_studio_and_is_shown_whole_when_it_is_back(tmp_p
 
     back, again = start(tmp_path)
     try:
-        assert again["token"] == facts["token"]  # a page that is open goes on
+        assert again["token"] == facts["token"]  # an open page continues
         _, *after = call(again, f"api/runs/{run}/events?place={json.loads(head)['place']}").splitlines()
     finally:
         os.killpg(back.pid, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Worked examples by hand and from print, with the digits that stand there."""
+"""Worked examples by hand and from print, with the digits given there."""
 
 import re
 
@@ -166,7 +166,7 @@ def test_the_example_of_han_kamber_and_pei_to_the_printed_digits():
     assert nodes["out"].output.round(3).tolist() == [[-0.105]]
     assert nodes["out/sigmoid"].output.round(3).tolist() == [[0.474]]
     a = nodes["out/sigmoid"].output.item()
-    assert round(round(a, 3) * (1 - round(a, 3)) ** 2, 4) == 0.1311  # the book goes on with rounded numbers
+    assert round(round(a, 3) * (1 - round(a, 3)) ** 2, 4) == 0.1311  # the book continues with rounded numbers
     assert -nodes["out"].delta.item() == pytest.approx(0.1311, abs=1e-4)  # all digits give 0.1312
     assert (-nodes["hidden"].delta).round(4).tolist() == [[-0.0087, -0.0065]]
     assert params["out/weight"].after.round(3).tolist() == [[-0.261], [-0.138]]

@@ -47,7 +47,7 @@ def test_three_steps_of_a_causal_transformer_equal_the_recorded_ones():
             if t == 0:
                 result = jax.jit(stepper.evaluate)(train, batch)
                 expect(case, result.outputs[network.output].swapaxes(1, 2), case.arrays["step1.out"])
-                kept = 0.5 / (case.arrays["step1.grad_norm"] + 1e-6)  # recorded behind the clipping
+                kept = 0.5 / (case.arrays["step1.grad_norm"] + 1e-6)  # recorded after clipping
                 jax.tree.map(lambda a, b, kept=kept: expect(case, kept * a, b), result.grads, of(case, "step1.grad."))
             train, outcome = stepper.single(train, batch)
             expect(case, outcome.loss, case.arrays[f"step{t + 1}.loss"], CLIPPED)

@@ -193,7 +193,7 @@ def test_an_easy_first_row_is_no_reason_to_call_the_others_too_hard(tmp_path):
 
 
 def compared(*, first=1.0, passed=None):
-    """What the guard is told when it asks: the first weights' loss on any rows, and the share of deltas that pass."""
+    """The guard's measurements: the loss of the initial weights on any rows, and the share of deltas that pass."""
     condition = never if passed is None else lambda: Condition(1.0, {"relu": passed})
     return Compared(lambda steps: first, lambda steps: first, condition)
 
@@ -334,7 +334,7 @@ def test_averages_that_are_not_finite_are_trouble_too(tmp_path):
     run = rg.train(config, dataset=data, root=tmp_path)
     assert "the optimizer's average of the gradients has the first non-finite" in run.interventions[0].reason
     assert run.interventions[-1].clip_global_norm == 1.0
-    assert run.history[-1].loss < run.history[0].loss  # without clipping, Adam would divide by infinity and stand still
+    assert run.history[-1].loss < run.history[0].loss  # without clipping, Adam would divide by infinity and stop moving
 
 
 # ----------------------------------------------------------------------------------------------------------- the rules

@@ -1,4 +1,4 @@
-"""Mistakes at the output are told before training, by the diagnosis' rules, and right networks are not."""
+"""Mistakes at the output are reported before training by the rules of the diagnosis; correct networks have none."""
 
 import numpy as np
 import pytest

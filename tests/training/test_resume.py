@@ -1,4 +1,4 @@
-"""Resume: a run that was interrupted or killed goes on from its newest whole checkpoint, to the same bits."""
+"""Resume: an interrupted or killed run continues from its newest intact checkpoint, to the same bits."""
 
 import dataclasses
 import json

@@ -137,7 +137,7 @@ def test_regression_is_measured_in_the_targets_unit(tmp_path):
     pl = pytest.importorskip("polars")
     frame = pl.DataFrame({"a": X[:, 0], "b": X[:, 1], "price": 1000 * LINE})
     run = rg.fit(frame, target="price", epochs=200, root=tmp_path)
-    assert run.scores["test"]["r2"] > 0.7  # a third feature is not told
+    assert run.scores["test"]["r2"] > 0.7  # the third feature is not in the data
     assert run.scores["test"]["root_mean_squared_error"] > 1
     assert abs(run.predict(frame).mean() - 3000) < 500
 

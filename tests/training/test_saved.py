@@ -1,4 +1,4 @@
-"""A loop that goes on from any of its places ends with the bits of one that was never interrupted."""
+"""A loop that continues from any of its checkpoints ends with the bits of one that was never interrupted."""
 
 import dataclasses
 import itertools

@@ -25,7 +25,7 @@ def stop(valid, *, rows=40, early=EarlyStopping(), loss=1e-9):  # noqa: B008  # 
         ({"average_precision": 1.0, "loss": 4e-5}, 9, "perfect"),
         ({"r2": 0.99996, "loss": 4e-5}, 40, "perfect"),
         ({"r2": 0.9999, "loss": 1e-4}, 40, None),
-        ({"loss": 1e-9}, 40, None),  # without a score nobody knows what is perfect
+        ({"loss": 1e-9}, 40, None),  # without a score, perfection cannot be recognised
         ({"accuracy": 1.0, "loss": -3.0}, 40, None),  # nor with a loss that has no floor at 0
         ({"accuracy": 1.0, "loss": float("nan")}, 40, None),
     ],
@@ -38,4 +38,4 @@ def test_who_asks_for_epochs_gets_them():
     perfect = {"accuracy": 1.0, "loss": 0.0}
     assert stop(perfect, early=None) is None
     assert stop(perfect, early=EarlyStopping(stop_when_perfect=False)) is None
-    assert stop({}, rows=0) is None  # no rows held out: the training rows show what they have learnt by heart
+    assert stop({}, rows=0) is None  # no held-out rows: training rows may be learnt by heart

@@ -1,4 +1,4 @@
-"""Optimizers and schedules of the user's own: the guide runs as printed, and mistakes are told with their line."""
+"""User-defined optimizers and schedules: the guide runs as printed, and mistakes are reported with their line."""
 
 import re
 import shlex

@@ -27,7 +27,7 @@ EPS_ELSEWHERE = {
 
 
 def settings(config):
-    """The name and settings in retrograd that an optimizer's case stands for."""
+    """The name and settings in retrograd of an optimizer's case."""
     name = NAMES[config["name"]]
     given = {ours: config[theirs] for theirs, ours in FIELDS.items() if theirs in config}
     if "betas" in config:
@@ -79,7 +79,7 @@ def test_clipping_gives_the_recorded_gradients(case):
 
 
 def schedule(config):
-    """The schedule that a case stands for, and how many of its steps mean the same in retrograd."""
+    """The schedule of a case, and the number of its steps that mean the same in retrograd."""
     initial, every_step = config["initial_lr"], 30
     match config["name"]:
         case "step":

@@ -1,4 +1,4 @@
-"""Where compiled programs are kept, and that nobody is made to."""
+"""Where compiled programs are stored, and that storing them is optional."""
 
 import os
 

@@ -30,7 +30,7 @@ def place(tmp_path, monkeypatch):
 
 
 def config(seconds, **more):
-    """Return a run of four epochs, whose checkpoints are so many seconds apart."""
+    """Return a run of four epochs, with this many seconds between checkpoints."""
     training = {"epochs": 4, "batch_size": 8, "checkpoint": {"seconds": seconds}}
     return {**BERT, "weights": {"path": "bert"}, "optimizer": {"adam": 0.05}, "training": training, **more}
 
@@ -48,7 +48,7 @@ def broken(settings):
 
 
 def resumed(folder, path):
-    """Return the digest of a run that goes on with pretrained weights at another place."""
+    """Return the digest of a run that continues with pretrained weights in another folder."""
     run = RunFolder.open(folder)
     moved = with_weights(stored_config(run), lambda _: path)
     again = resume_prepared(run, prepare_again(run, moved, dataset()))

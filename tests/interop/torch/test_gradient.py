@@ -1,4 +1,4 @@
-"""The gradient check: right modules pass, a wrong gradient is named, corners are told, nothing is left changed."""
+"""The gradient check: correct modules pass, a wrong gradient is named, corners are reported, nothing stays changed."""
 
 import pytest
 
