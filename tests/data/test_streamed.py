@@ -141,6 +141,35 @@ def test_shards_are_one_table_and_a_word_of_the_last_one_is_known(both, tmp_path
     both(tmp_path / "shards" / f"*.{kind}", target="kind")
 
 
+def numbers_and_words(rows, seed):
+    rng = np.random.default_rng(seed)
+    words, classes = rng.choice(["p", "q"], rows), rng.choice(["u", "v", "w"], rows)
+    return pl.DataFrame({"a": rng.normal(size=rows), "n": rng.integers(0, 9, rows), "c": words, "y": classes})
+
+
+GAPS = pl.when(pl.int_range(pl.len()) % 7 == 0).then(None).otherwise("a").alias("a")
+LATE = {
+    "gaps": GAPS,
+    "only gaps": pl.lit(None, pl.Float64).alias("a"),
+    "not a number": pl.when(pl.int_range(pl.len()) == 99).then(float("nan")).otherwise("a").alias("a"),
+    "fractions": (pl.col("a") * 3).alias("n"),
+    "a class": pl.lit("x").alias("y"),
+}
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("late", LATE)
+def test_what_only_the_last_shard_has_is_treated_as_in_memory(both, tmp_path, late, kind):
+    shards = [numbers_and_words(200, 1).sort("y"), numbers_and_words(200, 2).sort("y")]
+    shards += [shards[0], numbers_and_words(100, 3).with_columns(LATE[late])]  # a shard that occurs twice, too
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    for i, shard in enumerate(shards):
+        getattr(shard, {"csv": "write_csv", "parquet": "write_parquet"}[kind])(folder / f"{i}.{kind}")
+    data = both(folder, target="y")
+    assert data.rows == {"train": 490, "valid": 105, "test": 105}
+
+
 def test_parts_with_files_of_their_own_are_kept_too(both, tmp_path):
     table = columns()
     write(tmp_path / "d.csv", table)
@@ -266,7 +295,9 @@ def test_a_row_is_shown_without_reading_all_others(kept, monkeypatch):
 def test_a_changed_shard_is_read_again(kept, tmp_path):
     first, _ = kept()
     text = (tmp_path / "shards" / "b.csv").read_text()
+    times = (tmp_path / "shards" / "b.csv").stat()
     (tmp_path / "shards" / "b.csv").write_text(text.replace("green", "white"))
+    os.utime(tmp_path / "shards" / "b.csv", ns=(times.st_atime_ns, times.st_mtime_ns))  # and the size is the same
     changed, reads = kept()
     assert reads == 2
     assert changed.digest != first.digest
