@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # parameters of mallopt, from malloc.h
 NEVER = 2**31 - 1
-USUAL_BYTES = 128 * 2**10  # glibc's own value of both thresholds
+COLUMN_BYTES = 2**22  # above arrays of 262,144 rows, which are made too often to fetch their pages anew each time
 HUGE_PAGES = 14  # MADV_HUGEPAGE
 HUGE_PAGE_BYTES = 2**21
 RESERVED_GIB = 2  # address space for which huge pages are requested; pages appear when touched
@@ -55,7 +55,7 @@ def returning() -> Iterator[None]:
     if libc is None or not was_tuned:
         yield
         return
-    _set_thresholds(libc, USUAL_BYTES)
+    _set_thresholds(libc, COLUMN_BYTES)
     give_back()
     try:
         yield
