@@ -74,8 +74,11 @@ def test_nothing_is_tried_where_nothing_is_ill():
     assert found.sentence.startswith("nothing to repair")
 
 
-def test_random_search_spends_no_more_than_it_may(sick):
-    assert isinstance(random_search(sick, source, updates=300, seed=1), RunConfig)
+def test_random_search_stays_within_its_budget(sick, monkeypatch):
+    budget = Budget(60)  # two trials
+    monkeypatch.setattr("retrograd.repairs.random_search.Budget", lambda updates: budget)
+    assert isinstance(random_search(sick, source, updates=60, seed=1), RunConfig)
+    assert 0 < budget.spent <= 60
 
 
 def test_a_start_that_breaks_has_failed_and_is_worth_less_than_any_trial(sick):

@@ -22,7 +22,11 @@ BUDGETS = {  # example: (changes, metric of the test part, how good it must be a
     "waves_lstm": (["training.epochs=5", "data.samples=300", SMALL], "accuracy", 0.4),
     "tones_gru": (["training.epochs=4", "data.samples=150"], "accuracy", 0.0),
     "demand_gru": (["training.epochs=4", "data.samples=600", SMALL], "r2", 0.5),
-    "tales_gpt": (["training.epochs=2", "data.samples=100", "data.text.length=32"], "accuracy", 0.2),
+    "tales_gpt": (
+        ["training.epochs=2", "data.samples=100", "data.text.length=32", "network.2.transformer_encoder.layers=1"],
+        "accuracy",
+        0.2,
+    ),
     "tales_bert": (
         [
             "training.epochs=4",
