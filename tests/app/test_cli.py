@@ -83,7 +83,7 @@ def weights(run: Path) -> str:
 
 def test_a_configuration_is_trained_and_the_end_says_why_how_well_and_where(told, place):
     out, err = told("train", "xor.yaml", "--run", "R", err=True)
-    assert re.search(r"stopped after 100 epochs in [\d.]+ s: epochs \(all 100 epochs done\)", out)
+    assert re.search(r"finished all 100 epochs in [\d.]+ m?s", out)
     assert re.search(r"kept the weights of epoch \d+", out)
     assert re.search(r"accuracy +1\.0000", out)
     assert "next  retrograd runs show R" in out
@@ -95,7 +95,12 @@ def test_a_configuration_is_trained_and_the_end_says_why_how_well_and_where(told
 def test_quiet_leaves_only_the_result(told):
     out, err = told("train", "xor.yaml", "--set", "training.epochs=2", "--quiet", err=True)
     assert err == ""
-    assert out.startswith("stopped after 2 epochs")
+    assert out.startswith("finished all 2 epochs")
+
+
+def test_a_network_no_better_than_a_constant_is_sent_to_its_diagnosis(told):
+    out = told("train", "xor.yaml", "--epochs", "1", "--lr", "1e-9", "--run", "weak", "--quiet")
+    assert out.rstrip().endswith("retrograd diagnose weak")
 
 
 def test_settings_are_changed_from_the_command_line(told, place):
@@ -210,7 +215,7 @@ def test_runs_are_listed_shown_and_compared(told):
     assert listed[0].split()[-2:] == ["score", "loss"]
     assert [(line.split()[-4], line.split()[-1]) for line in listed[1:]] == [("r2", "test"), ("accuracy", "train")]
     shown = told("runs", "show", "xor")
-    assert "stopped after 100 epochs" in shown
+    assert "finished all 100 epochs in" in shown
     assert "learning_rate: 0.1" in shown
     compared = told("runs", "compare", "house", "xor")
     assert re.search(r"^name +house +xor$", compared, re.MULTILINE)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from retrograd.record.events import Metrics
 from retrograd.record.judged import Judged
 
 SURE = 3  # standard errors
@@ -29,7 +29,7 @@ class Chance:
         return self.reached < min(self.level + max(SURE * self.luck, SMALLEST_GAIN), BEST)
 
 
-def chance_of(judged: Judged, scores: Metrics) -> Chance | None:
+def chance_of(judged: Judged, scores: Mapping[str, Mapping[str, float]]) -> Chance | None:
     """Compare the score with that of the best constant prediction on the same rows; None if unknown."""
     if judged.counts and judged.right is not None and judged.count:
         sizes = [sum(row) for row in judged.counts]

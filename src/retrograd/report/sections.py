@@ -9,6 +9,7 @@ from retrograd.base.finding import Finding
 from retrograd.present.markup import Markup, element, table, whole
 from retrograd.present.numbers import aligned, duration, number
 from retrograd.record.events import Epoch
+from retrograd.report.ending import ending
 from retrograd.report.evidence import evidence_table
 from retrograd.report.story import Story, parts
 
@@ -87,7 +88,7 @@ def _ending(story: Story) -> str:
     stop = story.stopped
     if stop is None:
         return "the run is in progress or was interrupted; this page shows what has been recorded so far."
-    return f"{stop.reason} ({stop.sentence})" if stop.sentence else stop.reason
+    return ending(stop.reason, stop.sentence, stop.epoch, stop.seconds)
 
 
 # ------------------------------------------------------------------------------------------------ what was not right

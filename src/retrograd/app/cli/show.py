@@ -13,13 +13,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from retrograd.app.cli.verbs.runs import ending, most_confused
+from retrograd.app.cli.verbs.runs import ended, most_confused
 from retrograd.data.report import Report
 from retrograd.present.tables import score_table
 from retrograd.present.text import filled
 from retrograd.record.events import INTERRUPTED, Resumed
 from retrograd.record.judged import read_judged
 from retrograd.record.run import REPORT, RunFolder
+from retrograd.report.chance import chance_of
 from retrograd.training.prepare import Prepared
 from retrograd.training.run import Run
 
@@ -53,7 +54,7 @@ def print_run(run: Run, chosen: Path | None = None) -> None:
     `chosen` is the file with the configuration designed for a table.
     """
     seconds = run.history[-1].seconds if run.history else 0.0
-    print(ending(run.epochs, seconds, run.stop.reason, run.stop.sentence, run.best_epoch))
+    print(ended(run.stop.reason, run.stop.sentence, run.epochs, seconds, run.best_epoch))
     for event in run.interventions:
         print(filled(f"guard, step {event.step}: {event.reason}: {event.action}"))
     if run.interventions:
@@ -104,5 +105,9 @@ def next_command(run: Run) -> str:
         return shlex.join([command, "train", "--resume", folder])
     if run.dataset.task == "next_token":
         return shlex.join([command, "generate", folder])
+    judged = read_judged(run.folder)
+    chance = judged and chance_of(judged, run.scores)
+    if chance and chance.is_failure:
+        return shlex.join([command, "diagnose", folder])
     after = ["predict", folder, settings.path] if settings and settings.path else ["runs", "show", folder]
     return shlex.join([command, *after])

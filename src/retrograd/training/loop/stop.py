@@ -70,7 +70,7 @@ def _goal(goal: Goal) -> Rule:
             return None
         name, score = measured
         reached = score <= goal.value if falls(goal.metric) else score >= goal.value
-        return Stop("goal", f"{name} reached {score:.4g}, goal {goal.value:g}") if reached else None
+        return Stop("goal", f"{name} is {score:.4g}, the goal {goal.value:g}") if reached else None
 
     return rule
 
@@ -109,7 +109,8 @@ def _early(settings: EarlyStopping) -> Rule:
         waited += 1
         if waited < settings.patience:
             return None
-        return Stop("early stopping", f"no loss below {best:.4g} for {waited} evaluations")
+        part = "validation" if "valid" in history[-1].metrics else "training"
+        return Stop("early stopping", f"{part} loss not below {best:.4g} for {waited} evaluations")
 
     return rule
 

@@ -21,6 +21,7 @@ from retrograd.record.judged import Mistaken, read_judged
 from retrograd.record.run import RunSummary
 from retrograd.record.runs import find_run, list_runs
 from retrograd.record.strict_json import write_json
+from retrograd.report.ending import ending
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   invoke_without_command=True, context_settings=CONTEXT)  # fmt: skip
@@ -91,7 +92,7 @@ def show(context: typer.Context, run: RunName, root: Root = None, as_json: Json 
         if isinstance(event, (Note, Resumed)):
             typer.echo(filled(event.text, "  "))
         if isinstance(event, Stopped):
-            typer.echo(ending(event.epoch, event.seconds, event.reason, event.sentence, event.best_epoch))
+            typer.echo(ended(event.reason, event.sentence, event.epoch, event.seconds, event.best_epoch))
             judged = read_judged(folder.path)
             typer.echo(score_table(event.metrics) + most_confused(judged.pairs if judged else ()))
     summary = folder.summary()
@@ -181,11 +182,10 @@ def merged(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {key: value for mapping in mappings for key, value in mapping.items()}
 
 
-def ending(epochs: int, seconds: float, reason: str, sentence: str, best: int | None) -> str:
+def ended(reason: str, sentence: str, epochs: int, seconds: float, best: int | None) -> str:
     """Return how a run ended and which weights were kept."""
-    counted = "1 epoch" if epochs == 1 else f"{epochs} epochs"
-    weights = "the initial weights" if best is None else f"the weights of epoch {best}"
-    return f"stopped after {counted} in {seconds:.1f} s: {reason} ({sentence})\nkept {weights}"
+    weights = "the initial weights" if best is None else f"the weights of epoch {best:,}"
+    return f"{filled(ending(reason, sentence, epochs, seconds))}\nkept {weights}"
 
 
 def most_confused(pairs: Sequence[Mistaken]) -> str:
