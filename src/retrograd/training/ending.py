@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from retrograd.base.allocator import returning
 from retrograd.base.errors import ResourceError, RetrogradError, RetrogradWarning
 from retrograd.base.memory import memory_error
+from retrograd.data.mapped_columns import is_mapped
 from retrograd.network.network import Variables
 from retrograd.network.own_layers import files_of
 from retrograd.record.attention import Attention, write_attention
@@ -132,7 +135,8 @@ def final_scores(
     for part in (name for name in PARTS if getattr(dataset, name) is not None):
         tally = None  # before the next part is answered: it keeps numbers of every row
         loss, tally = evaluator.tallied(variables, getattr(dataset, part))
-        scores[part] = {"loss": loss, **(tally.scores(full=True) if tally is not None else {})}
+        with returning() if is_mapped(getattr(dataset, part)) else nullcontext():  # of rows that may be millions
+            scores[part] = {"loss": loss, **(tally.scores(full=True) if tally is not None else {})}
     return scores, lambda: judge(part, tally, dataset)
 
 

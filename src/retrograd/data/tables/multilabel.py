@@ -16,12 +16,14 @@ from retrograd.base.errors import DataError, LabelError, ShapeError
 from retrograd.base.sentence import data_setting
 from retrograd.data.cells.precision import floats
 from retrograd.data.cells.values import booleans, label_words
+from retrograd.data.decimal_points import FIRST
 from retrograd.data.table import CellFaults, Table
 from retrograd.data.tables.target import Decoded, Label, Link
 from retrograd.present.wording import some_of
 
 MARKS = ("|", ";", ",", "/")
 JSON = "json"
+LISTED = r"^\s*\[.*\]\s*$"  # a JSON list
 MOST_LABELS = 1000
 
 
@@ -138,10 +140,11 @@ def find_mark(cells: pl.Series) -> str:
     A column contains lists if its cells consist of fewer distinct labels than there are distinct cells, and most
     labels occur in several of these cells, unlike names with a comma.
     """
-    cells = cells.drop_nulls().unique()
-    if cells.dtype != pl.String or not len(cells):
+    cells = cells.drop_nulls()
+    if cells.dtype != pl.String or not len(cells) or not _may_list(cells):
         return ""
-    if cells.str.contains(r"^\s*\[.*\]\s*$").all():
+    cells = cells.unique()
+    if cells.str.contains(LISTED).all():
         return JSON
     for mark in MARKS:
         if not cells.str.contains(mark, literal=True).any():
@@ -151,6 +154,16 @@ def find_mark(cells: pl.Series) -> str:
         if len(counts) < len(cells) and 2 * repeated > len(counts):
             return mark
     return ""
+
+
+def _may_list(cells: pl.Series) -> bool:
+    """Return whether cells contain a mark. Of mostly distinct ones this is asked before they are compared, which would
+    take a multiple of their memory; of a few classes, comparing them is faster.
+    """
+    first = cells.head(FIRST)
+    if 2 * first.n_unique() < len(first):
+        return True
+    return any(cells.str.contains(mark, literal=True).any() for mark in MARKS) or bool(cells.str.contains(LISTED).all())
 
 
 def listed_labels(cells: pl.Series, mark: str) -> list[list[str]]:

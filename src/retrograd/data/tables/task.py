@@ -67,8 +67,7 @@ def _regression(numeric: bool, settings: DataSettings, where: str) -> Task:
 
 
 def _is_quantity(values: pl.Series) -> bool:
-    different = values.n_unique()
-    is_whole = bool((values.floor() == values).all())
-    if not is_whole:
+    if not (values.floor() == values).all():
         return True
+    different = values.n_unique()
     return different > 2 and (different > MOST_CLASSES or len(values) < different * ROWS_PER_CLASS)

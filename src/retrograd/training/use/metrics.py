@@ -20,8 +20,7 @@ def regression_metrics(
     """
     if found is None or len(truth) < 2 or not np.isfinite(found).all():
         return {}
-    spread = ((truth - truth.mean(0)) ** 2).sum(0)
-    unexplained = ((truth - found) ** 2).sum(0)
+    spread, unexplained = _squares(truth, truth.mean(0)).sum(0), _squares(truth, found).sum(0)
     scores = {"r2": float(np.mean(1 - unexplained / np.where(spread > 0, spread, 1)))}
     if not full:
         return scores
@@ -30,6 +29,13 @@ def regression_metrics(
         target_scores = regression_metrics(truth[:, i : i + 1], found[:, i : i + 1], full)
         scores |= {f"{metric} of {name}": value for metric, value in target_scores.items()}
     return scores
+
+
+def _squares(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Return squared differences, in a single array."""
+    difference: np.ndarray = truth - found
+    np.square(difference, out=difference)
+    return difference
 
 
 class Judged(NamedTuple):
@@ -147,7 +153,7 @@ def _full_regression(truth: np.ndarray, predicted: np.ndarray) -> dict[str, floa
     error = predicted - truth
     return {
         "mean_absolute_error": float(np.abs(error).mean(0).mean()),
-        "root_mean_squared_error": float(np.sqrt((error**2).mean(0)).mean()),
+        "root_mean_squared_error": float(np.sqrt(np.square(error, out=error).mean(0)).mean()),
     }
 
 
