@@ -84,7 +84,7 @@ def own_search(rows: Rows, seconds: float, seed: int, method: str) -> float:
     }
     with tempfile.TemporaryDirectory() as root:
         study = rg.tune(config, dataset=dataset, budget=f"{seconds}s", root=root)
-        winner = rg.load(study.folder / "trials" / f"{study.tried[0].number:04d}-0")
+        winner = rg.load(study.folder / "trials" / study.tried[0].run)
         return rows.score(winner.predict(rows.test[0]))
 
 

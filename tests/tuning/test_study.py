@@ -28,7 +28,7 @@ from retrograd.tuning import brief, workers
 from retrograd.tuning.journal import Journal
 from retrograd.tuning.optimizers import Compared, half_way, sentence
 from retrograd.tuning.page import study_page
-from retrograd.tuning.proposals import CONFIRMING, Proposal
+from retrograd.tuning.proposals import CONFIRMING, STORING, Proposal
 from retrograd.tuning.rate import reason
 from retrograd.tuning.study import Course, Study, _facts, due, outcome
 from retrograd.tuning.trial import Bench, score_of, trial_config
@@ -70,7 +70,7 @@ def test_the_winner_is_better_beyond_the_spread_of_fresh_seeds(whole):
 
 
 def test_the_winner_is_a_run_folder_that_has_not_seen_the_test_part(whole):
-    run = whole.folder / "trials" / f"{whole.tried[0].number:04d}-0"
+    run = whole.folder / "trials" / whole.tried[0].run
     assert list((whole.folder / "trials").iterdir()) == [run]  # all trials were brief
     scores = rg.load(run).facts["metrics"]
     assert set(scores) == {"train", "valid"}
@@ -352,6 +352,68 @@ def test_a_trial_without_a_validation_score_is_not_compared_by_its_training_scor
     with pytest.raises(ConfigError, match="no metric 'accuracy'"):
         score_of(scores, "accuracy")
     assert score_of(scores, "train.accuracy") == score_of({"train": scores["train"]}, "accuracy") == 1.0
+
+
+def of_eighteen(folder, costs_of_finals, **closed):
+    """A study of 18 settings, each as good as its number, whose finals had these costs by number and seed."""
+    begun = config(search={"optimizer.adam.learning_rate": {"log": [1e-5, 0.3]}, "method": "random", "trials": 18})
+    journal = Journal(folder)
+    for trial in due(begun.search, begun, journal.read()):
+        journal.append(event="ended", trial=trial.key, cost=float(trial.number), **_facts(trial))
+    if closed:
+        journal.append(event="closed", **closed)
+    for trial in due(begun.search, begun, journal.read()):
+        if (cost := costs_of_finals.get((trial.number, trial.seed), "")) != "":
+            journal.append(event="ended", trial=trial.key, cost=cost, **_facts(trial))
+    return begun, journal
+
+
+FINALS = {(0, 1): 9.0, (0, 2): 9.0, (0, 3): 9.0, (1, 1): 5.0, (1, 2): 0.5, (1, 3): 5.0}
+
+
+def test_further_seeds_decide_between_the_best_settings(tmp_path):
+    begun, journal = of_eighteen(tmp_path, FINALS)
+    storing = due(begun.search, begun, journal.read())[0]
+    assert (storing.number, storing.rung, storing.seed) == (1, STORING, 2)  # the best seed of the lowest mean
+    tried = outcome(tmp_path, begun, begun.search).tried
+    assert [each.number for each in tried] == [1, 0, *range(2, 18)]
+    assert tried[0].costs == (1.0, 5.0, 0.5, 5.0)
+    assert tried[0].run == storing.folder == "0001-2"
+
+
+def test_finals_that_were_not_completed_decide_nothing(tmp_path):
+    begun, journal = of_eighteen(tmp_path, dict(list(FINALS.items())[:-1]))
+    assert [(each.number, each.seed) for each in due(begun.search, begun, journal.read())] == [(1, 3)]
+    assert outcome(tmp_path, begun, begun.search).tried[0].number == 0
+
+
+def test_settings_that_fail_with_a_further_seed_do_not_win(tmp_path):
+    begun, _ = of_eighteen(tmp_path, FINALS | {(1, 3): None})
+    assert [each.number for each in outcome(tmp_path, begun, begun.search).tried][:2] == [0, 1]
+
+
+@pytest.mark.parametrize("finalists", [0, 1])
+def test_there_are_no_finals_without_time_for_two_settings(tmp_path, finalists):
+    begun, journal = of_eighteen(tmp_path, {}, finalists=finalists)
+    assert due(begun.search, begun, journal.read())[0].rung == STORING
+
+
+def test_a_promoted_winner_is_stored_from_memory_and_a_long_one_is_there_already(tmp_path, monkeypatch):
+    bench = Bench(config(), None, "loss", tmp_path)
+    ended = bench.run(Proposal(0, 2, 0, 9, RATE))
+    monkeypatch.setattr(brief, "trained_in_memory", None)  # neither trains again
+    assert bench.run(Proposal(0, STORING, 0, 9, RATE)) == ended
+    stored = (tmp_path / "0000-0" / "events.jsonl").read_bytes()
+    assert bench.run(Proposal(0, STORING, 0, 9, RATE)) == ended
+    assert (tmp_path / "0000-0" / "events.jsonl").read_bytes() == stored
+
+
+def test_a_study_without_a_finished_trial_fails_and_does_not_block_the_next_one(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("small.yaml").write_text(json.dumps(PLAIN), encoding="utf-8")
+    assert main(["tune", "small.yaml", "--budget", "0.001s"]) == 2
+    assert "no trial was finished within 0.001s" in " ".join(capsys.readouterr().err.split())
+    assert main(["tune", "small.yaml", "--budget", "2"]) == 0
 
 
 # ------------------------------------------------------------------------------------------- the rate and the optimizers

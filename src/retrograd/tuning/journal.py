@@ -27,7 +27,8 @@ class State:
     costs: dict[str, float] = field(default_factory=dict)  # of finished trials, by key
     ended: dict[str, dict[str, Any]] = field(default_factory=dict)  # events of finished trials, by key
     begun: dict[str, int] = field(default_factory=dict)  # attempts without the interrupted ones, by key
-    is_closed: bool = False  # the budget is used up: no new trials, only confirmation of the winner
+    is_closed: bool = False  # no time for new trials: only the finals and the confirmation of the winner remain
+    finalists: int | None = None  # number of settings in the finals, if the time left allows no more
     retried: list[str] = field(default_factory=list)
 
 
@@ -115,5 +116,7 @@ def _apply(event: Any, state: State) -> None:
         cost = event.get("cost")
         state.costs[key] = cost if isinstance(cost, (int, float)) and math.isfinite(cost) else math.inf
         state.ended[key] = event
-    elif kind in ("closed", "opened"):
-        state.is_closed = kind == "closed"
+    elif kind == "closed" and not state.is_closed:
+        state.is_closed, state.finalists = True, event.get("finalists")
+    elif kind == "opened":
+        state.is_closed, state.finalists = False, None

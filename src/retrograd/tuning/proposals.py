@@ -26,7 +26,8 @@ MOST_TRIALS = 10_000  # in a search that only its time budget ends
 SHRINK = 3  # one in three settings is promoted to the next rung, with three times the epochs
 PORTION = 8  # settings that TPE proposes at a time, and that can run in parallel
 MOST_OF_GRID = 10_000
-STORING, CONFIRMING = 98, 99  # rungs after the search: the winner in a run folder, and the trials that confirm it
+# Rungs after the search: further seeds of the best settings, the winner's run folder, and the trials that confirm it.
+FINAL, STORING, CONFIRMING = 97, 98, 99
 TPE_CURE = "pip install 'retrograd[tune]', or choose the method halving, random or grid"
 
 

@@ -21,15 +21,29 @@ from retrograd.record.files import make_folder, write_file
 from retrograd.record.strict_json import write_json
 from retrograd.training.config.config import RunConfig, config_of, plain_config, portable
 from retrograd.training.config.search import Search
-from retrograd.tuning.journal import ATTEMPTS, SETTINGS, TRIALS, Journal, State, read_settings
-from retrograd.tuning.proposals import CONFIRMING, SHRINK, STORING, Proposal, proposals, short, shown
+from retrograd.tuning.journal import ATTEMPTS, JOURNAL, SETTINGS, TRIALS, Journal, State, read_settings
+from retrograd.tuning.proposals import CONFIRMING, FINAL, SHRINK, STORING, Proposal, proposals, short, shown
 from retrograd.tuning.trial import Bench, Outcome, changed_config
-from retrograd.tuning.verdict import CONFIRM, FRESH, ORIGINAL, Tried, Verdict, judged, ranked
+from retrograd.tuning.verdict import (
+    CONFIRM,
+    FINAL_SEEDS,
+    FRESH,
+    ORIGINAL,
+    Tried,
+    Verdict,
+    final_trials,
+    finalist_count,
+    finalists,
+    judged,
+    ranked,
+    searched,
+)
 from retrograd.tuning.workers import end_with, helpers
 
 SEARCH_SHARE = 0.75  # least share of a time budget; the rest is for confirming the winner
 PROMOTED = SHRINK / (SHRINK - 1)  # seconds of a whole trial, to those of the part after its promotion
-RESERVE = 3  # the search goes on while confirming may take this many times as long as the median trial suggests
+RESERVE = 2  # the search goes on while the trials after it may take this many times as long as the median one
+AFTER = 1 + 2 * CONFIRM  # trials that store and confirm the winner
 WAIT = 0.05  # seconds between checks whether other processes have finished what the next rung needs
 
 
@@ -65,7 +79,7 @@ def _in_words(proposal: Proposal, outcome: Outcome, metric: str) -> str:
     """Return the settings and result of a trial on one line."""
     settings = ", ".join(f"{short(path)} {shown(value)}" for path, value in proposal.values)
     name = f"trial {proposal.number}: {settings}"
-    if proposal.rung == CONFIRMING:
+    if proposal.rung in (FINAL, CONFIRMING):
         name = f"seed {proposal.seed}, {'original' if proposal.number == ORIGINAL else settings}"
     result = outcome.words if outcome.score is None else f"{metric} {number(outcome.score, 4)}"
     return f"  {name}: {result} after {outcome.epochs} epochs"
@@ -87,7 +101,8 @@ class Course:
         while True:
             state = self.journal.read()
             if not state.is_closed and time.time() >= self._deadline(state, is_after=False):
-                self.journal.append(event="closed", words="the time for the search is over")
+                words, count = "the time for the search is over", self._affordable(state)
+                self.journal.append(event="closed", words=words, finalists=count)
                 continue
             waiting = due(self.search, self.config, state, math.isfinite(self.deadlines[0]))
             if not waiting or time.time() >= self.deadlines[1]:
@@ -102,7 +117,7 @@ class Course:
             if not is_ours:
                 return False
             state = self.journal.read()
-            is_after = proposal.rung in (STORING, CONFIRMING)
+            is_after = proposal.rung in (FINAL, STORING, CONFIRMING)
             if key in state.costs or (state.is_closed and not is_after):
                 return key in state.costs
             if state.begun.get(key, 0) >= ATTEMPTS:
@@ -129,14 +144,25 @@ class Course:
             return True
 
     def _deadline(self, state: State, is_after: bool) -> float:
-        """Return when the search ends, or the work after it, in time.time(): what remains suffices to confirm."""
+        """Return when the search ends, or the work after it, in time.time(): what remains suffices for the latter."""
         search, end = self.deadlines
         if is_after or math.isinf(end):
             return end
+        count, seconds = self._whole(state)
+        trials = FINAL_SEEDS * finalist_count(count) + AFTER
+        return max(search, end - RESERVE * trials * seconds) if count else search
+
+    def _affordable(self, state: State) -> int:
+        """Return the number of finalists that the time left allows for, besides confirming the winner."""
+        count, seconds = self._whole(state)
+        left = self.deadlines[1] - time.time() - RESERVE * AFTER * seconds
+        return min(finalist_count(count), max(0, int(left / (FINAL_SEEDS * seconds)))) if seconds else 0
+
+    def _whole(self, state: State) -> tuple[int, float]:
+        """Return the number of trials of all epochs, and the seconds that one takes."""
         epochs = self.config.training.epochs
-        whole = [event.get("seconds", 0.0) for event in state.ended.values() if event["epochs"] == epochs]
-        trials = 1 + 2 * CONFIRM
-        return max(search, end - RESERVE * trials * PROMOTED * statistics.median(whole)) if whole else search
+        seconds = [event.get("seconds", 0.0) for event in state.ended.values() if event["epochs"] == epochs]
+        return len(seconds), PROMOTED * statistics.median(seconds) if seconds else 0.0
 
 
 def _facts(proposal: Proposal) -> dict[str, Any]:
@@ -149,13 +175,17 @@ def due(search: Search, config: RunConfig, state: State, timed: bool = False) ->
     waiting, is_over = proposals(search, config.training.epochs, state.costs, timed)
     if not (is_over or state.is_closed):
         return waiting
-    winner = next(iter(ranked(search, state)), None)
+    epochs, seeds = config.training.epochs, range(FRESH, FRESH + CONFIRM)
+    finals = final_trials(search, finalists(search, state, searched(search, state), epochs))
+    if left := [proposal for proposal in finals if proposal.key not in state.costs]:
+        return left
+    winner = next(iter(ranked(search, state, epochs)), None)
     if winner is None:
         return []
-    seeds, epochs = range(FRESH, FRESH + CONFIRM), config.training.epochs
     pairs = ((ORIGINAL, ()), (winner.number, winner.values))
     confirming = [Proposal(number, CONFIRMING, seed, epochs, values) for seed in seeds for number, values in pairs]
-    storing = Proposal(winner.number, STORING, 0, winner.epochs, winner.values)
+    best_seed = winner.costs.index(min(winner.costs))
+    storing = Proposal(winner.number, STORING, best_seed, winner.epochs, winner.values)
     return [proposal for proposal in (storing, *confirming) if proposal.key not in state.costs]
 
 
@@ -210,6 +240,9 @@ def begin(folder: Path, config: RunConfig, resumes: bool, layers: Sequence[Path]
     """Record the settings of a new study, or compare them with those of an existing study."""
     settings = {"config": plain_config(portable(config)), "layers": [str(Path(path).resolve()) for path in layers]}
     exists = (folder / SETTINGS).exists()
+    if exists and not resumes and not Journal(folder).read().ended:  # nothing to lose
+        (folder / JOURNAL).unlink(missing_ok=True)
+        exists = False
     if exists and not resumes:
         raise UsageError(
             "already contains a study", where=str(folder), cure="continue it with --resume, or move it away"
@@ -244,7 +277,7 @@ def work_in(arguments: Sequence[str]) -> None:
 def outcome(folder: Path, config: RunConfig, search: Search) -> Study:
     """Return the result of a study according to its journal."""
     state = Journal(folder).read()
-    tried = tuple(ranked(search, state))
+    tried = tuple(ranked(search, state, config.training.epochs))
     failed = tuple(
         f"trial {key}: {event.get('words', '')}"
         for key, event in state.ended.items()

@@ -14,6 +14,7 @@ from retrograd.app.cli.programs import program_at
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.document import write_document
 from retrograd.base.doors import refuse_foreign
+from retrograd.base.errors import UsageError
 from retrograd.present.numbers import number
 from retrograd.present.tables import fits, table
 from retrograd.present.text import filled
@@ -84,6 +85,9 @@ def tune(
         layers=layers or (),
         progress=lambda line: print(filled(line), file=sys.stderr),
     )
+    if not study.tried and not study.failed:
+        cure = "allow more with --budget"
+        raise UsageError(f"no trial was finished within {budget}", where=str(study.folder), cure=cure)
     if study.verdict and study.verdict.is_better:
         write_file(study.folder / BEST, write_document(plain_config(portable(study.config))).encode())
     typer.echo(write_json(study.plain())) if as_json else say_study(study)
@@ -118,7 +122,7 @@ def say_study(study: Study) -> None:
     for words in (*study.notes, *study.failed):
         print(filled(f"note: {words}"))
     if study.verdict is None:
-        print("no trial was finished")
+        print("every trial failed")
     else:
         winner = ", ".join(f"{path}: {shown(value)}" for path, value in study.verdict.winner.values)
         print(filled(f"\nwinner: {winner}"))
