@@ -237,7 +237,7 @@ def train_into(
     pulse.enter("finishing")
     ended = end(place, prepared, evaluator if members == 1 else prepared.evaluator(members), fitted, sampler)
     if fitted.error:
-        raise NonFiniteError([p._replace(cure=f"{p.cure}; run folder: {ended.folder}") for p in fitted.error.problems])
+        raise NonFiniteError([p._replace(cure=p.cure + f"; run folder: {ended.folder}") for p in fitted.error.problems])
     if ended.error:
         raise ended.error
     leave_training(team)

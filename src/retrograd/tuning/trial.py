@@ -13,6 +13,7 @@ from retrograd.base.document import Document
 from retrograd.base.errors import ConfigError, RetrogradError, UsageError
 from retrograd.base.keys import SEED_LIMIT
 from retrograd.base.memory import memory_told
+from retrograd.base.sentence import sentence, setting
 from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset, load
 from retrograd.native.library import kernels
@@ -95,9 +96,8 @@ def loaded(config: RunConfig) -> Dataset:
     Raises:  ConfigError if it names none
     """
     if config.data is None:
-        raise ConfigError(
-            "missing", where="data", cure="name a built-in data set (`data: xor`) or a file, or pass `dataset`"
-        )
+        cure = sentence("name a built-in data set ({}) or a file, or pass `dataset`", setting("data", "xor"))
+        raise ConfigError("missing", where="data", cure=cure)
     with reading_in(config.training.precision):
         return load(config.data)
 
