@@ -37,7 +37,7 @@ def test_a_cause_whose_remedy_alone_repairs_comes_first_with_both_scores():
     first, second = ranked(found, "ill", [failed, RATE])
     assert first.name == "curvature"
     assert {each.quantity: each.value for each in first.evidence} == {
-        "score as configured": 0.5,
+        "score of the worst seed, unchanged": 0.5,
         "with lower_rate alone": 0.97,
     }
     assert second.evidence[-1].value == 0.52

@@ -35,7 +35,7 @@ def _with_experiment(order: list[Finding], experiment: Experiment) -> list[Findi
     """Return the findings with an experiment's result: in the finding that names the remedy, else as a new finding."""
     family = next((name for name, members in FAMILIES.items() if experiment.remedy in members), experiment.remedy)
     evidence = (
-        Evidence(f"{experiment.what} as configured", experiment.before),
+        Evidence(f"{experiment.what} of the worst seed, unchanged", experiment.before),
         Evidence(f"with {experiment.remedy} alone", experiment.after),
     )
     place = _place(order, experiment.remedy, family)

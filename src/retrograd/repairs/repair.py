@@ -68,6 +68,15 @@ class Repair:
             words += f"; on the test part, which was not used in the search: {start_unseen}{best.unseen_mean:.3g}"
         return words
 
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why each remedy of the repair helps, or why it is kept although the score may not need it."""
+        reasons = {name: remedies[name].why for name in (self.best.remedies if self.best else ())}
+        for name, findings in (self.search.precautions if self.search else {}).items():
+            if name in reasons:
+                reasons[name] += f"; kept because {', '.join(findings)} would remain without it, and spoil some seeds"
+        return reasons
+
     def shown(self, candidate: Candidate) -> Candidate:
         """Return a candidate with readable numbers: losses if answers have no score."""
         return candidate if self.diagnosis.program.dataset.task in SCORED else as_losses(candidate)
@@ -81,7 +90,7 @@ class Repair:
         return {
             "diagnosis": self.diagnosis.plain(),
             "sentence": self.sentence,
-            "remedies": [{"name": n, "why": remedies[n].why} for n in (self.best.remedies if self.best else ())],
+            "remedies": [{"name": name, "why": why} for name, why in self.reasons.items()],
             "changes": [{"path": ".".join(edit.path), "value": edit.value} for edit in self.edits],
             "updates": result.budget.spent if result else 0,
             "start": self._tried(start) if start else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from retrograd.diagnosis.diagnose import Diagnosis
 from retrograd.diagnosis.remedy import remedies
@@ -26,12 +26,16 @@ CONFIRM = 2  # number of extra seeds that were not used in the search
 
 @dataclass
 class Search:
-    """The result of a search: the start, the repair (None if nothing helped), and all candidates that were tried."""
+    """The result of a search: the start, the repair (None if nothing helped), and all candidates that were tried.
+
+    `precautions` are the remedies that the repair keeps for the sake of these findings, which would return without them.
+    """
 
     start: Candidate
     best: Candidate | None
     tried: list[Candidate]
     budget: Budget
+    precautions: dict[str, list[str]] = field(default_factory=dict)
 
 
 def search(diagnosis: Diagnosis, ward: Ward, seeds: int) -> Search:
@@ -42,7 +46,8 @@ def search(diagnosis: Diagnosis, ward: Ward, seeds: int) -> Search:
     for finalist in finals(result, ward, seeds, reachable(diagnosis)):
         settle_start(finalist, start, ward, seeds)
         if better(finalist, start):
-            for candidate in dict.fromkeys((minimal(finalist, ward, result.tried), finalist)):
+            result.precautions.clear()
+            for candidate in dict.fromkeys((minimal(finalist, ward, result), finalist)):
                 if better(candidate, start) and confirmed(candidate, start, ward, seeds):
                     result.best = candidate
                     return result
@@ -89,7 +94,9 @@ def finals(search_so_far: Search, ward: Ward, seeds: int, enough: float) -> Iter
 
     A third one is tried only if the first two miss the reachable score.
     """
-    promising = sorted(search_so_far.tried, key=lambda c: (-round((c.promise - RISK * ward.risks(c)) / NEAR), c.cost))
+    promising = sorted(
+        search_so_far.tried, key=lambda c: (-round((c.promise - RISK * len(ward.risks(c))) / NEAR), c.cost)
+    )
     promising = promising[:FINALISTS]
     ward.forget(promising)
     finalists: list[Candidate] = []
@@ -99,7 +106,7 @@ def finals(search_so_far: Search, ward: Ward, seeds: int, enough: float) -> Iter
         ward.run(candidate, seeds if ward.price(candidate) < CHEAP * ward.budget.left else 1)
         finalists += [candidate] if candidate.scores else []
     while finalists:
-        finalists.sort(key=lambda c: (-round((c.mean - RISK * ward.risks(c)) / NEAR), c.cost))
+        finalists.sort(key=lambda c: (-round((c.mean - RISK * len(ward.risks(c))) / NEAR), c.cost))
         if len(finalists[0].scores) >= seeds or not ward.run(finalists[0], len(finalists[0].scores) + 1):
             yield finalists.pop(0)
 
@@ -132,7 +139,7 @@ def better(candidate: Candidate, start: Candidate) -> bool:
     return candidate.mean - start.mean > max(GAIN, noise)
 
 
-def minimal(best: Candidate, ward: Ward, tried: list[Candidate]) -> Candidate:
+def minimal(best: Candidate, ward: Ward, result: Search) -> Candidate:
     """Return the candidate without remedies that make no difference, trying to drop the costliest first.
 
     A smaller bundle must be as good on every seed of the larger one, and must not restore a risk that the larger one
@@ -143,13 +150,17 @@ def minimal(best: Candidate, ward: Ward, tried: list[Candidate]) -> Candidate:
         rest = tuple(name for name in best.remedies if name != dropped)
         if not rest:
             break
-        smaller = known(ward.candidate(rest), tried)
-        if ward.risks(smaller) > ward.risks(best) or ward.budget.time_used > SHRINK:
+        smaller = known(ward.candidate(rest), result.tried)
+        risks, fewer = ward.risks(smaller), ward.risks(best)
+        if len(risks) > len(fewer):
+            result.precautions[dropped] = [name for name in dict.fromkeys(risks) if name not in fewer] or risks
+            continue
+        if ward.budget.time_used > SHRINK:
             continue
         while len(smaller.scores) < len(best.scores) and as_good(smaller, best):
             if ward.budget.left - ward.price(smaller) < reserve or not ward.run(smaller, len(smaller.scores) + 1):
                 break
-        tried += [] if smaller in tried or not smaller.scores else [smaller]
+        result.tried += [] if smaller in result.tried or not smaller.scores else [smaller]
         if len(smaller.scores) >= len(best.scores) and as_good(smaller, best):
             best = smaller
     return best

@@ -130,11 +130,11 @@ class Ward:
         prepared = self._program(candidate.config).prepared
         return 0 if prepared is None else prepared.steps
 
-    def risks(self, candidate: Candidate) -> int:
-        """Return the number of faults left in a candidate's configuration that spoil some seeds by chance."""
+    def risks(self, candidate: Candidate) -> list[str]:
+        """Return the findings left in a candidate's configuration that spoil some seeds by chance."""
         program = self._program(candidate.config)
-        rules = (symptoms[name]() for name in symptoms if symptoms[name].by_chance)
-        return sum(1 for symptom in rules for _ in symptom.find(program))
+        rules = ((name, symptoms[name]()) for name in symptoms if symptoms[name].by_chance)
+        return [name for name, symptom in rules for _ in symptom.find(program)]
 
     def glance(self, candidate: Candidate, seeds: int, share: float, enough: float) -> None:
         """Try a candidate for a share of its epochs, or until its score reaches `enough`."""

@@ -115,7 +115,7 @@ class Replay:
                 + (f" ({'; '.join(self.differing)})" if self.differing else "; another machine may round differently")
             )
         elif not self.same:
-            lines.append("the program with more outputs rounds differently: these are not the bits of the run")
+            lines.append("the program that returns these numbers rounds differently: their last bits are not the run's")
         elif self.is_exact:
             lines.append(f"replayed bit for bit: the weights after step {steps} have the digests that the run recorded")
         else:

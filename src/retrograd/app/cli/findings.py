@@ -38,8 +38,12 @@ def say_diagnosis(diagnosis: Diagnosis) -> None:
             scores_of_runs = [run.train_score if part == "train" else run.score for run in runs]
             mean = alone(sum(scores_of_runs) / len(scores_of_runs)) if scores_of_runs else "-"
             rows.append([part, mean, *(alone(scores.get(name)) for name in names)])
-        print(f"\n{SCORES.get(diagnosis.program.dataset.task, 'R²')} of the network and of references\n{table(rows)}")
+        mean_of = f" (mean of {len(diagnosis.runs)} runs)" if len(diagnosis.runs) > 1 else ""
+        score = SCORES.get(diagnosis.program.dataset.task, "R²")
+        print(f"\n{score} of the network{mean_of} and of references\n{table(rows)}")
     causes, notes = diagnosis.causes, [f for f in diagnosis.findings if f.severity == "note"]
+    if len(causes) > 1:
+        print("\nfindings, likely causes before their effects")
     for i, finding in enumerate(causes[:MOST], start=1):
         print(f"\n{i}. {finding.name} [{finding.code}], confidence {finding.confidence:.0%}")
         say_finding(finding)
@@ -82,8 +86,8 @@ def say_repair(repair: Repair) -> None:
         )
     if repair.best is not None:
         print("\nwhat helped")
-        for name in repair.best.remedies:
-            print(filled(f"{name}: {remedies[name].why}", "  - ", 4))
+        for name, why in repair.reasons.items():
+            print(filled(f"{name}: {why}", "  - ", 4))
 
 
 def _seven(score: float) -> str:

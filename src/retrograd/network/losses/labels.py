@@ -9,6 +9,7 @@ import numpy as np
 from jax import Array
 
 from retrograd.base.errors import DataTypeError, LabelError
+from retrograd.base.sentence import entry_setting, sentence
 
 NUMBER_FROM_0 = "number the classes from 0"
 
@@ -37,11 +38,13 @@ def check_labels(labels: np.ndarray, classes: int, ignored: int | None = None) -
     where = f"row {place[0]}" if len(place) == 1 else f"row {place[0]}, position {', '.join(map(str, place[1:]))}"
     count = int(wrong.sum())
     others = f" (and {count - 1} more)" if count > 1 else ""
-    raise LabelError(
-        f"label {labels[place]} out of range [0, {classes}){others}",
-        where=where,
-        cure=f"{NUMBER_FROM_0}, or set `ignored` to the label that the loss should ignore",
-    )
+    message = f"label {labels[place]} out of range [0, {classes}){others}"
+    if labels.min() == 0:
+        units = entry_setting("units", "classes")
+        cure = sentence(f"give the layer that predicts them {labels.max() + 1} units, or {{}}", units)
+    else:
+        cure = sentence(NUMBER_FROM_0)
+    raise LabelError(message, where=where, cure=cure + ", or set `ignored` to the label that the loss should ignore")
 
 
 def beside(values: Array, y: Any) -> Array:

@@ -153,6 +153,6 @@ export const remedyReason = (name, why) => (isChinese() && REMEDIES[name]?.[1]) 
 export const verdictWords = (verdict) => (isChinese() && VERDICTS[verdict]) || null;
 export function quantityWords(quantity) {
   if (!isChinese()) return quantity;
-  const [, kind] = quantity.match(/^layers of (.+)$/) ?? [], [, remedy] = quantity.match(/^with (.+) alone$/) ?? [], [, what] = quantity.match(/^(.+) as configured$/) ?? [];
-  return QUANTITIES[quantity] ?? (kind ? `${kind} 层数` : remedy ? `只做“${remedyTitle(remedy)}”时` : what ? `原样的${what === "score" ? "得分" : what}` : quantity);
+  const [, kind] = quantity.match(/^layers of (.+)$/) ?? [], [, remedy] = quantity.match(/^with (.+) alone$/) ?? [], [, what] = quantity.match(/^(.+) of the worst seed, unchanged$/) ?? [];
+  return QUANTITIES[quantity] ?? (kind ? `${kind} 层数` : remedy ? `只做“${remedyTitle(remedy)}”时` : what ? `最差种子原样的${what === "score" ? "得分" : what}` : quantity);
 }

@@ -58,7 +58,7 @@ def trace(
     batch: Annotated[bool, typer.Option("--batch", help="trace all rows of the step (the default)")] = False,
     node: Annotated[str | None, typer.Option(metavar="PATH", help="show one node in full")] = None,
     dtype: Annotated[
-        Precision, typer.Option(help="precision; float32 reproduces the run bit for bit")
+        Precision, typer.Option(help="precision; float32 repeats the run, and says whether bit for bit")
     ] = Precision.float64,
     form: Annotated[
         Format | None,

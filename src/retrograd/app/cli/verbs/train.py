@@ -75,7 +75,12 @@ def train(
     batch_size: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="rows per step")] = None,
     lr: Annotated[float | None, typer.Option(parser=finite_positive, metavar="RATE", help="learning rate")] = None,
     seed: Annotated[
-        int | None, typer.Option(parser=at_least(0), metavar="N", help="seed for weights, order and split")
+        int | None,
+        typer.Option(
+            parser=at_least(0),
+            metavar="N",
+            help="seed for initial weights and order; the split has its own, data.split.seed",
+        ),
     ] = None,
     runs: RunsRoot = Path("runs"),
     run: Annotated[Path | None, typer.Option("--run", help="write the run to exactly this folder")] = None,
