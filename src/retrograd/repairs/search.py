@@ -28,7 +28,7 @@ CONFIRM = 2  # number of extra seeds that were not used in the search
 class Search:
     """The result of a search: the start, the repair (None if nothing helped), and all candidates that were tried.
 
-    `precautions` are the remedies that the repair keeps for the sake of these findings, which would return without them.
+    `precautions`: remedies that the repair keeps for the sake of these findings, which would return without them.
     """
 
     start: Candidate
