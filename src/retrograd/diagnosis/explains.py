@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-FAILURE = ("stuck", "underfit", "by_heart", "constant_output", "slow", "hardly_moved")  # any cause may lead to these
+FAILURE = ("stuck", "underfit", "not_memorised", "constant_output", "slow", "hardly_moved")  # any cause may lead to these
 STEPS = ("divergence", "oscillation", "nonfinite", "dead_units", "saturation", "exploding", "untrained", *FAILURE)
 SIGNALS = ("vanishing", "exploding", "saturation", "dead_units", "untrained", "nonfinite", "initial_loss")
 TOO_LARGE = ("curvature", *STEPS)  # consequences of numbers so large that the loss is strongly curved
@@ -58,7 +58,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "strong_noise": ("slow_descent", "dead_units", *FAILURE),
     "rate_schedule": ("learning_rate", "curvature", "travel", "slow_descent", *STILL),
     "stopped_early": ("slow_descent", *FAILURE),
-    "hardly_moved": ("stuck", "underfit", "by_heart", "constant_output"),
+    "hardly_moved": ("stuck", "underfit", "not_memorised", "constant_output"),
     "learning_rate": ("slow_descent", "curvature", *STEPS),
     "curvature": ("slow_descent", *STEPS),
     "travel": STILL,

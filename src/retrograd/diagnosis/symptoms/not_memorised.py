@@ -25,7 +25,7 @@ RATE = 3e-3  # three times Adam's usual rate: 500 updates are few
 
 
 @symptoms.register(
-    "by_heart",
+    "not_memorised",
     examples=Examples(
         sick=setup("halves", network=[{"dense": {**HEAD, "weight": "zeros"}}, {"dense": {**LAST, "weight": "zeros"}}]),
         healthy=setup("halves", network=[{"dense": HEAD}, {"dense": 1}]),
@@ -33,7 +33,7 @@ RATE = 3e-3  # three times Adam's usual rate: 500 updates are few
                         training={"epochs": 1}),
     ),
 )  # fmt: skip
-class ByHeart(Symptom):
+class NotMemorised(Symptom):
     """Any sound network can memorise 16 rows. If it cannot, the cause is not a lack of time or data: optimizer, loss,
     initial weights or structure are wrong. A run with Adam shows whether it is the optimizer.
     """
