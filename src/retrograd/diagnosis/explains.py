@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-FAILURE = ("stuck", "underfit", "not_memorised", "constant_output", "slow", "hardly_moved")  # any cause may lead to these
+# any cause may lead to these
+FAILURE = ("stuck", "underfit", "not_memorised", "constant_output", "slow", "hardly_moved")
 STEPS = ("divergence", "oscillation", "nonfinite", "dead_units", "saturation", "exploding", "untrained", *FAILURE)
 SIGNALS = ("vanishing", "exploding", "saturation", "dead_units", "untrained", "nonfinite", "initial_loss")
 TOO_LARGE = ("curvature", *STEPS)  # consequences of numbers so large that the loss is strongly curved
