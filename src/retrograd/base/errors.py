@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import itertools
+import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -11,6 +14,8 @@ from retrograd.base.sentence import Sentence, joined
 from retrograd.base.synonyms import same_things
 
 INTERNAL, INTERRUPTED = 1, 130  # exit codes without a RetrogradError
+MOST_FILES = 1000  # of a folder, compared with a misspelt name
+SIMILAR_FILE = 0.75  # two letters of eight may differ
 
 
 class Problem(NamedTuple):
@@ -113,8 +118,24 @@ class RetrogradWarning(UserWarning):
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `did you mean 'x'?` for a synonym or misspelling of a known name, else the list of known names."""
     names = sorted(known)
-    near = same_things(word, names) or difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    near = nearest(word, names)
     if near:
         *others, last = [f"'{name}'" for name in near]
         return f"did you mean {', '.join(others)} or {last}?" if others else f"did you mean {last}?"
     return f"known: {', '.join(names)}" if names else ""
+
+
+def nearest(word: str, names: Sequence[str]) -> Sequence[str]:
+    """Return the known names for a synonym or misspelling; empty if there is none."""
+    return same_things(word, names) or difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+
+
+def near_file(path: str | os.PathLike[str]) -> str:
+    """Return `did you mean 'house.csv'?` for a missing file with a similar name beside it, else `check the path`."""
+    folder, name = os.path.split(os.fspath(path))
+    names: list[str] = []
+    with contextlib.suppress(OSError, ValueError), os.scandir(folder or ".") as entries:  # ValueError: a NUL
+        names = [entry.name for entry in itertools.islice(entries, MOST_FILES)]
+    near = difflib.get_close_matches(name, names, n=1, cutoff=SIMILAR_FILE)
+    near = near or [other for other in sorted(names) if name and os.path.splitext(other)[0] == name]
+    return f"did you mean '{os.path.join(folder, near[0])}'?" if near else "check the path"

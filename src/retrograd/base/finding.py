@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -10,6 +11,11 @@ from retrograd.base.sentence import Sentence
 Severity = Literal["note", "risk", "fault"]  # harmless while the network learns; may harm training; certainly harms it
 Value = float | str
 NOTHING: Mapping[str, Value] = {}
+
+
+def short_powers(text: str) -> str:
+    """Return a text with its powers of ten in their shortest form: `1.7e-5` for `1.7e-05`."""
+    return re.sub(r"(?<=\d)e(-?)\+?0*(\d+)\b", r"e\1\2", text)
 
 
 class Evidence(NamedTuple):
@@ -21,7 +27,7 @@ class Evidence(NamedTuple):
 
     def __str__(self) -> str:
         limit = "" if self.threshold is None else f" (threshold {self.threshold:.4g})"
-        return f"{self.quantity} {self.value:.4g}{limit}"
+        return short_powers(f"{self.quantity} {self.value:.4g}{limit}")
 
 
 class Finding(NamedTuple):
@@ -45,7 +51,8 @@ class Finding(NamedTuple):
     def of(cls, name: str, path: str, form: str, values: Mapping[str, Any], *facts: Any) -> Finding:
         """Return a finding whose message is the template `form` filled with `values`."""
         plain = {key: value.item() if hasattr(value, "item") else value for key, value in values.items()}
-        return cls(name, path, form.format(**plain) if plain else form, *facts)._replace(form=form, values=plain)
+        message = short_powers(form.format(**plain)) if plain else form
+        return cls(name, path, message, *facts)._replace(form=form, values=plain)
 
     @property
     def unsaid(self) -> tuple[Evidence, ...]:

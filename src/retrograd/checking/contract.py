@@ -14,6 +14,7 @@ from retrograd.base.schema import dump, parse
 from retrograd.checking.draw import draw_input
 from retrograd.network.layer import Context, Forward, Input, Layer, Spec
 from retrograd.network.losses.loss import Loss
+from retrograd.present.numbers import number
 from retrograd.propagation.one_layer import adjoint, run_layer
 
 Tree = Any
@@ -153,8 +154,8 @@ class Trial:
             error = abs(numeric - analytic) / max(abs(numeric), abs(analytic), least)
             if not error <= DIFFERENCE:
                 yield (
-                    f"central difference: gradient of {name}: {numeric:.9g} along a random direction, "
-                    f"backward {analytic:.9g} (error {error:.1e}, allowed {DIFFERENCE:.0e})"
+                    f"central difference: gradient of {name}: {number(numeric, 9)} along a random direction, "
+                    f"backward {number(analytic, 9)} (error {number(error, 2)}, allowed {number(DIFFERENCE, 1)})"
                 )
 
     def crossing(self) -> Iterator[str]:
@@ -280,4 +281,4 @@ def _compare(what: str, expected: Tree, actual: Tree, allowed: float) -> Iterato
             continue  # reported by `_differences`
         error = _norm(a - b) / max(_norm(a), floor) if a.dtype.kind == "f" else float((a != b).any())
         if not error <= allowed:
-            yield f"{what}{name}: relative error {error:.1e}, allowed {allowed:.0e}"
+            yield f"{what}{name}: relative error {number(error, 2)}, allowed {number(allowed, 1)}"

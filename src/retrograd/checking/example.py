@@ -24,6 +24,7 @@ from retrograd.network.layers.identity import Identity
 from retrograd.network.losses.loss import Loss, losses
 from retrograd.network.network import Network, Variables
 from retrograd.network.scope import named
+from retrograd.present.wording import in_yaml
 from retrograd.propagation.objective import Objective
 
 SHIFT = 0.1  # moves parameters away from initial values such as a scale of 1 or a bias of 0, which could hide terms
@@ -56,7 +57,8 @@ def check_registered(name: str) -> CheckReport:
         layer = registry[name](**example.settings)
         for train in modes(layer, example.inputs):
             shapes = ", ".join(f"{list(one_input.shape)}" for one_input in example.inputs)
-            where = f"{name} {example.settings or ''} of {shapes}{'' if train else ', evaluation'}".replace("  ", " ")
+            settings = "".join(f", {key} {in_yaml(value)}" for key, value in example.settings.items())
+            where = f"{name}{settings}; input {shapes}{'' if train else '; evaluation'}"
             checks.append(check_example(layer, example.inputs, name=where, train=train))
             broken += [f"{where}: {clause}" for clause in violations(layer, example.inputs, train)]
     return CheckReport(tuple(checks), tuple(broken))

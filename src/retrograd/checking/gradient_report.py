@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 from retrograd.checking.slopes import Verdict, verdict_of
+from retrograd.present.numbers import number
 
 
 class TensorError(NamedTuple):
@@ -33,9 +34,10 @@ class TensorError(NamedTuple):
     def __str__(self) -> str:
         tried = f"{self.entries} of {math.prod(self.shape)} entries" if self.entries < math.prod(self.shape) else "all"
         kinks = f", {self.kinks} skipped on a corner" if self.kinks else ""
-        line = f"{self.verdict:10s} {self.error:8.1e}  {self.name} {list(self.shape)} ({tried}{kinks})"
+        line = f"{self.verdict:10s} {number(self.error, 2):>8}  {self.name} {list(self.shape)} ({tried}{kinks})"
         if self.verdict != "exact" and self.entries:
-            line += f"; entry {list(self.worst)}: gradient {self.gradient:.6g}, difference {self.difference:.6g}"
+            values = f"gradient {number(self.gradient, 6)}, difference {number(self.difference, 6)}"
+            line += f"; entry {list(self.worst)}: {values}"
         return f"{line}\n{'':21s}{self.hint}" if self.hint else line
 
 
@@ -65,6 +67,6 @@ class GradientReport(NamedTuple):
         return self.ok
 
     def __str__(self) -> str:
-        loss = "" if self.loss is None else f", loss {self.loss:.6g}"
-        head = f"{self.verdict}: largest relative error {self.error:.1e}{loss}"
+        loss = "" if self.loss is None else f", loss {number(self.loss, 6)}"
+        head = f"{self.verdict}: largest relative error {number(self.error, 2)}{loss}"
         return "\n".join([head, *map(str, self.tensors), *self.notes])

@@ -15,6 +15,7 @@ from retrograd.checking.point import INPUT, Point, compiled_once
 from retrograd.network.layer import Context, Layer
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import own_params, take
+from retrograd.present.numbers import number
 from retrograd.propagation.one_layer import adjoint, run_layer
 
 ALLOWED_VJP = 1e-7
@@ -39,7 +40,7 @@ class Fault(NamedTuple):
         """The fault in words, without the name of the layer."""
         what = f"gradient of {self.tensor}" if self.tensor else "backward"
         hint = f": {self.hint}" if self.hint else ""
-        return f"{what} is wrong, relative error {self.error:.2g} against {self.oracle}{hint}"
+        return f"{what} is wrong, relative error {number(self.error, 2)} against {self.oracle}{hint}"
 
     def __str__(self) -> str:
         return f"{self.path} ({self.kind}): {self.words}"

@@ -10,9 +10,10 @@ from typing import Any
 
 from retrograd.checking.result import Entry, GradientCheck, TensorCheck
 from retrograd.checking.slopes import EXACT, LIMITS, Verdict
-from retrograd.present.text import wrapped
+from retrograd.present.numbers import number
+from retrograd.present.text import WIDTH, wrapped
 
-PATH = 30  # maximum width of the path of a tensor
+COLUMNS = 45  # width of the columns between the path of a tensor and its verdict
 WORDS: tuple[Verdict, ...] = (*(word for _, word in LIMITS), "wrong")
 SHOWN_KINKS = 3
 
@@ -76,8 +77,9 @@ def _check_lines(check: GradientCheck) -> Iterator[str]:
     counted = f"{rows}, {check.parameters:,} parameters, float64, {check.seconds:.1f} s"
     yield from wrapped(f"{check.name}: {counted}")
     if check.tensors:
-        width = min(PATH, max(len(tensor.path) for tensor in check.tensors))
-        yield f"{'':{width}}  {'entries':>13}  {'error':>7}  {'jax.vjp':>7}  verdict"
+        verdict = max(len(tensor.verdict) for tensor in check.tensors)
+        width = min(WIDTH - COLUMNS - verdict, max(len(tensor.path) for tensor in check.tensors))
+        yield f"{'':{width}}  {'entries':>13}  {'vs differences':>14}  {'vs jax.vjp':>10}  verdict"
         for tensor in check.tensors:
             yield from _tensor_lines(tensor, width)
     if check.whole:
@@ -93,7 +95,7 @@ def _tensor_lines(tensor: TensorCheck, width: int) -> Iterator[str]:
     size = math.prod(tensor.shape)
     checked = f"all {size:,}" if tensor.tried == size else f"{tensor.tried} of {_short(size)}"
     error = "-" if tensor.surrogate else _error(max(tensor.error, tensor.along))
-    yield f"{path:{width}}  {checked:>13}  {error:>7}  {_error(tensor.vjp):>7}  {tensor.verdict}"
+    yield f"{path:{width}}  {checked:>13}  {error:>14}  {_error(tensor.vjp):>10}  {tensor.verdict}"
     if tensor.surrogate:
         yield from wrapped(f"no differences: {tensor.surrogate}", "    ")
     elif tensor.worst and tensor.worst.error > EXACT:
@@ -101,7 +103,8 @@ def _tensor_lines(tensor: TensorCheck, width: int) -> Iterator[str]:
     for kink in tensor.kinks[:SHOWN_KINKS]:
         nodes = ", ".join(f"{node} ({count})" for node, count in kink.nodes)
         yield from wrapped(f"kink at {list(kink.at)}: {nodes} has a corner within the interval; derivative from "
-                            f"the left {kink.left:.6g}, from the right {kink.right:.6g}, backward {kink.backward:.6g}",
+                            f"the left {number(kink.left, 6)}, from the right {number(kink.right, 6)}, "
+                            f"backward {number(kink.backward, 6)}",
                             "    ")  # fmt: skip
     if len(tensor.kinks) > SHOWN_KINKS:
         yield f"    and {len(tensor.kinks) - SHOWN_KINKS} more entries on a corner"
@@ -118,11 +121,12 @@ def _verdict_lines(report: CheckReport) -> Iterator[str]:
 
 def _pair(entry: Entry) -> str:
     index = f"{list(entry.at)}: " if entry.at else ""
-    return f"{index}backward {entry.backward:.6g}, difference {entry.difference:.6g}, error {_error(entry.error)}"
+    values = f"backward {number(entry.backward, 6)}, difference {number(entry.difference, 6)}"
+    return f"{index}{values}, error {_error(entry.error)}"
 
 
 def _error(value: float) -> str:
-    return "0" if value == 0 else f"{value:.1e}"
+    return "0" if value == 0 else number(value, 2)
 
 
 def _short(count: int) -> str:

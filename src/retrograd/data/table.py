@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.annotations import show
-from retrograd.base.errors import DataError, Problem
+from retrograd.base.errors import DataError, Problem, did_you_mean, nearest
 from retrograd.base.sentence import data_setting
 from retrograd.present.text import cut
 from retrograd.present.wording import listing, some_of
@@ -106,7 +106,8 @@ class Table:
         Raises:  DataError for an unknown name, listing the known ones
         """
         if name not in self._known:
-            raise DataError(f"no column '{name}'; have: {some_of(self.names, 30)}", where=self.where)
+            cure = did_you_mean(name, self.names) if nearest(name, self.names) else f"have: {some_of(self.names, 30)}"
+            raise DataError(f"no column '{name}'", where=self.where, cure=cure)
         return self.frame.get_column(name)
 
     def some_cells(self, name: str, start: int, stop: int) -> pl.Series:

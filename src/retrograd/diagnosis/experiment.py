@@ -19,6 +19,7 @@ from retrograd.diagnosis.remedies.update import Rate
 from retrograd.diagnosis.remedy import remedies
 from retrograd.diagnosis.symptom import is_effect
 from retrograd.diagnosis.variant import variant
+from retrograd.present.numbers import number
 from retrograd.update.plateau import ReduceOnPlateau
 
 SECONDS = 40.0  # for all experiments of a diagnosis
@@ -47,7 +48,7 @@ class Experiment(NamedTuple):
     what: str = "score"
 
     def __str__(self) -> str:
-        return f"{self.remedy} alone: {self.before:.3g} -> {self.after:.3g}"
+        return f"{self.remedy} alone: {number(self.before, 3)} -> {number(self.after, 3)}"
 
 
 def experiments(

@@ -19,6 +19,7 @@ from retrograd.network.layer import Context, Layer, Spec
 from retrograd.network.network import Variables, own_params, take
 from retrograd.network.scope import Node
 from retrograd.present.text import cut
+from retrograd.present.wording import in_yaml
 from retrograd.propagation.one_layer import adjoint, run_layer
 from retrograd.training.prepare import Prepared, nbytes
 
@@ -173,4 +174,4 @@ def _spec(value: Any) -> Any:
 
 
 def _short(value: Any) -> str:
-    return cut(str(value).lower() if isinstance(value, bool) else str(value), 40)
+    return cut(in_yaml(value), 40)

@@ -12,7 +12,7 @@ from retrograd.explanation.risks import Risk
 from retrograd.explanation.settings import SettingFacts
 from retrograd.explanation.text import memory_words, node_rows, setting_lines, time_words
 from retrograd.present.markup import Markup, element, joined
-from retrograd.present.numbers import count, size
+from retrograd.present.numbers import count, number, size
 from retrograd.present.page import page
 
 STYLE = Path(__file__).with_name("page.css")
@@ -85,14 +85,14 @@ def _network(run: RunFacts) -> Iterator[Markup]:
         yield element("details", title, *_boxes(risks), rows, *_equations(node), id=_anchor(node.path, ""),
                       class_=_mark(risks), open="" if risks else None)  # fmt: skip
     for loss in run.losses:
-        rows = _rows([("reads", ", ".join(loss.inputs)), ("weight", f"{loss.weight:g}")])
+        rows = _rows([("reads", ", ".join(loss.inputs)), ("weight", number(loss.weight, 6))])
         title = element("summary", element("b", loss.name), f" {loss.kind}")
         yield element("details", title, rows, *_equations(loss))
     yield element("p", run.update, class_="formula")
 
 
 def _cells(node: Any) -> list[str]:
-    scale = "" if node.measured_scale is None else f"{node.measured_scale:.3g}"
+    scale = "" if node.measured_scale is None else number(node.measured_scale, 3)
     parameters = f"{node.parameters:,}" if node.parameters else ""
     work = count(node.forward_work), count(node.backward_work)
     return [node.path, node.shape, parameters, *work, size(node.tape_bytes), scale]

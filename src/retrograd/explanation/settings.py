@@ -13,6 +13,7 @@ from retrograd.network.entries import COMMON
 from retrograd.network.layer import FROM_DATA
 from retrograd.network.losses.loss import Loss
 from retrograd.network.scope import Entry
+from retrograd.present.wording import in_yaml
 from retrograd.training.config.config import RunConfig
 
 IN_DETAIL = "as follows"  # shown as the value of nested settings
@@ -166,5 +167,5 @@ def in_short(value: Any) -> str:
             return ", ".join(name_of(part.layer) for part in value)
         if not value:
             return "none"
-        return show(value) if not any(isinstance(part, (Settings, tuple)) for part in value) else f"{len(value)}"
-    return value if isinstance(value, str) and value else show(value)
+        return in_yaml(value) if not any(isinstance(part, (Settings, tuple)) for part in value) else f"{len(value)}"
+    return in_yaml(value) if isinstance(value, Mapping) else value if isinstance(value, str) and value else show(value)

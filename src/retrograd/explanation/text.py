@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from retrograd.explanation.facts import RunFacts
@@ -10,7 +10,7 @@ from retrograd.explanation.risks import Risk
 from retrograd.explanation.settings import reason
 from retrograd.explanation.sharing import Sharing
 from retrograd.explanation.totals import Totals
-from retrograd.present.numbers import count, duration, size
+from retrograd.present.numbers import count, duration, number, size
 from retrograd.present.text import wrapped
 
 
@@ -72,11 +72,17 @@ def network(run: RunFacts) -> Iterator[str]:
             yield from equations(node)
     for loss in run.losses:
         yield ""
-        yield from wrapped(f"{loss.name}: {loss.kind} of {', '.join(loss.inputs)}, weight {loss.weight:g}")
+        yield from wrapped(f"{loss.name}: {loss.kind} of {against(loss.inputs)}, weight {number(loss.weight, 6)}")
         yield from equations(loss)
     yield ""
     yield from wrapped(f"update     {run.update}", "", 11)
     yield ""
+
+
+def against(inputs: Sequence[str]) -> str:
+    """Return the inputs of a loss: `dense_2 against y`."""
+    first, *others = inputs
+    return f"{first} against {', '.join(others)}" if others else first
 
 
 def node_rows(node: Any) -> Iterator[tuple[str, str]]:
@@ -92,8 +98,8 @@ def node_rows(node: Any) -> Iterator[tuple[str, str]]:
     if node.receptive_field:
         yield "sees", f"{node.receptive_field} of the input"
     if node.measured_scale is not None:
-        prediction = "no prediction" if node.predicted_scale is None else f"predicted {node.predicted_scale:.3g}"
-        yield "scale", f"{prediction}, measured {node.measured_scale:.3g} (root mean square at the start)"
+        prediction = "no prediction" if node.predicted_scale is None else f"predicted {number(node.predicted_scale, 3)}"
+        yield "scale", f"{prediction}, measured {number(node.measured_scale, 3)} (root mean square at the start)"
 
 
 def equations(facts: Any) -> Iterator[str]:
@@ -121,7 +127,9 @@ def settings(run: RunFacts, every: bool) -> Iterator[str]:
         for line in setting_lines(fact):
             yield from wrapped(line, "    ")
     if len(shown) < len(run.settings):
-        yield f"{len(run.settings) - len(shown)} more settings have their defaults; --all shows them"
+        left = len(run.settings) - len(shown)
+        words = "1 more setting is at its default" if left == 1 else f"{left:,} more settings are at their defaults"
+        yield f"{words}; --all shows them"
     yield ""
 
 

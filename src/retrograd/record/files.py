@@ -11,7 +11,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from retrograd.base.errors import DataError, ResourceError, RetrogradError, UsageError
+from retrograd.base.errors import DataError, ResourceError, RetrogradError, UsageError, near_file
 
 TEMPORARY = ".tmp"  # suffix of a file that is being written
 REFUSALS = {
@@ -112,7 +112,7 @@ def open_regular(path: Path) -> io.BufferedReader:
     except PermissionError:
         raise ResourceError("permission denied", where=str(path)) from None
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
-        raise UsageError("not found", where=str(path), cure="check the path") from None
+        raise UsageError("not found", where=str(path), cure=near_file(path)) from None
     except OSError as error:
         raise UsageError(f"cannot be opened: {error.strerror}", where=str(path)) from None
     if stream is None:

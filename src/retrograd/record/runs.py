@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from retrograd.base.annotations import show
-from retrograd.base.errors import RetrogradError, UsageError, did_you_mean
+from retrograd.base.errors import RetrogradError, UsageError, did_you_mean, near_file
 from retrograd.record.aside import has_aside
 from retrograd.record.events import Started, read_events
 from retrograd.record.run import EVENTS, RunFolder, RunSummary, is_run, readable
@@ -43,10 +43,11 @@ def latest(root: Path) -> RunFolder:
     return RunFolder.open(runs[-1].path)
 
 
-def find_run(root: Path, text: str) -> RunFolder:
+def find_run(root: Path, text: str, hint: str = "") -> RunFolder:
     """Find the run meant by a path, a folder name, the unique start of one, a name without its time, or `last`.
 
-    Raises:  UsageError if there is none or several; a name with a suffix is reported as a missing file
+    Raises:  UsageError if there is none or several, with `hint` where it may not be a run that is meant; a name with a
+             suffix is reported as a missing file
     """
     for path in (Path(text), Path(root) / text):
         if _is_run(path):
@@ -65,8 +66,9 @@ def find_run(root: Path, text: str) -> RunFolder:
     if os.path.exists(text):
         return RunFolder.open(Path(text))  # which reports what is missing
     if Path(text).suffix:
-        raise UsageError("not found", where=text, cure="check the path")
-    cure = did_you_mean(text, [path.name for path in paths[-SHOWN:]] + [LAST] * bool(paths))
+        raise UsageError("not found", where=text, cure=near_file(text))
+    known = [path.name for path in paths[-SHOWN:]] + [LAST] * bool(paths)
+    cure = "; ".join(filter(None, [did_you_mean(text, known), hint]))
     raise UsageError(f"no run {show(text)}", where=str(root), cure=cure)
 
 

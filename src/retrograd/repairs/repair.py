@@ -14,6 +14,7 @@ from retrograd.data.settings import DataSettings
 from retrograd.diagnosis.diagnose import Diagnosis, diagnose
 from retrograd.diagnosis.judgement.score import SCORED
 from retrograd.diagnosis.remedy import remedies
+from retrograd.present.numbers import number
 from retrograd.repairs.patch import Edit, changes
 from retrograd.repairs.random_search import random_search
 from retrograd.repairs.search import Search, search
@@ -61,11 +62,14 @@ class Repair:
         dataset = self.diagnosis.program.dataset
         what = "score" if dataset.task in SCORED else "loss"
         what = f"{what} on its own training rows" if dataset.valid is None else f"held-out {what}"
-        before = "(could not be trained)" if start.refusal else f"{start.mean:.3g} ± {start.spread:.2g}"
-        words = f"repaired: {what} {before} -> {best.mean:.3g} ± {best.spread:.2g} by {', '.join(best.remedies)}"
+        before = "(could not be trained)" if start.refusal else f"{number(start.mean, 3)} ± {number(start.spread, 2)}"
+        after = f"{number(best.mean, 3)} ± {number(best.spread, 2)}"
+        words = f"repaired: {what} {before} -> {after} by {', '.join(best.remedies)}"
         if best.unseen_mean is not None:
-            start_unseen = "" if start.unseen_mean is None else f"{start.unseen_mean:.3g} -> "
-            words += f"; on the test part, which was not used in the search: {start_unseen}{best.unseen_mean:.3g}"
+            start_unseen = "" if start.unseen_mean is None else f"{number(start.unseen_mean, 3)} -> "
+            words += (
+                f"; on the test part, which was not used in the search: {start_unseen}{number(best.unseen_mean, 3)}"
+            )
         return words
 
     @property

@@ -18,6 +18,7 @@ from retrograd.base.memory import memory_error
 from retrograd.data.mapped_columns import is_mapped
 from retrograd.network.network import Variables
 from retrograd.network.own_layers import files_of
+from retrograd.present.numbers import number
 from retrograd.record.attention import Attention, write_attention
 from retrograd.record.events import Metrics, Note, Stopped
 from retrograd.record.judged import Judged, write_judged
@@ -183,7 +184,7 @@ def scores_beside(prepared: Prepared, evaluator: Evaluator, averaged: Variables)
     """Describe the scores of the averaged weights on the part furthest from training."""
     part = [name for name in PARTS if getattr(prepared.dataset, name) is not None][-1]
     scores = evaluator.scores(averaged, getattr(prepared.dataset, part), full=True)
-    figures = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+    figures = ", ".join(f"{name} {number(value, 4)}" for name, value in scores.items())
     return f"averaged weights ({prepared.config.training.average}): {part} {figures}"
 
 

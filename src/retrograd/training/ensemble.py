@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from retrograd.base.keys import SEED_LIMIT
 from retrograd.network.network import Variables
+from retrograd.present.numbers import number
 from retrograd.record.events import Note
 from retrograd.training.in_memory import trained_in_memory
 from retrograd.training.loop.loop import Fitted
@@ -30,19 +31,21 @@ def further_members(
     if training.ensemble == 1 or first.error is not None:
         return first, 1
     members: list[Variables] = [first.variables]
-    for number in range(1, training.ensemble):
-        settings = dataclasses.replace(training, seed=(training.seed + number) % SEED_LIMIT)
+    for index in range(1, training.ensemble):
+        settings = dataclasses.replace(training, seed=(training.seed + index) % SEED_LIMIT)
         member = dataclasses.replace(prepared, config=dataclasses.replace(prepared.config, training=settings))
         outcome = trained_in_memory(member, asked_to_stop=asked)
         if reason := asked():
-            stop = Stop(reason, f"asked to stop in member {number + 1} of {training.ensemble}")
+            stop = Stop(reason, f"asked to stop in member {index + 1} of {training.ensemble}")
             return first._replace(stop=stop), 1
         if outcome.error is not None:
-            announce(Note(f"warning: member {number + 1} is left out: {outcome.error}"))
+            announce(Note(f"warning: member {index + 1} is left out: {outcome.error}"))
             continue
         best = (
-            f"loss {watched(outcome.best):.4g} in epoch {outcome.best.epoch}" if outcome.best else "the initial weights"
+            f"loss {number(watched(outcome.best), 4)} in epoch {outcome.best.epoch}"
+            if outcome.best
+            else "the initial weights"
         )
-        announce(Note(f"member {number + 1} of {training.ensemble}, seed {settings.seed}: {best}"))
+        announce(Note(f"member {index + 1} of {training.ensemble}, seed {settings.seed}: {best}"))
         members.append(outcome.variables)
     return first._replace(variables=stacked(members)) if len(members) > 1 else first, len(members)

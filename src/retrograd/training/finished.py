@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from retrograd.data.dataset import Dataset
+from retrograd.present.numbers import number
 from retrograd.record.events import Epoch, Intervention
 from retrograd.training.loop.stop import Stop
 from retrograd.training.prepare import PARTS
@@ -32,7 +33,7 @@ class Run:
 
     def __repr__(self) -> str:
         part = next((part for part in reversed(PARTS) if part in self.scores), "train")
-        scores = ", ".join(f"{name} {value:.4g}" for name, value in list(self.scores.get(part, {}).items())[:2])
+        scores = ", ".join(f"{name} {number(value, 4)}" for name, value in list(self.scores.get(part, {}).items())[:2])
         best = "the initial weights" if self.best_epoch is None else f"best epoch {self.best_epoch}"
         config = self.model.config
         return (

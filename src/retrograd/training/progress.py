@@ -6,6 +6,7 @@ import contextlib
 import sys
 from dataclasses import dataclass
 
+from retrograd.present.numbers import number
 from retrograd.record.events import Epoch
 
 EVERY_SECONDS = 2.0  # so that short training prints nothing
@@ -28,8 +29,10 @@ class Lines:
         self.last_line = epoch.seconds
         left = epoch.seconds / epoch.epoch * (self.epochs - epoch.epoch)
         scores = [
-            f"{part} {name} {value:.4g}" for part, metrics in epoch.metrics.items() for name, value in metrics.items()
+            f"{part} {name} {number(value, 4)}"
+            for part, metrics in epoch.metrics.items()
+            for name, value in metrics.items()
         ]
-        words = "  ".join([f"loss {epoch.loss:.4g}", *scores])
+        words = "  ".join([f"loss {number(epoch.loss, 4)}", *scores])
         with contextlib.suppress(OSError, ValueError):  # ValueError: closed from within Python
             print(f"epoch {epoch.epoch}/{self.epochs}  {words}  at most {left:.0f} s left", file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from retrograd.base.keys import SEED_LIMIT
 from retrograd.base.schema import parse_registered
 from retrograd.data.dataset import Dataset
+from retrograd.present.numbers import number
 from retrograd.training.config.config import RunConfig, with_rate
 from retrograd.training.loop.stop import watched
 from retrograd.tuning.rate import Sweep, sweep, trial
@@ -107,7 +108,7 @@ def sentence(rows: Sequence[Compared]) -> str:
     best, *others = rows
     noise = {row.name: 2 * math.sqrt((best.spread**2 + row.spread**2) / max(len(row.losses), 1)) for row in others}
     as_good = [row.name for row in others if row.mean - best.mean <= noise[row.name]]
-    winner = f"{best.name} at {best.rate:g} has the lowest loss, {best.mean:.4g}"
+    winner = f"{best.name} at {number(best.rate, 6)} has the lowest loss, {number(best.mean, 4)}"
     return (
         f"{winner}; equally good within the spread over seeds: {', '.join(as_good)}"
         if as_good

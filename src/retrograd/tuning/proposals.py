@@ -16,6 +16,7 @@ import numpy as np
 
 from retrograd.base.errors import UsageError
 from retrograd.present.numbers import number
+from retrograd.present.wording import in_yaml
 from retrograd.training.config.search import Search
 
 TRIALS = 27  # default number of trials; for halving with a time budget, per bracket
@@ -58,7 +59,7 @@ def short(path: str) -> str:
 
 def shown(value: Any) -> str:
     """Format the value of a setting; floats have three digits."""
-    return number(value, 3) if isinstance(value, float) else str(value)
+    return number(value, 3) if isinstance(value, float) else in_yaml(value)
 
 
 Costs = Mapping[str, float]  # of finished trials by key; smaller is better, infinite means failed

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from retrograd.data.dataset import Dataset
+from retrograd.present.numbers import number
 from retrograd.record.events import Epoch
 from retrograd.training.config.config import RunConfig, with_rate
 from retrograd.training.in_memory import trained_in_memory
@@ -68,8 +69,8 @@ def sweep(config: RunConfig, dataset: Dataset, count: int = RATES) -> Sweep:
     histories: dict[float, tuple[Epoch, ...]] = {}
     updates, remaining = 0, rates
     steps = rounds(config.training.epochs, count)
-    for rung, (number, epochs) in enumerate(steps):
-        remaining = sorted(remaining if rung == 0 else sorted(remaining, key=lambda rate: tried[rate].loss)[:number])
+    for rung, (kept, epochs) in enumerate(steps):
+        remaining = sorted(remaining if rung == 0 else sorted(remaining, key=lambda rate: tried[rate].loss)[:kept])
         for rate in remaining:
             histories[rate], steps_taken = trial(config, dataset, rate, epochs)
             updates += steps_taken
@@ -100,16 +101,16 @@ def trial(config: RunConfig, dataset: Dataset, rate: float, epochs: int) -> tupl
 def reason(tried: Sequence[Tried], best: float, steps: Sequence[tuple[int, int]]) -> str:
     """Explain why a rate was chosen, and how the others compare."""
     epochs = steps[-1][1]
-    (number, length), *later = steps
+    (first, length), *later = steps
     winner = {rate.rate: rate for rate in tried}[best]
-    parts = [f"{best:g} has the lowest loss, {winner.loss:.4g}, after {epochs} epoch{'s' * (epochs != 1)}"]
+    parts = [f"the lowest loss, {number(winner.loss, 4)}, after {epochs:,} epoch{'s' * (epochs != 1)}"]
     near = [t.rate for t in tried if t.rate != best and t.epochs == epochs and t.loss <= NEAR * winner.loss]
-    parts += [f"equally good within 5 %: {', '.join(f'{rate:g}' for rate in near)}"] if near else []
+    parts += [f"equally good within 5 %: {', '.join(f'{number(rate, 6)}' for rate in near)}"] if near else []
     diverged = [trial.rate for trial in tried if math.isinf(trial.loss)]
-    parts += [f"training diverges from {min(diverged):g} on"] if diverged and min(diverged) > best else []
+    parts += [f"training diverges from {number(min(diverged), 6)} on"] if diverged and min(diverged) > best else []
     parts += ["every rate diverges: check the data and the network first"] if len(diverged) == len(tried) else []
     if best in (tried[0].rate, tried[-1].rate):
         parts.append("it is at an end of the range tried: the best rate may be outside")
-    further = [f"the best {count} for {more}" for count, more in later]
-    parts.append(", ".join([f"{number} rates were trained for {length} epoch{'s' * (length != 1)}", *further]))
+    further = [f"the best {count} for {more:,}" for count, more in later]
+    parts.append(", ".join([f"{first} rates were trained for {length:,} epoch{'s' * (length != 1)}", *further]))
     return "; ".join(parts)

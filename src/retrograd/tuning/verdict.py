@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from retrograd.present.numbers import number
 from retrograd.training.config.search import Search
 from retrograd.training.loop.stop import falls
 from retrograd.tuning.journal import State
@@ -127,7 +128,7 @@ def judged(search: Search, state: State, tried: Sequence[Tried]) -> Verdict | No
     means = [math.fsum(by_seed) / len(by_seed) for by_seed in costs]
     if not math.isfinite(means[1]):
         return Verdict(winner, before, after, False, "the winner failed on fresh seeds: the configuration is unchanged")
-    count, shown = len(pairs), [f"{value if falls(metric) else -value:.4g}" for value in means]
+    count, shown = len(pairs), [number(value if falls(metric) else -value, 4) for value in means]
     if not math.isfinite(means[0]):
         sentence = f"the original configuration failed on fresh seeds; {metric} {shown[1]} with the winner"
         return Verdict(winner, before, after, count > 1, sentence)
@@ -135,11 +136,11 @@ def judged(search: Search, state: State, tried: Sequence[Tried]) -> Verdict | No
     gain = means[0] - means[1]
     is_better = count > 1 and gain > noise
     sentence = f"{metric} {shown[0]} originally, {shown[1]} with the winner on {count} fresh seed{'s' * (count > 1)}: "
-    sentence += f"better by {gain:.3g}" if gain > 0 else f"worse by {-gain:.3g}" if gain else "the same"
+    sentence += f"better by {number(gain, 3)}" if gain > 0 else f"worse by {number(-gain, 3)}" if gain else "the same"
     if count == 1:
         sentence += ", which may be chance with one seed; use a larger budget"
     elif gain:
-        sentence += f", {'beyond' if abs(gain) > noise else 'within'} the spread over seeds ({noise:.3g})"
+        sentence += f", {'beyond' if abs(gain) > noise else 'within'} the spread over seeds ({number(noise, 3)})"
     return Verdict(winner, before, after, is_better, sentence)
 
 

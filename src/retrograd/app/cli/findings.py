@@ -7,7 +7,7 @@ import math
 from retrograd.base.finding import Finding
 from retrograd.diagnosis.diagnose import Diagnosis
 from retrograd.diagnosis.remedy import remedies
-from retrograd.present.numbers import alone
+from retrograd.present.numbers import alone, number
 from retrograd.present.tables import table
 from retrograd.present.text import filled
 from retrograd.repairs.repair import Repair
@@ -76,7 +76,7 @@ def say_repair(repair: Repair) -> None:
     print(f"{len(repair.search.tried)} sets of remedies tried in {budget.spent:,}{allowed} updates")
     if repair.random is not None:
         score = repair.shown(repair.random)
-        print(f"random search with the same number of updates: {score.mean:.3g} ± {score.spread:.2g}")
+        print(f"random search with the same number of updates: {number(score.mean, 3)} ± {number(score.spread, 2)}")
     tried = sorted(repair.search.tried, key=lambda candidate: (not candidate.scores, -candidate.shown))[:MOST]
     for candidate in tried:
         mark = "*" if candidate is repair.best else " "

@@ -18,6 +18,7 @@ from typing import Any
 
 import typer
 
+from retrograd.app.cli.mistakes import mistake
 from retrograd.app.cli.streams import SAVING, Streams
 from retrograd.base.errors import (
     INTERNAL,
@@ -52,6 +53,7 @@ VERBS = {
     "cache": "show or clear cached compiled programs and tables",
     "schema": "print the JSON Schema of configurations",
 }
+BELOW = {"runs": ("list", "show", "report", "compare")}  # commands of a verb; importing it would take too long
 PROGRAM = "retrograd"
 PIPE_CLOSED = 141
 MOST_LINES = 6  # of an error message; a screenful of problems helps nobody
@@ -162,7 +164,7 @@ def overview() -> str:
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {verb.ljust(width)}  {words}" for verb, words in VERBS.items())
     return f"""\
-usage: {PROGRAM} VERB ...      {PROGRAM} VERB --help for details
+usage: {PROGRAM} COMMAND ...      {PROGRAM} COMMAND --help for details
 
 Neural networks whose backward pass you can read, see, prove and repair.
 
@@ -175,15 +177,21 @@ Try first:  {PROGRAM} train examples/xor.yaml"""
 
 
 def unknown(word: str) -> UsageError:
-    """Return the error for a command line without a known verb."""
-    verbs = textwrap.fill(
-        ", ".join(VERBS), 72, initial_indent="verbs: ", subsequent_indent=" " * 7, break_on_hyphens=False
+    """Return the error for a command line without a known command."""
+    first = "commands: "
+    commands = textwrap.fill(
+        ", ".join(VERBS), 72, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False
     )
-    usage = f"usage: {PROGRAM} VERB ...\n{verbs}"
+    usage = f"usage: {PROGRAM} COMMAND ...\n{commands}"
     if not word:
-        return UsageError(f"no verb given\n{usage}")
-    kind = "option" if word.startswith("-") else "command"
-    return UsageError(f"unknown {kind} '{word}'; {did_you_mean(word, VERBS)}\n{usage}")
+        return UsageError(f"no command given\n{usage}")
+    if word.startswith("-"):
+        return UsageError(f"unknown option '{word}'\n{usage}")
+    below = [f"{verb} {name}" for verb, names in BELOW.items() for name in names if word == name]
+    near = did_you_mean(word, VERBS)
+    if below:
+        near = f"did you mean '{below[0]}'?"
+    return UsageError(f"unknown command '{word}'{f'; {near}' if near.startswith('did you') else ''}\n{usage}")
 
 
 def told(error: BaseException) -> tuple[str, int]:
@@ -193,9 +201,7 @@ def told(error: BaseException) -> tuple[str, int]:
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return "interrupted", INTERRUPTED
     if isinstance(error, typer.TyperException):  # wrong options of a verb
-        ctx = getattr(error, "ctx", None)
-        usage = f"\n{' '.join(ctx.get_usage().split())}" if ctx else ""
-        return f"{error.format_message().replace('Value error, ', '')}{usage}", UsageError.exit_code
+        return mistake(error), UsageError.exit_code
     text = str(error).partition("\n")[0]
     if isinstance(error, MemoryError):
         return f"out of memory: {text or 'an array does not fit'}", ResourceError.exit_code

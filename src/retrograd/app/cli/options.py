@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from retrograd.base.errors import UsageError
+from retrograd.app.cli.help import Command
+from retrograd.base.errors import UsageError, near_file
 from retrograd.base.memory import memory_told
 from retrograd.data.patterns import is_pattern, matching
 
@@ -98,7 +99,7 @@ def existing_data(path: Path) -> Path:
     if is_pattern(path) and matching(path):
         return path
     if not path.exists():
-        raise UsageError("not found", where=str(path), cure="check the path")
+        raise UsageError("not found", where=str(path), cure=near_file(path))
     if not path.is_file() and not path.is_dir():
         raise UsageError("not a regular file", where=str(path))
     return path
@@ -115,7 +116,7 @@ def command_of(function: Callable[..., object]) -> typer.core.TyperCommand:
     """Turn a verb's function into a command that reports running out of memory as such."""
     guarded = memory_told()(function)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(context_settings=CONTEXT)(guarded)
+    app.command(cls=Command, context_settings=CONTEXT)(guarded)
     return typer.main.get_command(app)  # type: ignore[return-value]
 
 
@@ -128,7 +129,7 @@ OwnLayers = Annotated[
     list[Path] | None,
     typer.Option("--layers", metavar="FILE.py", help="load your layers, losses or optimizers from a Python file"),
 ]
-Target = Annotated[str | None, typer.Option(help="column of the data file to predict")]
+Target = Annotated[str | None, typer.Option(metavar="COLUMN", help="column of the data file to predict")]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting, for example training.epochs=5")
 ]
@@ -136,8 +137,8 @@ CellsOption = Annotated[
     Literal["typed", "text"],
     typer.Option("--cells", help="type of a table's cells: numbers and strings, or all text as in a CSV file"),
 ]
-Json = Annotated[bool, typer.Option("--json", help="print one JSON document to standard output")]
-RunsRoot = Annotated[Path, typer.Option("--runs", help="folder that contains the runs")]
+Json = Annotated[bool, typer.Option("--json", show_default=False, help="print one JSON document to standard output")]
+RunsRoot = Annotated[Path, typer.Option("--runs", metavar="DIR", help="folder that contains the runs")]
 CacheFolder = Annotated[
     Path | None,
     typer.Option("--cache", metavar="DIR", help="folder for the columns of tables too large for memory"),

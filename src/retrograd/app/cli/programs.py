@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from retrograd.app.cli.options import existing_data, existing_file
+from retrograd.base.document import SUFFIXES
 from retrograd.base.errors import ConfigError
 from retrograd.base.schema import parse
 from retrograd.base.sentence import setting
+from retrograd.data.builtin.builtin import BUILT_IN
 from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset, load
 from retrograd.data.patterns import is_pattern
@@ -18,6 +20,8 @@ from retrograd.record.layout import CONFIG, EVENTS
 from retrograd.record.runs import find_run
 from retrograd.training.config.config import RunConfig, is_configuration, read_config
 from retrograd.training.config.design import design
+
+BY_PATH = "a configuration is named by its path, such as examples/xor.yaml"
 
 
 class Source(NamedTuple):
@@ -50,8 +54,16 @@ def program_at(source: str, target: str | None, changes: Sequence[str], root: Pa
         settings = parse(DataSettings, plain, "data")
         dataset = load(settings)
         return Source(design(dataset, settings, list(changes)).config, dataset, None)
-    run = find_run(root, source).path
+    run = find_run(root, source, path_hint(source)).path
     return _with_data(run / CONFIG, changes)._replace(run=None if changes else run)
+
+
+def path_hint(name: str) -> str:
+    """Return how a configuration is named, for a word that is neither a file nor a run."""
+    beside = next((name + suffix for suffix in SUFFIXES if Path(name + suffix).is_file()), None)
+    words = f"for the configuration, write {beside}" if beside else BY_PATH
+    built_in = f"; '{name}' is a built-in data set: " + setting("data", name)
+    return words + (str(built_in) if name in BUILT_IN else "")
 
 
 def _with_data(path: Path, changes: Sequence[str]) -> Source:

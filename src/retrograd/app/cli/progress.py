@@ -10,7 +10,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from retrograd.base.plain_text import bare
-from retrograd.present.numbers import alone
+from retrograd.present.numbers import alone, number
 from retrograd.record import events
 from retrograd.record.events import Epoch
 
@@ -59,7 +59,7 @@ class Progress:
             if self.bar and event.name != "training":
                 self.bar.update(self.task, description=event.name)
             return
-        words = f"loss {alone(event.loss)}  {alone(event.steps_per_second)} steps/s"
+        words = f"loss {alone(event.loss)}  {number(event.steps_per_second, 2)} steps/s"
         if self.bar:
             self.bar.update(self.task, description=f"step {event.step:,}  {words}")
         elif not self.quiet and time.monotonic() - self.last_print >= LATE_SECONDS:

@@ -126,6 +126,7 @@ GENERATORS = {
     "sine": Generated(_sine, 500, 0.1, "regression"),
 }
 BUNDLED = ("digits", "iris", "wine", "breast_cancer", "diabetes")
+BUILT_IN = (*TRUTH_TABLES, *GENERATORS, *SPECIAL, *BUNDLED)
 
 
 def _bundled(name: str) -> Builtin:

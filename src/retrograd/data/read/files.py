@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from retrograd.base.errors import DataError, ResourceError
+from retrograd.base.errors import DataError, ResourceError, near_file
 from retrograd.base.memory import host_bytes
 from retrograd.base.sentence import setting
 from retrograd.data.read.compression import SUFFIXES, decompressed
@@ -32,7 +32,7 @@ def check_file(path: Path, max_bytes: int) -> None:
         raise ResourceError("permission denied", where=str(path)) from None
     except (OSError, ValueError):  # ValueError: a NUL in the name
         raise DataError(
-            "not found", where=str(path), cure="check the path; data are never fetched from a URL"
+            "not found", where=str(path), cure=f"{near_file(path)}; data are never fetched from a URL"
         ) from None
     if not stat.S_ISREG(status.st_mode):
         raise DataError("not a regular file", where=str(path), cure="use a data file")

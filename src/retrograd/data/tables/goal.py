@@ -62,7 +62,7 @@ class Goal:
         is_plain = self.labels.classes == (0, 1)
         one = f"; 1 means {self.labels.classes[1]}" if self.labels.binary and not is_plain else ""
         return (
-            f"{self.task} classes of {shown}" + hint + f": {some_of(self.labels.classes)}{one}",
+            f"{len(self.labels.classes):,} classes of {shown}" + hint + f": {some_of(self.labels.classes)}{one}",
             *twin_labels(self.labels.classes),
         )
 

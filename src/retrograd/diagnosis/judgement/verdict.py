@@ -24,6 +24,7 @@ from retrograd.diagnosis.judgement.measure import (
 )
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import Program
+from retrograd.present.numbers import number
 
 State = Literal["healthy", "ill", "hopeless", "refused", "undecided"]
 FALLEN = 0.97  # ratio of losses above which the loss has hardly fallen
@@ -80,16 +81,17 @@ def _by_score(program: Program, runs: list[Observed], luck: float) -> Verdict:
     mean, own_mean = statistics.fmean(measured.held), statistics.fmean(measured.own)
     worst = 0 if measured.lags(measured.held[0], measured.best) else int(np.argmin(measured.held))
     if measured.lags(held_out, measured.best):
-        words = f"{measured.best_words} reaches {measured.shown(measured.best):.3g}"
+        words = f"{measured.best_words} reaches {number(measured.shown(measured.best), 3)}"
         if measured.whole:
-            words = f"memorising every row reaches {measured.best:.3g}"
+            words = f"memorising every row reaches {number(measured.best, 3)}"
         return Verdict(
-            "ill", f"{_its(measured)} {measured.shown(mean):.3g} on {measured.where}; {words}", scores, worst
+            "ill", f"{_its(measured)} {number(measured.shown(mean), 3)} on {measured.where}; {words}", scores, worst
         )
     if lost:
         return Verdict("ill", _some_fail(measured, lost), scores, lost[0])
     if measured.lags(in_training, measured.linear, measured.own_rows):
-        words = f"it scores {own_mean:.3g} on its own training rows; a linear model scores {measured.linear:.3g}"
+        words = f"it scores {number(own_mean, 3)} on its own training rows; "
+        words += f"a linear model scores {number(measured.linear, 3)}"
         return Verdict("ill", words, scores, int(np.argmin(measured.own)))
     worsening = [i for i, run in enumerate(runs) if _worsens(run)]
     if len(worsening) * 2 > len(runs) and held_out < measured.best and program.dataset.valid is not None:
@@ -131,8 +133,8 @@ def below_linear(program: Program, runs: Sequence[Observed], measured: Measure) 
         more = wrong.mean() > MORE * errors.mean()
         if gap < least or not more or (part == "train" and not is_sure):
             return None
-    words = f"{measured.name} {statistics.fmean(measured.held):.3g} on {measured.where}; a linear model reaches "
-    return f"{words}{linear[parts[0]]:.3g}, and is better on the training rows too, beyond chance"
+    words = f"{measured.name} {number(statistics.fmean(measured.held), 3)} on {measured.where}; a linear model reaches "
+    return f"{words}{number(linear[parts[0]], 3)}, and is better on the training rows too, beyond chance"
 
 
 def _by_loss(program: Program, runs: list[Observed], measured: Measure, luck: float) -> Verdict:
@@ -146,14 +148,14 @@ def _by_loss(program: Program, runs: list[Observed], measured: Measure, luck: fl
         Evidence(f"loss on {measured.where}", loss),
         Evidence(f"loss of {levels.constant_words}", levels.constant),
     ]
-    words = f"{levels.constant_words} {levels.constant:.4g}"
+    words = f"{levels.constant_words} {number(levels.constant, 4)}"
     if levels.linear is not None:
         scores.append(Evidence(f"loss of {levels.linear_words}", levels.linear))
-        words += f", {levels.linear_words} {levels.linear:.4g}"
+        words += f", {levels.linear_words} {number(levels.linear, 4)}"
     evidence, worst = tuple(scores), int(np.argmin(measured.held))
     lost = failed(measured)
     held_out = granted([score for i, score in enumerate(measured.held) if i not in lost], luck)
-    sentence = f"the loss is {loss:.4g} on {measured.where}; {words}"
+    sentence = f"the loss is {number(loss, 4)} on {measured.where}; {words}"
     if held_out < -NEAR:
         return Verdict("ill", f"worse than a constant output: {sentence}", evidence, worst)
     if (held_out < NEAR and measured.best > NEAR) or (held_out < NEAR and levels.linear is None):
@@ -162,8 +164,8 @@ def _by_loss(program: Program, runs: list[Observed], measured: Measure, luck: fl
     if single and measured.best > NEAR and measured.lags(held_out, measured.best):
         return Verdict("ill", f"below a simple model: {sentence}", evidence, worst)
     if lost:
-        listed, best = ", ".join(f"{losses[i]:.4g}" for i in lost), min(losses)
-        words = f"with {_of(lost, runs)}, the loss ends at {listed}; the best seed reaches {best:.4g}; {words}"
+        listed, best = ", ".join(number(losses[i], 4) for i in lost), min(losses)
+        words = f"with {_of(lost, runs)}, the loss ends at {listed}; the best seed reaches {number(best, 4)}; {words}"
         return Verdict("ill", words, evidence, lost[0])
     return Verdict("healthy", f"it learns: {sentence}", evidence)
 
@@ -174,7 +176,7 @@ def _by_fall(runs: list[Observed]) -> Verdict:
     first, last = statistics.fmean(a for a, _ in pairs), statistics.fmean(b for _, b in pairs)
     scores = (Evidence("loss of the first epoch", first), Evidence("loss of the last epoch", last))
     idle = [i for i, (a, b) in enumerate(pairs) if b > a - (1 - FALLEN) * abs(a)]
-    words = f"{first:.4g} in the first epoch, {last:.4g} in the last"
+    words = f"{number(first, 4)} in the first epoch, {number(last, 4)} in the last"
     if len(runs[0].losses) > 1 and len(idle) * 2 > len(pairs):
         word = "rises" if last > first + (1 - FALLEN) * abs(first) else "hardly falls"
         return Verdict("ill", f"the loss {word}: {words}", scores, idle[0])
@@ -219,22 +221,22 @@ def _scores(measured: Measure) -> tuple[Evidence, ...]:
 
 def _some_fail(measured: Measure, lost: list[int]) -> str:
     """Return the sentence about seeds that fail while others learn."""
-    listed = ", ".join(f"{measured.shown(measured.held[i]):.3g}" for i in lost)
+    listed = ", ".join(number(measured.shown(measured.held[i]), 3) for i in lost)
     top = max(score for i, score in enumerate(measured.held) if i not in lost)
     words = f"with {_of(lost, measured.held)}, it ends at {listed} ({measured.name}, {measured.where}); "
-    words += f"other seeds reach {measured.shown(top):.3g}"
+    words += f"other seeds reach {number(measured.shown(top), 3)}"
     if measured.best > top:
-        words += f", {measured.best_words} {measured.shown(measured.best):.3g}"
+        words += f", {measured.best_words} {number(measured.shown(measured.best), 3)}"
     return words
 
 
 def _no_better(measured: Measure, mean: float) -> str:
     """Return the sentence about a network no better than a constant, on too few rows to call that a failure."""
     than = "no better than" if mean <= measured.trivial else "hardly better than"
-    words = f"{_its(measured)} {measured.shown(mean):.3g} on {measured.where}, {than} a constant answer"
-    words += f" ({measured.shown(measured.trivial):.3g})"
+    words = f"{_its(measured)} {number(measured.shown(mean), 3)} on {measured.where}, {than} a constant answer"
+    words += f" ({number(measured.shown(measured.trivial), 3)})"
     if measured.best > measured.trivial:
-        words += f"; {measured.best_words} reaches {measured.shown(measured.best):.3g}"
+        words += f"; {measured.best_words} reaches {number(measured.shown(measured.best), 3)}"
     return f"{words}, and {measured.rows} rows are too few to distinguish that from chance"
 
 
@@ -250,18 +252,19 @@ def _learns(program: Program, measured: Measure) -> str:
     """Return the sentence about a network that learns, with the score of each seed if they differ."""
     mean = statistics.fmean(measured.held)
     if max(measured.held) - min(measured.held) > 2 * ACCURACY_GAP:
-        listed = ", ".join(f"{measured.shown(score):.3g}" for score in measured.held)
+        listed = ", ".join(number(measured.shown(score), 3) for score in measured.held)
         words = f"{listed} on {measured.where}, depending on the seed"
     else:
-        words = f"{measured.shown(mean):.3g} on {measured.where}"
+        words = f"{number(measured.shown(mean), 3)} on {measured.where}"
     if measured.kind == "order":
         return (
-            f"it ranks: {measured.name} {words}; {measured.best_words} {measured.best:.3g}. By R², no answer beats the "
-            "mean: a few huge targets dominate the squared error; take their logarithm, or judge by the absolute error"
+            f"it ranks: {measured.name} {words}; {measured.best_words} {number(measured.best, 3)}. By R², no answer "
+            "beats the mean: a few huge targets dominate the squared error; take their logarithm, or judge by the "
+            "absolute error"
         )
     if measured.kind == "rank":
         constant = program.data.levels.trivial
-        ranked = f"it ranks: {measured.name} {words}; {measured.best_words} {measured.shown(measured.best):.3g}"
+        ranked = f"it ranks: {measured.name} {words}; {measured.best_words} {number(measured.shown(measured.best), 3)}"
         return (
             f"{ranked}. By accuracy, no answer beats always predicting the most frequent class ({constant:.1%}): judge "
             "by AUC, balanced accuracy or log loss, and weight the classes or move the threshold to detect rare ones"
@@ -269,7 +272,7 @@ def _learns(program: Program, measured: Measure) -> str:
     if measured.whole:
         return f"it learns: {words}, which are all possible rows"
     what = f"{measured.name} " if measured.kind == "auc" else ""
-    return f"it learns: {what}{words}; {measured.best_words} {measured.best:.3g}"
+    return f"it learns: {what}{words}; {measured.best_words} {number(measured.best, 3)}"
 
 
 def _worsens(run: Observed) -> bool:

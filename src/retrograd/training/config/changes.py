@@ -26,7 +26,7 @@ def with_change(values: Mapping[str, Any], change: str, cls: type[Settings]) -> 
     path, equals, text = change.partition("=")
     if not equals or not path:
         raise UsageError(f"expected KEY=VALUE, found '{change}'", where="--set", cure="as in training.epochs=5")
-    return with_value(values, path, parse_value(text), cls)
+    return with_value(values, path, parse_value(text, f"--set {path}"), cls)
 
 
 def with_value(values: Mapping[str, Any], path: str, value: Any, cls: type[Settings]) -> dict[str, Any]:

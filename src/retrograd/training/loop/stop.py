@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from retrograd.base.errors import ConfigError
+from retrograd.present.numbers import number
 from retrograd.record.events import Epoch, Metrics
 from retrograd.training.config.settings import Convergence, EarlyStopping, Goal, TrainingSettings
 
@@ -70,7 +71,7 @@ def _goal(goal: Goal) -> Rule:
             return None
         name, score = measured
         reached = score <= goal.value if falls(goal.metric) else score >= goal.value
-        return Stop("goal", f"{name} is {score:.4g}, the goal {goal.value:g}") if reached else None
+        return Stop("goal", f"{name} is {number(score, 4)}, the goal {number(goal.value, 6)}") if reached else None
 
     return rule
 
@@ -84,12 +85,15 @@ def _converged(settings: Convergence) -> Rule:
     def rule(history: Sequence[Epoch]) -> Stop | None:
         norm = history[-1].gradient_norm
         if settings.gradient_norm and norm is not None and norm < settings.gradient_norm:
-            return Stop("converged", f"the gradient's norm {norm:.3g} is below {settings.gradient_norm:g}")
+            return Stop(
+                "converged", f"the gradient's norm {number(norm, 3)} is below {number(settings.gradient_norm, 6)}"
+            )
         if settings.loss_change and len(history) > 1:
             change = abs(history[-1].loss - history[-2].loss)
             if change < settings.loss_change:
                 return Stop(
-                    "converged", f"the loss changed by {change:.3g} in one epoch, below {settings.loss_change:g}"
+                    "converged",
+                    f"the loss changed by {number(change, 3)} in one epoch, below {number(settings.loss_change, 6)}",
                 )
         return None
 
@@ -110,7 +114,7 @@ def _early(settings: EarlyStopping) -> Rule:
         if waited < settings.patience:
             return None
         part = "validation" if "valid" in history[-1].metrics else "training"
-        return Stop("early stopping", f"{part} loss not below {best:.4g} for {waited} evaluations")
+        return Stop("early stopping", f"{part} loss not below {number(best, 4)} for {waited} evaluations")
 
     return rule
 
@@ -129,7 +133,9 @@ def _perfect(rows: int) -> Rule:
         if scores.get("r2", 0.0) > 1 - FOUR_DIGITS:
             return Stop("perfect", f"r2 is {scores['r2']:.6f} on the validation rows: no room for improvement")
         if scores.get("accuracy", scores.get("average_precision", 0.0)) == 1 and 0 <= loss < enough:
-            return Stop("perfect", f"every validation row is right, with a loss of {loss:.2g}: no room for improvement")
+            return Stop(
+                "perfect", f"every validation row is right, with a loss of {number(loss, 2)}: no room for improvement"
+            )
         return None
 
     return rule
@@ -138,6 +144,6 @@ def _perfect(rows: int) -> Rule:
 def _time(limit: float) -> Rule:
     def rule(history: Sequence[Epoch]) -> Stop | None:
         seconds = history[-1].seconds
-        return Stop("time limit", f"{seconds:.1f} of {limit:g} seconds used") if seconds >= limit else None
+        return Stop("time limit", f"{seconds:.1f} of {number(limit, 6)} seconds used") if seconds >= limit else None
 
     return rule

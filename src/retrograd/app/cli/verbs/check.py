@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from retrograd.app.cli.options import Changes, Json, OwnLayers, RunsRoot, at_least, command_of
+from retrograd.app.cli.programs import path_hint
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.errors import UsageError, did_you_mean
 from retrograd.network.layer import layers as registered
@@ -58,7 +59,7 @@ def meant(what: str, runs: Path) -> str | Path:
     if what in registered or what in losses or Path(what).is_file():
         return what
     try:
-        return find_run(runs, what).path
+        return find_run(runs, what, path_hint(what)).path
     except UsageError as error:
         known = did_you_mean(what, [*registered, *losses])
         if Path(what).exists() or "mean" in str(error) or not known.startswith("did"):

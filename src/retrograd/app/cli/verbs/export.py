@@ -11,7 +11,7 @@ from retrograd.app.cli.options import CellsOption, Json, ModelName, OwnLayers, R
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.errors import UsageError
 from retrograd.interop.hub.exporting import export_folder, lines
-from retrograd.present.numbers import size
+from retrograd.present.numbers import number, size
 from retrograd.record.strict_json import write_json
 from retrograd.ship.export import Exported
 from retrograd.ship.export import export as export_run
@@ -85,9 +85,9 @@ def words(exported: Exported) -> str:
         for i, (name, kind, shape) in enumerate(tensors):
             axes = ", ".join("?" if axis is None else str(axis) for axis in shape)
             lines.append(f"  {label if i == 0 else '':6}  {name}  {kind} [{axes}]")
-    lines.append(f"equal to predict within {exported.difference:.1e}: {', '.join(exported.compared)}")
+    lines.append(f"equal to predict within {number(exported.difference, 2)}: {', '.join(exported.compared)}")
     if exported.latency is not None:
-        lines.append(f"one row takes {exported.latency * 1000:.3g} ms on one thread")
+        lines.append(f"one row takes {number(exported.latency * 1000, 3)} ms on one thread")
     if exported.beside:
         lines.append(f"also written: {', '.join(path.name for path in exported.beside)}")
         lines.append(f"trained by the step: {', '.join(exported.trained)}")

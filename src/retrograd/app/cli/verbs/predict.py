@@ -30,7 +30,10 @@ def predict(
     run: ModelName,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="rows like the training rows; the target may be absent")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="write to this file instead of standard output (.npz for masks)")
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="write to this file instead of standard output (.npz for masks)"
+        ),
     ] = None,
     runs: RunsRoot = Path("runs"),
     layers: OwnLayers = None,

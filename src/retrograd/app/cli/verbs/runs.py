@@ -10,12 +10,14 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from retrograd.app.cli.help import Command, Group
 from retrograd.app.cli.options import CONTEXT, Json, RunName
 from retrograd.base.document import parse_document
 from retrograd.base.errors import UsageError
 from retrograd.present.numbers import aligned, alone
 from retrograd.present.tables import fits, score_table, table
 from retrograd.present.text import WIDTH, cut, filled
+from retrograd.present.wording import in_yaml
 from retrograd.record.events import Note, Resumed, Stopped
 from retrograd.record.judged import Mistaken, read_judged
 from retrograd.record.run import RunSummary
@@ -24,10 +26,12 @@ from retrograd.record.strict_json import write_json
 from retrograd.report.ending import ending
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
-                  invoke_without_command=True, context_settings=CONTEXT)  # fmt: skip
+                  cls=Group, invoke_without_command=True, context_settings=CONTEXT)  # fmt: skip
 MOST_PAIRS = 3  # confused classes shown
 FURTHEST = ("test", "valid", "train")  # the part furthest from training first
-Root = Annotated[Path | None, typer.Option("--runs", help="folder that contains the runs  [default: runs]")]
+Root = Annotated[
+    Path | None, typer.Option("--runs", metavar="DIR", help="folder that contains the runs  [default: runs]")
+]
 
 
 class Options(NamedTuple):
@@ -54,7 +58,7 @@ def runs(context: typer.Context, root: Root = None, as_json: Json = False) -> No
         show_list(context.obj)
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_(context: typer.Context, root: Root = None, as_json: Json = False) -> None:
     """List the runs in a folder, as `retrograd runs` alone does."""
     show_list(options_of(context, root, as_json))
@@ -75,7 +79,7 @@ def show_list(options: Options) -> None:
             typer.echo(f"warning: {run.problem}", err=True)
 
 
-@app.command()
+@app.command(cls=Command)
 def show(context: typer.Context, run: RunName, root: Root = None, as_json: Json = False) -> None:
     """Print one run in full.
 
@@ -102,12 +106,13 @@ def show(context: typer.Context, run: RunName, root: Root = None, as_json: Json 
     typer.echo(f"\n{folder.config_text()}")
 
 
-@app.command()
+@app.command(cls=Command)
 def report(
     context: typer.Context,
     run: RunName,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="write the page to this file  [default: RUN/report.html]")
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="write the page to this file  [default: RUN/report.html]"),
     ] = None,
     root: Root = None,
     as_json: Json = False,
@@ -125,12 +130,12 @@ def report(
     typer.echo(write_json({"report": path}) if options.as_json else path)
 
 
-@app.command()
+@app.command(cls=Command)
 def compare(
     context: typer.Context,
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN RUN...", help="two or more runs: folders, starts of names, or `last`"),
+        typer.Argument(metavar="RUN RUN ...", help="two or more runs: folders, starts of names, or `last`"),
     ],
     root: Root = None,
     as_json: Json = False,
@@ -250,7 +255,7 @@ def flat(values: Any, path: str = "") -> dict[str, Any]:
 
 def show_value(value: Any) -> str:
     """Return a setting as a short text."""
-    return "-" if value is None else cut(str(value), 24)
+    return "-" if value is None else cut(in_yaml(value), 24)
 
 
 command = typer.main.get_command(app)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from retrograd.app.cli.options import Changes, OwnLayers, RunsRoot, at_least, command_of, existing_file
+from retrograd.app.cli.programs import path_hint
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import UsageError
@@ -81,7 +82,8 @@ def trace(
     ] = None,
     changes: Changes = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="write to this file; its extension selects the format")
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="write to this file; its extension selects the format"),
     ] = None,
     layers: OwnLayers = None,
     runs: RunsRoot = Path("runs"),
@@ -104,7 +106,7 @@ def trace(
     if changes and not is_config:
         raise UsageError("only for a configuration; a run is traced as it was trained", where="--set")
     result = trace_step(
-        existing_file(path) if is_config else find_run(runs, source).path,
+        existing_file(path) if is_config else find_run(runs, source, path_hint(source)).path,
         step=step or 1,
         sample=sample,
         node=node,

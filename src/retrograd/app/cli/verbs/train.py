@@ -83,7 +83,9 @@ def train(
         ),
     ] = None,
     runs: RunsRoot = Path("runs"),
-    run: Annotated[Path | None, typer.Option("--run", help="write the run to exactly this folder")] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", metavar="DIR", help="write the run to exactly this folder")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace an existing run in the --run folder")] = False,
     resume: Annotated[
         str | None,
@@ -96,7 +98,9 @@ def train(
         int | None,
         typer.Option(parser=at_least(1), metavar="N", help="with --resume: continue a finished run to N epochs"),
     ] = None,
-    config_out: Annotated[Path | None, typer.Option(help="write the chosen configuration to this file")] = None,
+    config_out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write the chosen configuration to this file")
+    ] = None,
     max_bytes: Annotated[
         int | None,
         typer.Option(parser=at_least(1), metavar="N", help="refuse data files larger than this after decompression"),

@@ -30,6 +30,7 @@ from retrograd.tuning.tune import tune as run_tune
 
 SHOWN, BAR, WORST_SHOWN = 10, 40, 0.9
 BEST = "best.yaml"
+METHODS = {"grid": "grid search", "random": "random search", "halving": "successive halving", "tpe": "TPE search"}
 
 
 def tune(
@@ -74,7 +75,7 @@ def tune(
         typer.echo(write_json(sweep.plain())) if as_json else say_rate(sweep, folder, source)
         return
     count = len(search.ranges)
-    print(f"trying {count} setting{'s' * (count != 1)}, {search.options.method}", file=sys.stderr)
+    print(f"{METHODS[search.options.method]} over {count} setting{'s' * (count != 1)}", file=sys.stderr)
     study = run_tune(
         program.config,
         dataset=None if jobs > 1 or search.reads_data else program.dataset,
@@ -97,7 +98,8 @@ def say_rate(sweep: Sweep, folder: Path, source: str) -> None:
     """Print the curve of the rates as bars, the chosen rate, and the reason."""
     finite = sorted(trial.loss for trial in sweep.tried if trial.loss < float("inf"))
     low, high = (finite[0], finite[min(int(WORST_SHOWN * len(finite)), len(finite) - 1)]) if finite else (0.0, 1.0)
-    print(f"{'rate':>9}  {'lowest loss':>11}  epochs  ({sweep.optimizer})")
+    print(f"learning rates of {sweep.optimizer}")
+    print(f"{'rate':>9}  {'lowest loss':>11}  epochs     loss above the lowest")
     for trial in sweep.tried:
         share = min(max((trial.loss - low) / ((high - low) or 1.0), 0.0), 1.0) if finite else 1.0
         bar = "diverged" if trial.loss == float("inf") else "#" * max(1, round(BAR * share))

@@ -73,5 +73,7 @@ class Reshape(Layer):
         size, known = math.prod(sizes), math.prod(n for n in self.shape if n != -1)
         lengths = tuple(size // known if n == -1 else n for n in self.shape)
         if math.prod(lengths) != size:
-            raise ShapeError(f"{size} values per example {sizes} do not fit {list(self.shape)}", where="shape")
+            takes = f"a multiple of {known}" if -1 in self.shape else f"{known}"
+            message = f"{list(self.shape)} takes {takes} values per example, but the input has {size} {sizes}"
+            raise ShapeError(message, where="shape")
         return lengths

@@ -91,8 +91,10 @@ def expect_axes(x: Array | Spec, *axes: int) -> tuple[int, ...]:
             2: "(batch, height, width, channels)",
             3: "(batch, depth, height, width, channels)",
         }
-        raise ShapeError(f"input: expected {' or '.join(names[n] for n in axes)}, got {tuple(x.shape)}",
-                         cure="channels come last; `reshape` adds an axis of 1 for a single one")  # fmt: skip
+        raise ShapeError(
+            f"input: expected {' or '.join(names[n] for n in axes)}, got {tuple(x.shape)}",
+            cure="channels come last; for a single channel, add an axis of length 1 with `reshape`",
+        )
     return tuple(x.shape[1:-1])
 
 
