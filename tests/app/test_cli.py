@@ -141,7 +141,7 @@ def test_a_chosen_configuration_overwrites_nothing(told, place):
     small = ("train", "house.csv", "--epochs", "1", "--set", "network=[{dense: targets}]")
     out = told(*small)
     assert "written to house-2.yaml: edit it, then run" in out
-    assert "# house.yaml contains another configuration and is unchanged" in out
+    assert "# house.yaml already exists with other settings and was not changed" in out
     assert (place / "house.yaml").read_text() == "mine"
     chosen = (place / "house-2.yaml").read_text()
     assert "network" in chosen
@@ -213,11 +213,15 @@ def test_a_model_is_measured_on_rows_with_targets(told, place):
 
 def test_runs_are_listed_shown_and_compared(told):
     listed = told("runs").splitlines()
-    assert listed[0].split()[-2:] == ["score", "loss"]
-    assert [(line.split()[-4], line.split()[-1]) for line in listed[1:]] == [("r2", "test"), ("accuracy", "train")]
+    assert listed[0].split()[-3:] == ["part", "score", "loss"]
+    assert [line.split()[-5:-2] for line in listed[1:]] == [
+        ["finished", "test", "r2"],
+        ["finished", "train", "accuracy"],
+    ]
     shown = told("runs", "show", "xor")
     assert "finished all 100 epochs in" in shown
     assert "learning_rate: 0.1" in shown
+    assert "  missing_values: [...]  # the default\n  invalid: " in told("runs", "show", "house")
     compared = told("runs", "compare", "house", "xor")
     assert re.search(r"^name +house +xor$", compared, re.MULTILINE)
     assert re.search(r"^train\.accuracy +- +1\.0000$", compared, re.MULTILINE)
@@ -227,7 +231,7 @@ def test_runs_are_listed_shown_and_compared(told):
 def test_a_run_that_was_cut_off_says_how_far_it_came(told, place):
     events = run_of("xor", place) / "events.jsonl"
     events.write_text("".join(line for line in events.read_text().splitlines(True) if '"stopped"' not in line))
-    assert re.search(r"binary +100 +interrupted +accuracy 1\.0000 +\S+ train", told("runs"))
+    assert re.search(r"xor +100 +interrupted +train +accuracy 1\.0000 +\S+\n", told("runs"))
     assert re.search(
         r"^interrupted; epoch 100 ended after [0-9.]+ s\n +train\nloss ", told("runs", "show", "xor"), re.M
     )
@@ -346,7 +350,7 @@ def test_the_chosen_configuration_says_how_a_table_was_read(told, place):
     (place / "haus.csv").write_bytes(text.replace("town", "ort").encode("utf-16"))
     out, err = told("train", "haus.csv", "--target", "price", "--epochs", "1", "--run", "H", err=True)
     assert "read as encoding 'utf-16', separator ';', decimal ','" in err
-    kept = parse_document(out.partition("stopped")[0]).values["data"]
+    kept = parse_document(out.partition("finished")[0]).values["data"]
     assert kept == {"path": "haus.csv", "target": "price", "encoding": "utf-16", "separator": ";", "decimal": ","}
     (place / "plain.csv").write_text(HOUSES.replace("town", "ort"))
     assert len(rows(told("predict", "H", "plain.csv"))) == 60

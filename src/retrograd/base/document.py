@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,12 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.tokens import (
+    FlowMappingEndToken,
+    FlowMappingStartToken,
+    FlowSequenceEndToken,
+    FlowSequenceStartToken,
+)
 
 from retrograd.base.errors import ConfigError, Problem, RetrogradError, UsageError, near_file
 from retrograd.base.full_width import Odd, odd_characters
@@ -102,7 +109,7 @@ def parse_document(text: str, source: str = "") -> Document:
         values = _yaml().load(text)
         root = _yaml().compose(text)
     except MarkedYAMLError as error:
-        raise _syntax_error(error, source, odd) from None
+        raise _syntax_error(error, text, source, odd) from None
     except ConfigError:
         raise
     except ReaderError as error:  # a character that YAML does not allow
@@ -224,7 +231,7 @@ def _refuse_quotes(node: Node | None, source: str, odd: Mapping[int, Odd]) -> No
             raise ConfigError(f"a value looks like {node.value[:20]!r}", where=where, cure=str(odd[line]))
 
 
-def _syntax_error(error: MarkedYAMLError, source: str, odd: Mapping[int, Odd]) -> ConfigError:
+def _syntax_error(error: MarkedYAMLError, text: str, source: str, odd: Mapping[int, Odd]) -> ConfigError:
     mark = error.problem_mark or error.context_mark
     place = f"{source}:{_position(mark)}" if mark and source else _in_words(mark) if mark else source
     problem = str(error.problem or error.context or "not well formed")
@@ -233,12 +240,24 @@ def _syntax_error(error: MarkedYAMLError, source: str, odd: Mapping[int, Odd]) -
         return ConfigError(f"duplicate key '{key.group(1) if key else ''}'", where=place, cure="keep one of them")
     near = [number for number in odd if mark and number <= mark.line + 1]
     cure = str(odd[max(near)]) if near else ""
-    if not cure and error.context_mark and "flow" in str(error.context):
-        at = f" at {_in_words(error.context_mark)}" if source else ""
+    if not cure and (opened := _open_bracket(text)):
+        at = f" at {_in_words(opened)}" if source else ""
         cure = f"the bracket opened{at} may be unclosed"
     return ConfigError(
         f"not well-formed YAML: {problem.splitlines()[0].replace(END, 'the end')}", where=place, cure=cure
     )
+
+
+def _open_bracket(text: str) -> Any:
+    """Return the place of the innermost bracket that is never closed; None if there is none."""
+    places: list[Any] = []
+    with contextlib.suppress(YAMLError):
+        for token in _yaml().scan(text):
+            if isinstance(token, (FlowMappingStartToken, FlowSequenceStartToken)):
+                places.append(token.start_mark)
+            elif isinstance(token, (FlowMappingEndToken, FlowSequenceEndToken)) and places:
+                places.pop()
+    return places[-1] if places else None
 
 
 def _position(mark: Any) -> str:

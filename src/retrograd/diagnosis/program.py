@@ -137,5 +137,5 @@ class Program:
 
     def describe(self) -> str:
         """Return a one-line description of the program."""
-        rows = ", ".join(f"{count} {part}" for part, count in self.dataset.rows.items())
+        rows = ", ".join(f"{count:,} {part}" for part, count in self.dataset.rows.items())
         return f"{self.config.name}: {self.dataset.task}, rows: {rows}; {len(self.graph.nodes)} nodes"

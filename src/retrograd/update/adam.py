@@ -27,7 +27,7 @@ class TwoMoments(Optimizer):
             "decay rate of the moving average of squared gradients",
             more="steadier step size",
             less="adapts faster to changes in gradient size",
-            why="0.999: about the last 1000 gradients",
+            why="0.999: about the last 1,000 gradients",
         ),
     ] = 0.999
     eps: Annotated[PositiveFloat, EPS] = 1e-8

@@ -30,7 +30,12 @@ FIRST_RATE = Words("initial learning rate", more="faster, but may diverge", less
 LAST_RATE = Words(
     "final learning rate", more="keeps moving at the end", less="converges further", why="0: converges completely"
 )
-FALL = Words("factor by which the rate is multiplied", more="decreases less", less="decreases more", why="a tenth")
+FALL = Words(
+    "factor by which the rate is multiplied",
+    more="decreases less",
+    less="decreases more",
+    why="0.1 is the usual factor of step schedules",
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Schedule(Settings):
             "rate at the start of the warmup, relative to the first rate",
             more="less gentle",
             less="gentler",
-            why="a hundredth",
+            why="0.01: the first steps hardly move the weights",
         ),
     ] = 0.01
 

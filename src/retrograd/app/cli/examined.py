@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from retrograd.base.errors import RetrogradError
+from retrograd.present.text import filled
 from retrograd.record.examination import DIAGNOSIS, REPAIR, read_repaired, write_examination
 from retrograd.record.files import write_file
 from retrograd.record.run import REPORT, RunFolder
@@ -25,7 +26,7 @@ def keep(run: Path, diagnosis: Mapping[str, Any], repair: Mapping[str, Any] | No
     except RetrogradError as error:
         print(f"note: not stored with the run: {error.problems[0]}", file=sys.stderr)
         return
-    print(f"stored in {run}, shown in {run / REPORT}", file=sys.stderr)
+    print(filled(f"stored in {run}, shown in {run / REPORT}"), file=sys.stderr)
 
 
 def write_repaired(path: Path, text: str, repair: Mapping[str, Any]) -> None:

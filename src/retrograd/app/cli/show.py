@@ -31,7 +31,7 @@ def print_start(prepared: Prepared, folder: Path, spelt: Callable[[str], str] = 
     batch = {name: column[:1] for name, column in dataset.train.items()}
     shapes = jax.eval_shape(lambda key: network.init(key, batch).params, jax.random.key(0))
     count = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
-    rows = ", ".join(f"{number} {part}" for part, number in dataset.rows.items())
+    rows = ", ".join(f"{number:,} {part}" for part, number in dataset.rows.items())
     head = f"{prepared.config.name}: {dataset.task}, rows: {rows}; {len(network)} nodes, {count:,} parameters"
     print(filled(head), file=sys.stderr)
     for note in dataset.notes:

@@ -43,7 +43,7 @@ class ImageSettings(Settings):
             "height and width of the network's input",
             more="is finer, but slower, and needs more memory",
             less="is coarser, but faster",
-            why="32 pixels",
+            why="32 pixels: small images train fast",
         ),
     ] = None  # pixels; default: 32 for files, the actual size for arrays
     color: Annotated[Literal["rgb", "grey"], Words("colour channels: three or one", why="colours may matter")] = "rgb"
@@ -71,7 +71,7 @@ class ImageSettings(Settings):
             "maximum bytes of decoded images in memory",
             more="decodes fewer images in each epoch",
             less="needs less memory, but epochs are slower",
-            why="1 GiB",
+            why="1 GiB: most machines have several",
         ),
     ] = 1024**3  # bytes
     max_pixels: Annotated[

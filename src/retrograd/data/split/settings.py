@@ -35,7 +35,7 @@ class SplitSettings(Settings):
             "share of the rows used for early stopping and for choosing the best weights",
             more="more reliable scores, but fewer rows to learn from",
             less="more rows to learn from, but less reliable scores",
-            why="enough rows to measure, and few enough to spare",
+            why="0.15: scores are reliable from a few hundred rows on, and most rows remain to learn from",
         ),
     ] = 0.15
     test: Annotated[
@@ -44,7 +44,7 @@ class SplitSettings(Settings):
             "share of the rows used once, for the final score",
             more="more reliable scores, but fewer rows to learn from",
             less="more rows to learn from, but less reliable scores",
-            why="as many as for validation",
+            why="0.15: the same share as for validation",
         ),
     ] = 0.15
     column: Annotated[str | None, Words("column of times or groups, for the methods `time` and `group`")] = None

@@ -46,7 +46,7 @@ class BatchNormMomentum(Symptom):
                 yield self.finding(
                     path,
                     "after {steps} updates, {left:.0%} of its running averages still come from the initial mean 0 and "
-                    "variance 1: momentum {momentum:g} is the share of the newest batch",
+                    "variance 1: momentum {momentum:g} is the weight of the newest batch",
                     Evidence("share of the initial values", left, LEFT),
                     values={"steps": steps, "left": left, "momentum": momentum},
                     remedies=("batch_norm_momentum",),
@@ -58,7 +58,7 @@ class BatchNormMomentum(Symptom):
                     path,
                     "{momentum:.0%} of its running averages come from the last batch: momentum is the share of the "
                     "newest batch here, so that Keras's {momentum:g} corresponds to {rest:.3g}",
-                    Evidence("share of the newest batch", momentum, NEWEST),
+                    Evidence("weight of the newest batch", momentum, NEWEST),
                     values={"momentum": momentum, "rest": 1 - momentum},
                     remedies=("batch_norm_momentum",),
                     confidence=0.6,

@@ -64,6 +64,15 @@ class Design(NamedTuple):
     choices: tuple[Choice, ...]
 
 
+def updates_in_words(epochs: int, updates: int) -> str:
+    """Return the number of updates, or the bound on the epochs that decided instead."""
+    if epochs == MOST_EPOCHS:
+        return f"{updates:,} updates; more than {MOST_EPOCHS:,} epochs are rarely useful"
+    if epochs == FEWEST_EPOCHS:
+        return f"{updates:,} updates; fewer than {FEWEST_EPOCHS} epochs are rarely enough"
+    return f"about {UPDATES:,} updates, unless training stops early"
+
+
 def design(
     dataset: Dataset, settings: DataSettings, changes: Sequence[str] = (), learning_rate: float | None = None
 ) -> Design:
@@ -76,14 +85,15 @@ def design(
     updates = -(-rows // batch)  # per epoch
     epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-UPDATES // updates)))
     rate = learning_rate or (0.003 if rows < SMALL else 0.001)
+    suits = "" if learning_rate else f"; {rate:g} suits {rows:,} rows"
     training: dict[str, Any] = {"epochs": epochs, "batch_size": batch}
     choices = [
         Choice("network.0", why),
         Choice(f"network.{len(network) - 1}", LAST_WORDS[dataset.task == "regression"]),
         Choice("loss", f"{dataset.task}: {loss_why}"),
-        Choice("optimizer", "adam needs the least tuning" + ("" if learning_rate else f"; {rate:g} suits {rows} rows")),
-        Choice("training.epochs", f"at most {epochs * updates} updates; the aim is {UPDATES}"),
-        Choice("training.batch_size", f"{updates} update{'s' * (updates != 1)} per epoch"),
+        Choice("optimizer", "adam needs the least tuning" + suits),
+        Choice("training.epochs", updates_in_words(epochs, epochs * updates)),
+        Choice("training.batch_size", f"{updates:,} update{'s' * (updates != 1)} per epoch"),
     ]
     if held_out:
         training["early_stopping"] = {"patience": max(10, epochs // 10)}
@@ -140,7 +150,7 @@ def layers_for(dataset: Dataset) -> tuple[list[Any], str]:
         return [{"gru": 32}, last], "a recurrent layer reads the history in order"
     hidden = hidden_layers(rows)
     count = "one hidden layer" if len(hidden) == 1 else f"{len(hidden)} hidden layers"
-    return [*hidden, last], f"{count} for {rows} training rows; {SMOOTH} starts from a smooth function"
+    return [*hidden, last], f"{count} for {rows:,} training rows; {SMOOTH} starts from a smooth function"
 
 
 def hidden_layers(rows: int) -> list[Any]:

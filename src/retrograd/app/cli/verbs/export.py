@@ -37,7 +37,7 @@ def export(
     layers: OwnLayers = None,
     as_json: Json = False,
 ) -> None:
-    """Write a trained model as ONNX or C, for use without retrograd and JAX.
+    """Write a trained model as ONNX, C or a Hugging Face folder, for use without retrograd and JAX.
 
     An ONNX file accepts raw rows, any number at a time. A C file contains only the network.
 

@@ -18,8 +18,8 @@ def import_model(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="a local folder with config.json, *.safetensors, tokenizer.json")
     ],
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE.yaml", help="write to this file instead of printing")
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE.yaml", help="write to this file instead of printing")
     ] = None,
     head: Annotated[
         Literal["classes", "vocabulary"] | None,
@@ -35,18 +35,18 @@ def import_model(
     safetensors. The result is an ordinary configuration, to be used with
     `retrograd explain`, `check`, `trace` and `train`.
     """  # fmt: skip
-    if output is not None and output.exists() and not force:
-        raise UsageError("already exists", where=str(output), cure="choose another name, or use --force")
-    if output is not None and output.parent != Path():  # paths in a configuration are relative to its folder
+    if out is not None and out.exists() and not force:
+        raise UsageError("already exists", where=str(out), cure="choose another name, or use --force")
+    if out is not None and out.parent != Path():  # paths in a configuration are relative to its folder
         folder = folder.resolve()
     imported = import_folder(folder, head=head, data=data, target=target)
     for note in imported.notes:
         print(note, file=sys.stderr)
-    if output is None:
+    if out is None:
         typer.echo(imported.text, nl=False)
         return
-    write_file(output, imported.text.encode())
-    typer.echo(f"{output} written; read it with: retrograd explain {output}")
+    write_file(out, imported.text.encode())
+    typer.echo(f"{out} written; read it with: retrograd explain {out}")
 
 
 command = command_of(import_model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -14,13 +15,14 @@ from retrograd.app.cli.help import Command, Group
 from retrograd.app.cli.options import CONTEXT, Json, RunName
 from retrograd.base.document import parse_document
 from retrograd.base.errors import UsageError
+from retrograd.data.settings import DataSettings
 from retrograd.present.numbers import aligned, alone
 from retrograd.present.tables import fits, score_table, table
 from retrograd.present.text import WIDTH, cut, filled
 from retrograd.present.wording import in_yaml
 from retrograd.record.events import Note, Resumed, Stopped
 from retrograd.record.judged import Mistaken, read_judged
-from retrograd.record.run import RunSummary
+from retrograd.record.run import CONFIG, RunSummary
 from retrograd.record.runs import find_run, list_runs
 from retrograd.record.strict_json import write_json
 from retrograd.report.ending import ending
@@ -28,6 +30,7 @@ from retrograd.report.ending import ending
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   cls=Group, invoke_without_command=True, context_settings=CONTEXT)  # fmt: skip
 MOST_PAIRS = 3  # confused classes shown
+ENDED = {"epochs": "finished", "early stopping": "stopped early"}  # other reasons are shown as recorded
 FURTHEST = ("test", "valid", "train")  # the part furthest from training first
 Root = Annotated[
     Path | None, typer.Option("--runs", metavar="DIR", help="folder that contains the runs  [default: runs]")
@@ -103,7 +106,17 @@ def show(context: typer.Context, run: RunName, root: Root = None, as_json: Json 
     if summary.stop_reason is None:
         done = f"epoch {summary.epochs} ended after {summary.seconds:.1f} s" if summary.epochs else "no epoch has ended"
         typer.echo(f"{summary.status}; {done}" + (f"\n{score_table(summary.metrics)}" if summary.metrics else ""))
-    typer.echo(f"\n{folder.config_text()}")
+    typer.echo(f"\nconfiguration, {folder.path / CONFIG}\n")
+    typer.echo(shortened(folder.config_text()), nl=False)
+
+
+def shortened(config: str) -> str:
+    """Return the text of a configuration with its default `missing_values`, a long list, on one line."""
+    block = "".join("    - .*\n" for _ in DataSettings().missing_values)
+    values = parse_document(config).values.get("data", {}).get("missing_values")
+    if values != list(DataSettings().missing_values):
+        return config
+    return re.sub(rf"  missing_values:\n{block}", "  missing_values: [...]  # the default\n", config)
 
 
 @app.command(cls=Command)
@@ -201,19 +214,20 @@ def most_confused(pairs: Sequence[Mistaken]) -> str:
 
 def listed(summaries: Sequence[RunSummary]) -> str:
     """Return a table with one line per run, with its final score and loss."""
-    rows = [["run", "task", "epochs", "ended", "score", "loss"]]
+    rows = [["run", "task", "epochs", "ended", "part", "score", "loss"]]
     rows += [
         [
             run.path.name,
             run.task,
-            str(run.epochs),
-            run.stop_reason or run.status,
+            f"{run.epochs:,}",
+            ENDED.get(run.stop_reason or "", run.stop_reason or run.status),
+            next((part for part in FURTHEST if part in (run.metrics or {})), "-"),
             best_score(run.metrics),
-            best_loss(run.metrics),
+            alone(furthest(run.metrics).get("loss")),
         ]
         for run in summaries
     ]
-    return table(rows)
+    return table(rows if fits(rows) else [[name, *others] for name, _, *others in rows])  # names are for typing
 
 
 def facts(run: RunSummary) -> dict[str, Any]:
@@ -227,12 +241,6 @@ def best_score(metrics: Mapping[str, Mapping[str, float]] | None) -> str:
     part = furthest(metrics)
     name = next((name for name in ("accuracy", "r2") if name in part), None)
     return "-" if name is None else f"{name} {alone(part[name])}"
-
-
-def best_loss(metrics: Mapping[str, Mapping[str, float]] | None) -> str:
-    """Return the loss of the part furthest from training, and the part's name."""
-    part = next((part for part in FURTHEST if part in (metrics or {})), "")
-    return f"{alone(furthest(metrics).get('loss'))} {part}".strip() if part else "-"
 
 
 def furthest(metrics: Mapping[str, Mapping[str, float]] | None) -> Mapping[str, float]:

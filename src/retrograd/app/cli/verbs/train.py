@@ -226,7 +226,7 @@ class Chosen(NamedTuple):
             print(f"# chosen for {source}, {where} {self.path}: edit it, then run", file=stream)
             print(f"#   retrograd train {shlex.quote(str(self.path))}", file=stream)
             if self.passed:
-                print(f"# {self.passed} contains another configuration and is unchanged", file=stream)
+                print(f"# {self.passed} already exists with other settings and was not changed", file=stream)
             print(self.text, file=stream, flush=True)
 
 

@@ -59,8 +59,8 @@ def tune(
         network.0.dense.units: [32, 64, 128]
         method: halving       # or grid, random, tpe
         seeds: 2
-    Without it, or with --rate, 32 learning rates are tried. Trials that take
-    longer than two seconds, and the winner, are run folders below
+    Without `search`, or with --rate, 32 learning rates are tried. Trials that
+    take longer than two seconds, and the winner, are kept as run folders in
     RUNS/tune-NAME. The winner is confirmed on fresh seeds and written there
     as best.yaml. The test part is never used.
     """

@@ -31,11 +31,17 @@ Scale = Annotated[
     Words("factor of the products of queries and keys", more="sharper weights", less="flatter", why="1 / sqrt(width)"),
 ]
 SoftCap = Annotated[
-    PositiveFloat | None, Words("soft cap: products are bounded by tanh", more="bends less", why="none")
+    PositiveFloat | None,
+    Words("soft cap: products are bounded by tanh", more="bends less", why="none: as in most models"),
 ]
 WindowOfKeys = Annotated[
     PositiveInt | None,
-    Words("positions that a query sees on each side, including its own", more="sees further", less="local", why="all"),
+    Words(
+        "positions that a query sees on each side, including its own",
+        more="sees further",
+        less="local",
+        why="all: the whole sequence is seen",
+    ),
 ]
 RotaryBase = Annotated[
     PositiveFloat,
@@ -71,7 +77,10 @@ class RotarySlow(Settings):
             yield Problem("high", f"expected more rotations than `low`, {self.low:g}, found {self.high:g}")
 
 
-SlowPairs = Annotated[RotarySlow | None, Words("stretching of only the slow pairs, as in LLaMA 3.1", why="none")]
+SlowPairs = Annotated[
+    RotarySlow | None,
+    Words("stretching of only the slow pairs, as in LLaMA 3.1", why="none: other models do not use it"),
+]
 OutputBias = Annotated[
     bool, Words("whether the last projection adds a bias if the others do", why="true; false in Qwen 2")
 ]

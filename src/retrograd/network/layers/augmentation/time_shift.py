@@ -39,7 +39,7 @@ class TimeShift(Layer):
             "maximum shift in steps, forwards or backwards",
             more="events appear at more times; too much moves them out",
             less="events stay nearly in place",
-            why="2: a beginning",
+            why="2: small compared with most sequences",
         ),
     ] = 2
     seed: OwnSeed = None

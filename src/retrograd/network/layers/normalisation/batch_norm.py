@@ -48,16 +48,16 @@ from retrograd.network.layers.normalisation.normalisation import (
 )
 @dataclass(frozen=True)
 class BatchNorm(Normalisation):
-    """Centre and scale each channel by its mean and variance over the batch and all places.
+    """Centre and scale each channel by its mean and variance over the batch and all positions.
 
         y = scale · (x - mean) / sqrt(var + eps) + bias
 
     When training, mean and var are the batch's; otherwise the running ones, which are then constants.
     After each training batch: running = (1 - momentum) · running + momentum · the batch's. With `momentum: null` all
-    batches have equal weight: the share of the newest is 1 / their number. A batch with fewer than two unmasked values
+    batches have equal weight: that of the newest is 1 / their number. A batch with fewer than two unmasked values
     has no variance, and does not count.
 
-    Shapes:  x [batch, ..., channels], [mask [batch, ...], true where a place counts in mean and var] -> y, as x
+    Shapes:  x [batch, ..., channels], [mask [batch, ...], true where a position counts in mean and var] -> y, as x
     Params:  scale [channels], bias [channels]
     State:   mean, var [channels]: running averages, starting at 0 and 1; without momentum, the number of batches
     Tape:    x, mean, inverse deviation, whether training, mask

@@ -45,7 +45,7 @@ PLACES_AND_GROUP = (1, 3)  # of [batch, places, groups, channels of a group]
 )
 @dataclass(frozen=True)
 class GroupNorm(Normalisation):
-    """Centre and scale each example's groups of neighbouring channels, over the group and all places.
+    """Centre and scale each example's groups of neighbouring channels, over the group and all positions.
 
         y = scale · (x - mean) / sqrt(var + eps) + bias
 

@@ -47,13 +47,13 @@ from retrograd.network.layers.normalisation.normalisation import (
 )
 @dataclass(frozen=True)
 class InstanceNorm(Normalisation):
-    """Centre and scale each channel of each example by its mean and variance over all places.
+    """Centre and scale each channel of each example by its mean and variance over all positions.
 
         y = scale · (x - mean) / sqrt(var + eps) + bias
 
     With `running`, averages over the training batches replace mean and var when not training, as in batch_norm.
 
-    Shapes:  x [batch, ..., channels] -> y, the same; at least two places
+    Shapes:  x [batch, ..., channels] -> y, the same; at least two positions
     Params:  scale [channels], bias [channels]
     State:   with `running`, mean, var [channels]: running averages, starting at 0 and 1
     Tape:    xhat, inverse deviation of each channel of each example, whether mean and var are constants

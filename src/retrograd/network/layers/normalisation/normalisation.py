@@ -19,7 +19,7 @@ ONES, ZEROS = Ones(), Zeros()
 
 
 NEWEST_SHARE = Words(
-    "share of the newest batch in the running mean and variance",
+    "weight of the newest batch in the running mean and variance",
     more="follows the batches faster, with more noise",
     less="less noisy, and slower to follow",
     why="PyTorch's; Keras's 0.99 is 0.01 here",
@@ -28,7 +28,7 @@ LAST_AXES = Words(
     "number of trailing axes normalised together",
     more="statistics over more values",
     less="statistics over fewer values",
-    why="1: the features of each place",
+    why="1: the features of each position",
 )
 
 
@@ -71,8 +71,8 @@ class Normalisation(Layer):
         PositiveFloat,
         Words(
             "added to the variance, to avoid division by 0",
-            more="damps small variances",
-            less="divides small variances closer to 0",
+            more="channels of small variance are damped",
+            less="channels of tiny variance are amplified more",
             why="PyTorch's",
         ),
     ] = 1e-5

@@ -58,14 +58,15 @@ class RoiAlign(Layer):
 
     size: Annotated[
         PositiveInt,
-        Words("rows and columns of the grid in a box", more="finer; slower", less="coarser", why="usual"),
+        Words("rows and columns of the grid in a box", more="finer; slower", less="coarser", why="7, the paper's"),
     ] = 7
     scale: Annotated[
         PositiveFloat,
         Words("places of x per unit of the boxes, e.g. 1/16 for boxes in pixels", why="1: boxes are in places of x"),
     ] = 1.0
     samples: Annotated[
-        PositiveInt, Words("samples per cell along each axis", more="smoother; slower", less="faster", why="usual")
+        PositiveInt,
+        Words("samples per cell along each axis", more="smoother; slower", less="faster", why="2, the paper's"),
     ] = 2
 
     equations = Equations(

@@ -15,7 +15,12 @@ from retrograd.network.layers.shared.window import Lengths, each_axis, expect_ax
 
 Factor = Annotated[
     Lengths,
-    Words("factor by which each axis grows or shrinks", more="larger images", less="more channels", why="2"),
+    Words(
+        "factor by which each axis grows or shrinks",
+        more="larger images",
+        less="more channels",
+        why="2: each axis doubles or halves",
+    ),
 ]
 
 

@@ -75,7 +75,12 @@ class LSTM(Recurrent):
     ] = 0.0
     projection: Annotated[
         PositiveInt | None,
-        Words("width to which the output state is projected", more="carries more", less="faster", why="units"),
+        Words(
+            "width to which the output state is projected",
+            more="carries more",
+            less="faster",
+            why="none: the output state has `units` values",
+        ),
     ] = None
     peepholes: Annotated[
         bool,

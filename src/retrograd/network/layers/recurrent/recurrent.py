@@ -98,7 +98,11 @@ class Recurrent(Layer):
         ),
     ] = ORTHOGONAL
     backwards: Annotated[
-        bool, Words("whether the single pass reads from the end; the sequence keeps its order", why="false")
+        bool,
+        Words(
+            "whether the single pass reads from the end; the sequence keeps its order",
+            why="false: sequences are read from the start",
+        ),
     ] = dataclasses.field(default=False, kw_only=True)
     merge: Annotated[Merging, Words("how the two directions become one output", why="concat: nothing is lost")] = (
         dataclasses.field(default="concat", kw_only=True)
