@@ -74,6 +74,16 @@ def resident_bytes(file):
     return total
 
 
+@pytest.mark.parametrize("mode", ["c", "r+"])
+def test_changes_to_a_user_s_mapped_column_survive_its_release(tmp_path, mode):
+    np.arange(5000.0, dtype=np.float32).tofile(tmp_path / "x")
+    column = np.memmap(tmp_path / "x", np.float32, mode)
+    column[7] = -1.0
+    release({"x": column, "copy": column.copy(), "rows": column[:100], "array": np.zeros(3)})
+    assert column[7] == -1.0
+    assert column[8] == 8.0
+
+
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux says what is resident")
 def test_a_pass_over_columns_in_files_leaves_few_of_their_pages_resident(stepper, tmp_path, monkeypatch):
     monkeypatch.setattr("retrograd.data.mapped_columns.RESIDENT_BYTES", 4 << 20)

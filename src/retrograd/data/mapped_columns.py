@@ -32,8 +32,10 @@ def release(columns: Mapping[str, Any]) -> None:
     cache. Without this, a pass over a table makes all of it resident.
     """
     for column in columns.values():
-        if isinstance(column, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
-            column._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+        pages = getattr(column, "_mmap", None)  # a copy of a mapped column has none
+        is_private = getattr(column, "mode", "c") == "c"  # its changes would be lost
+        if pages is not None and not is_private and hasattr(mmap, "MADV_DONTNEED"):
+            pages.madvise(mmap.MADV_DONTNEED)
 
 
 class Released:
