@@ -217,7 +217,7 @@ from retrograd.tuning.study import Study as Study
 # one step with every number
 from retrograd.tracing.trace import Trace as Trace, trace as trace
 
-# optimizers, schedules, penalties, initialisers
+# optimizers, schedules, penalties, initializers
 from retrograd.update.optimizer import (
     LearningRate as LearningRate,
     Optimizer as Optimizer,

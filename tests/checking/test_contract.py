@@ -219,8 +219,8 @@ class WrongAsJaxBelieves(Tanh):
 
 
 MUTANTS = [
-    (WrongFactor(3), [ROWS], r"jax.vjp: gradient of input 0: relative error 1.0e\+00"),
-    (SlightlyOff(), [ROWS], r"jax.vjp: gradient of input 0: relative error 1.0e-08"),
+    (WrongFactor(3), [ROWS], r"jax.vjp: gradient of input 0: relative error 1, allowed"),
+    (SlightlyOff(), [ROWS], r"jax.vjp: gradient of input 0: relative error 1e-8, allowed"),
     (TransposedWeight(4), [ROWS], "jax.vjp: gradient of input 0"),
     (WrongSignOfBias(3), [ROWS], "jax.vjp: gradient of bias"),
     (ForgottenBias(3), [ROWS], "gradient of bias: missing"),

@@ -1,4 +1,4 @@
-"""The graph: names, first values, shapes, initialisers, and what is refused."""
+"""The graph: names, first values, shapes, initializers, and what is refused."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Three optimiser steps of whole networks, every weight after each, against another implementation."""
+"""Three optimizer steps of whole networks, every weight after each, against another implementation."""
 
 import jax
 import jax.numpy as jnp

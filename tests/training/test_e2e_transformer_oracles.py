@@ -1,4 +1,4 @@
-"""Three optimiser steps of a small language model, every weight after each, against another implementation."""
+"""Three optimizer steps of a small language model, every weight after each, against another implementation."""
 
 import jax
 import jax.numpy as jnp

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -78,6 +79,8 @@ def describe(annotation: Any) -> str:
 def show(value: Any) -> str:
     """Return a value as text that fits on one line."""
     text = "null" if value is None else repr(thaw(value)) if not isinstance(value, bool) else str(value).lower()
+    if isinstance(value, float):
+        text = re.sub(r"e([+-]?)0*(\d)", lambda power: f"e{power[1].strip('+')}{power[2]}", text)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

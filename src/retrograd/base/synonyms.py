@@ -219,7 +219,7 @@ CALLED = {
     "shrinking": "eta_minus etaminus",
     "adjust": "adjust_lr_fn",
     "rounds": "ns_steps",
-    # schedules and initialisers
+    # schedules and initializers
     "cosine": "cosine_annealing cosine_annealing_lr cosine_decay",
     "cosine_restarts": "cosine_annealing_warm_restarts",
     "one_cycle": "one_cycle_lr",

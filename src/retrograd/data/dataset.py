@@ -299,7 +299,7 @@ def _split(plan: Plan[Any, Any], source: Source) -> tuple[Split, str]:
     method = choose_method(settings, len(rows), labels is not None, "valid" in source.parts)
     split = split_rows(method, settings, len(rows), labels, plan.split_keys(rows))
     if not len(split.valid) and "valid" not in source.parts:
-        return split, f"training uses all {len(split.train)} rows of {source.name}: no validation part"
-    counts = ", ".join(f"{len(part)} {name}" for name, part in split._asdict().items() if len(part))
-    files = "".join(f", {len(part)} {name} (own file)" for name, part in source.parts.items())
+        return split, f"training uses all {len(split.train):,} rows of {source.name}: no validation part"
+    counts = ", ".join(f"{len(part):,} {name}" for name, part in split._asdict().items() if len(part))
+    files = "".join(f", {len(part):,} {name} (own file)" for name, part in source.parts.items())
     return split, f"split ({method}, seed {settings.seed}): {counts}{files}"

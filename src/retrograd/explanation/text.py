@@ -152,12 +152,18 @@ def totals(run: RunFacts) -> Iterator[str]:
     rows = [("parameters", f"{t.parameters:,}{frozen}")]
     work = f"{count(t.forward_work)} forward, {count(t.backward_work)} backward, per example"
     rows += [("work", f"{work} (multiply-adds)")]
-    rows += [("memory", memory_words(t)), ("step", f"{t.batch_size:,} rows, {t.steps_per_epoch:,} steps per epoch")]
+    rows += [("memory", memory_words(t)), ("step", step_words(t))]
     if t.seconds_per_step is not None:
         rows += [("time", f"{time_words(t)} (measured)")]
     rows += [(f"{s.devices} devices", sharing_words(s)) for s in run.sharing]
     for label, text in rows:
         yield from wrapped(f"{label:<11}{text}", "  ", 13)
+
+
+def step_words(t: Totals) -> str:
+    """Return the rows of a step, and the steps of an epoch."""
+    rows, steps = ("s" * (counted != 1) for counted in (t.batch_size, t.steps_per_epoch))
+    return f"{t.batch_size:,} row{rows}, {t.steps_per_epoch:,} step{steps} per epoch"
 
 
 def sharing_words(s: Sharing) -> str:

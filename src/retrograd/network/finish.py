@@ -1,4 +1,4 @@
-"""Completing a graph before it can run: initialisers for open weights, numbers for symbolic widths."""
+"""Completing a graph before it can run: initializers for open weights, numbers for symbolic widths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from retrograd.network.scope import Entry, Node
 
 
 def choose_initializers(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Give every weight without an initialiser the one that suits the activation after it."""
+    """Give every weight without an initializer the one that suits the activation after it."""
     readers: dict[str, list[Node]] = {}
     for node in nodes:
         for reference in node.inputs:

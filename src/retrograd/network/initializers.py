@@ -25,11 +25,11 @@ _jax = jax.nn.initializers
 
 
 FIRST_WEIGHT = Words(
-    "initial values of the weights: an initialiser, or the numbers themselves",
+    "initial values of the weights: an initializer, or the numbers themselves",
     why="the one that preserves the scale of signals through the next activation",
 )
 FIRST_BIAS = Words(
-    "initial values of the bias: an initialiser, numbers, or false for no bias",
+    "initial values of the bias: an initializer, numbers, or false for no bias",
     why="0: random weights already make the units differ",
 )
 
@@ -170,7 +170,7 @@ class Uniform(Initializer):
 
 
 def _scaled(name: str, formula: str, make: Callable[..., Any], source: str) -> type[Initializer]:
-    """Register an initialiser of the variance-scaling family under its name."""
+    """Register an initializer of the variance-scaling family under its name."""
 
     @initializers.register(name)
     @dataclass(frozen=True)

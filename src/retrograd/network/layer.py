@@ -114,7 +114,7 @@ class Layer(Settings):
 
     equations: ClassVar[Equations]
     mixes_batch: ClassVar[bool] = False  # an example's output depends on the rest of the batch, or on its position
-    keeps_scale: ClassVar[bool] = False  # initialisers look through it to the next activation
+    keeps_scale: ClassVar[bool] = False  # initializers look through it to the next activation
     inputs_in_use: ClassVar[int | None] = None  # number of leading inputs also needed outside training; None: all
     multiplies: ClassVar[bool] = False  # its work is matrix products, which bfloat16 makes cheaper
 

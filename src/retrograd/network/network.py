@@ -83,7 +83,7 @@ class Network:
         return Network(*(fill(entry, sizes) for entry in self.entries), inputs=self.inputs)
 
     def filled_entries(self) -> tuple[Entry, ...]:
-        """Return the entries with their chosen initialisers written out."""
+        """Return the entries with their chosen initializers written out."""
 
         def write_out(thing: Any) -> Any:
             expanded_layers = [self.by_name[path].layer for path in self.made(thing) if path in self.by_name]

@@ -30,6 +30,7 @@ from retrograd.base.errors import (
     did_you_mean,
 )
 from retrograd.base.plain_text import plain_streams
+from retrograd.present.text import filled
 
 VERBS = {
     "train": "train a network from a configuration or just a table",
@@ -212,14 +213,22 @@ def told(error: BaseException) -> tuple[str, int]:
 
 
 def say(message: str, code: int) -> int:
-    """Print `error:` and the message to standard error, one line per problem."""
+    """Print `error:` and the message to standard error, one line per problem; a terminal gets its lines wrapped."""
     first, *more = message.splitlines() or [""]
     if len(more) >= MOST_LINES:
         more = [*more[: MOST_LINES - 2], f"... and {len(more) - MOST_LINES + 2} more"]
-    print("\n".join([f"error: {first}", *(f"       {line}" for line in more)]), file=sys.stderr)
+    indent = " " * len("error: ")
+    print(for_terminal(first, "error: ", len(indent)), file=sys.stderr)
+    for line in more:
+        print(for_terminal(line, indent, len(indent)), file=sys.stderr)
     return code
+
+
+def for_terminal(text: str, first: str, hang: int) -> str:
+    """Return a line for standard error: wrapped if somebody reads it, whole for a program that searches it."""
+    return filled(text, first, hang) if sys.stderr.isatty() else f"{first}{text}"
 
 
 def show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
     """Print a warning as one line to standard error."""
-    print(f"warning: {message}", file=sys.stderr)
+    print(for_terminal(str(message), "warning: ", len("warning: ")), file=sys.stderr)

@@ -37,7 +37,7 @@ def print_start(prepared: Prepared, folder: Path, spelt: Callable[[str], str] = 
     for note in dataset.notes:
         print(filled(spelt(note), "  "), file=sys.stderr)
     for finding in prepared.warnings():
-        print(f"warning: {finding}", file=sys.stderr)
+        print(filled(str(finding), "warning: ", 9), file=sys.stderr)
     print(f"  run folder {folder}", file=sys.stderr, flush=True)
 
 
@@ -92,7 +92,7 @@ def run_facts(run: Run) -> dict[str, Any]:
 def print_report(report: Report, notes: tuple[str, ...] = ()) -> None:
     """Print the guesses of the reader and the observations of the transformations to standard error."""
     for sentence in (*notes, *report.sentences()):
-        print(f"note: {sentence}", file=sys.stderr)
+        print(filled(str(sentence), "note: ", 6), file=sys.stderr)
 
 
 def next_command(run: Run) -> str:

@@ -36,7 +36,7 @@ SATURATING = ("sigmoid", "tanh", "exponential", "softmax", "hard_sigmoid", "soft
 WIDE, FEW = 32, 2  # units; hidden layers
 USUAL_MOMENTUM, ARRIVED = 0.1, 0.01  # batch norm's default; the share of the initial values that may remain
 ATTENDING = ("multi_head_attention", "transformer_encoder", "transformer_decoder", "repeat")
-PLAIN = ("weight", "bias", "weight_hidden")  # parameters with a configurable initialiser
+PLAIN = ("weight", "bias", "weight_hidden")  # parameters with a configurable initializer
 
 
 @remedies.register("default_initial_weights")

@@ -1,4 +1,4 @@
-"""Manual pages for registered components: layers, losses, optimizers, schedules, penalties, initialisers."""
+"""Manual pages for registered components: layers, losses, optimizers, schedules, penalties, initializers."""
 
 from __future__ import annotations
 

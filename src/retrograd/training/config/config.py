@@ -1,4 +1,4 @@
-"""The whole run as one configuration: data, network, loss, optimiser, training."""
+"""The whole run as one configuration: data, network, loss, optimizer, training."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def updates_in_words(epochs: int, updates: int) -> str:
 def design(
     dataset: Dataset, settings: DataSettings, changes: Sequence[str] = (), learning_rate: float | None = None
 ) -> Design:
-    """Return a network, loss, optimiser and training that suit the data set's size and task, with changes applied."""
+    """Return a network, loss, optimizer and training that suit the data set's size and task, with changes applied."""
     rows = dataset.rows["train"]
     batch = next((b for limit, b in BATCH_SIZE if rows < limit), 256)
     network, why = layers_for(dataset)

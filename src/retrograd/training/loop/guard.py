@@ -38,16 +38,16 @@ class Rescue(NamedTuple):
     clip: float | None = None  # the norm to which gradients are clipped
 
     def clipping(self, configured: Optimizer) -> float | None:
-        """Return the norm to which this rescue clips gradients, unless the configured optimiser already clips."""
+        """Return the norm to which this rescue clips gradients, unless the configured optimizer already clips."""
         return None if configured.clip_global_norm else self.clip
 
     def optimizer(self, configured: Optimizer) -> Optimizer:
-        """Return the configured optimiser, with clipping if this rescue includes it."""
+        """Return the configured optimizer, with clipping if this rescue includes it."""
         clip = self.clipping(configured)
         return dataclasses.replace(configured, clip_global_norm=clip) if clip else configured
 
     def action(self, configured: Optimizer, rate: float) -> str:
-        """Describe what is done to the configured optimiser, whose rate would be `rate`."""
+        """Describe what is done to the configured optimizer, whose rate would be `rate`."""
         clip = self.clipping(configured)
         return f"back to the last healthy weights, learning rate {rate * self.rate_factor:.3g}" + (
             f", gradients clipped to norm {clip:g}" if clip else ""
@@ -82,7 +82,7 @@ class Memory(NamedTuple):
 class Guard:
     """Judges the losses of a run, and records the interventions.
 
-    `configured` is the optimiser before any rescue; `announce` receives each intervention.
+    `configured` is the optimizer before any rescue; `announce` receives each intervention.
     """
 
     def __init__(self, mode: GuardMode, configured: Optimizer, announce: Callable[[Intervention], None]) -> None:

@@ -189,7 +189,7 @@ class OptimizerRecreated(LoopFault):
 
 
 def looks_fresh(parameter: torch.Tensor) -> bool:
-    """Return whether a weight is distributed as initialisers draw it: uniformly or normally.
+    """Return whether a weight is distributed as initializers draw it: uniformly or normally.
 
     uniform: E x^4 / (E x^2)^2 = 1.8;  normal: 3;  both with mean 0. Trained weights have longer tails.
     """
