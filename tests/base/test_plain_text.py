@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from retrograd.base.errors import DataError, RetrogradWarning
-from retrograd.base.plain_text import bare, plain, plain_streams
+from retrograd.base.plain_text import bare, plain, plain_streams, short_powers
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,7 @@ def test_all_that_goes_out_is_plain(monkeypatch):
 def test_errors_and_warnings_are_plain_without_a_command_line():
     assert str(DataError("no column '\x1b[2J'", where="d.csv")) == r"d.csv: no column '\x1b[2J'"
     assert str(RetrogradWarning("\x1b[2J")) == r"\x1b[2J"
+
+
+def test_powers_of_ten_are_short_and_names_are_left_alone():
+    assert short_powers("from 1.7e-05 to 3e+06 in a1e05.csv, -2e-10") == "from 1.7e-5 to 3e6 in a1e05.csv, -2e-10"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from retrograd.base.errors import did_you_mean
+from retrograd.base.plain_text import short_powers
 from retrograd.base.registry import Registry
 
 
@@ -80,7 +80,7 @@ def show(value: Any) -> str:
     """Return a value as text that fits on one line."""
     text = "null" if value is None else repr(thaw(value)) if not isinstance(value, bool) else str(value).lower()
     if isinstance(value, float):
-        text = re.sub(r"e([+-]?)0*(\d)", lambda power: f"e{power[1].strip('+')}{power[2]}", text)
+        text = short_powers(text)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from retrograd.base.plain_text import short_powers
 from retrograd.base.sentence import Sentence
 
 Severity = Literal["note", "risk", "fault"]  # harmless while the network learns; may harm training; certainly harms it
 Value = float | str
 NOTHING: Mapping[str, Value] = {}
-
-
-def short_powers(text: str) -> str:
-    """Return a text with its powers of ten in their shortest form: `1.7e-5` for `1.7e-05`."""
-    return re.sub(r"(?<=\d)e(-?)\+?0*(\d+)\b", r"e\1\2", text)
 
 
 class Evidence(NamedTuple):

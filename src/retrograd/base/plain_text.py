@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,3 +60,8 @@ def plain_streams() -> Iterator[None]:
 def bare(stream: Any) -> Any:
     """Return the stream underlying a PlainStream; any other stream is returned as it is."""
     return getattr(stream, "bare", stream)
+
+
+def short_powers(text: str) -> str:
+    """Return a text with the powers of ten of its numbers in their shortest form: `1.7e-5` for `1.7e-05`."""
+    return re.sub(r"(?<![\w.])(\d[\d.]*)e(-?)\+?0*(\d+)\b", r"\1e\2\3", text)

@@ -225,7 +225,7 @@ def _from_plain(value: Any) -> Any:
 Initial = Annotated[Initializer | None, Registered(initializers, otherwise=Numbers, coerce=_from_plain)]
 InitialOrNone = Annotated[
     Initializer | Literal[False],
-    Registered(initializers, otherwise=Annotated[bool | Numbers, Expect("true, false or numbers")], coerce=_from_plain),
+    Registered(initializers, otherwise=Annotated[bool | Numbers, Expect("true, false, numbers")], coerce=_from_plain),
 ]
 
 

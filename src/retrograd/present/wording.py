@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from retrograd.base.plain_text import short_powers
+
 
 def some_of(names: Sequence[object], most: int = 10) -> str:
     """Return the first names, and how many more there are."""
@@ -26,4 +28,4 @@ def in_yaml(value: Any) -> str:
         return "[" + ", ".join(map(in_yaml, value)) + "]"
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
-    return str(value)
+    return short_powers(str(value)) if isinstance(value, float) else str(value)

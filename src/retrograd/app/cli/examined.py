@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from retrograd.app.cli.streams import labelled
 from retrograd.base.errors import RetrogradError
 from retrograd.present.text import filled
 from retrograd.record.examination import DIAGNOSIS, REPAIR, read_repaired, write_examination
@@ -24,7 +25,7 @@ def keep(run: Path, diagnosis: Mapping[str, Any], repair: Mapping[str, Any] | No
             write_examination(run / REPAIR, without_diagnosis(repair))
         tell(RunFolder.open(run))
     except RetrogradError as error:
-        print(f"note: not stored with the run: {error.problems[0]}", file=sys.stderr)
+        print(labelled("note: ", f"not stored with the run: {error.problems[0]}"), file=sys.stderr)
         return
     print(filled(f"stored in {run}, shown in {run / REPORT}"), file=sys.stderr)
 
@@ -43,7 +44,7 @@ def carry(source: Path, run: Path) -> None:
         if repaired and repaired.configuration == hashlib.sha256(source.read_bytes()).hexdigest():
             write_file(run / REPAIR, record_of(source).read_bytes())
     except RetrogradError as error:  # no obstacle to training
-        print(f"warning: {error}", file=sys.stderr)
+        print(labelled("warning: ", str(error)), file=sys.stderr)
 
 
 def record_of(path: Path) -> Path:

@@ -19,7 +19,7 @@ from typing import Any
 import typer
 
 from retrograd.app.cli.mistakes import mistake
-from retrograd.app.cli.streams import SAVING, Streams
+from retrograd.app.cli.streams import SAVING, Streams, labelled
 from retrograd.base.errors import (
     INTERNAL,
     INTERRUPTED,
@@ -30,7 +30,6 @@ from retrograd.base.errors import (
     did_you_mean,
 )
 from retrograd.base.plain_text import plain_streams
-from retrograd.present.text import filled
 
 VERBS = {
     "train": "train a network from a configuration or just a table",
@@ -217,18 +216,12 @@ def say(message: str, code: int) -> int:
     first, *more = message.splitlines() or [""]
     if len(more) >= MOST_LINES:
         more = [*more[: MOST_LINES - 2], f"... and {len(more) - MOST_LINES + 2} more"]
-    indent = " " * len("error: ")
-    print(for_terminal(first, "error: ", len(indent)), file=sys.stderr)
+    print(labelled("error: ", first), file=sys.stderr)
     for line in more:
-        print(for_terminal(line, indent, len(indent)), file=sys.stderr)
+        print(labelled(" " * len("error: "), line), file=sys.stderr)
     return code
-
-
-def for_terminal(text: str, first: str, hang: int) -> str:
-    """Return a line for standard error: wrapped if somebody reads it, whole for a program that searches it."""
-    return filled(text, first, hang) if sys.stderr.isatty() else f"{first}{text}"
 
 
 def show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
     """Print a warning as one line to standard error."""
-    print(for_terminal(str(message), "warning: ", len("warning: ")), file=sys.stderr)
+    print(labelled("warning: ", str(message)), file=sys.stderr)

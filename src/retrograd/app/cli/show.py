@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from retrograd.app.cli.streams import labelled
 from retrograd.app.cli.verbs.runs import ended, most_confused
 from retrograd.data.report import Report
 from retrograd.present.tables import score_table
@@ -37,7 +38,7 @@ def print_start(prepared: Prepared, folder: Path, spelt: Callable[[str], str] = 
     for note in dataset.notes:
         print(filled(spelt(note), "  "), file=sys.stderr)
     for finding in prepared.warnings():
-        print(filled(str(finding), "warning: ", 9), file=sys.stderr)
+        print(labelled("warning: ", str(finding)), file=sys.stderr)
     print(f"  run folder {folder}", file=sys.stderr, flush=True)
 
 
@@ -92,7 +93,7 @@ def run_facts(run: Run) -> dict[str, Any]:
 def print_report(report: Report, notes: tuple[str, ...] = ()) -> None:
     """Print the guesses of the reader and the observations of the transformations to standard error."""
     for sentence in (*notes, *report.sentences()):
-        print(filled(str(sentence), "note: ", 6), file=sys.stderr)
+        print(labelled("note: ", str(sentence)), file=sys.stderr)
 
 
 def next_command(run: Run) -> str:

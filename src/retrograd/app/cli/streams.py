@@ -7,6 +7,8 @@ import io
 import os
 import sys
 
+from retrograd.present.text import filled
+
 SAVING = (
     "train",
     "diagnose",
@@ -63,6 +65,11 @@ class Streams:
         """Return the error that prevented writing to standard output."""
         sys.stdout.flush()
         return self.out.failure
+
+
+def labelled(label: str, text: str) -> str:
+    """Return a message for standard error: wrapped if somebody reads it, one line for a program that searches it."""
+    return filled(text, label, len(label)) if sys.stderr.isatty() else f"{label}{text}"
 
 
 def _is_open(descriptor: int) -> bool:

@@ -41,7 +41,7 @@ def _from_plain(value: Any) -> Any:
 
 InitialScale = Annotated[
     Initializer | Literal[False],
-    Registered(initializers, otherwise=Annotated[bool | GivenNumbers, Expect("true, false or numbers")],
+    Registered(initializers, otherwise=Annotated[bool | GivenNumbers, Expect("true, false, numbers")],
                coerce=_from_plain),
 ]  # fmt: skip
 
