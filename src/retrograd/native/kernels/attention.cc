@@ -1,13 +1,14 @@
-// Attention of many heads, forward and back, straight from the projections and back into theirs: nothing is transposed
-// in memory, and of the weights, queries x keys, only some rows are held at a time. Forward keeps two numbers a row, the
-// largest score and one over the sum of exponentials, from which backward computes the same weights again.
+// Multi-head attention, forward and backward, reading the projections and writing their gradients in place: nothing is
+// transposed in memory, and only a few rows of the weights, queries x keys, exist at a time. The forward pass saves two
+// numbers per row, the largest score and the reciprocal of the sum of exponentials, from which the backward pass
+// recomputes the same weights.
 //
-// A thread takes one head of keys and values of one example, and the heads of queries that share it.
+// A task is one head of keys and values of one example, with all query heads that share it.
 //
-// NaN and infinity: XLA's formula multiplies the values of keys that a query may not see by 0, which is NaN where a value
-// is not finite. So do these loops, but for keys in a query's future, which they skip. Where something is not finite
-// they therefore skip only what the formula skips: it cuts queries into a few blocks (Attention::block), each of which
-// sees the keys up to its last query's.
+// NaN and infinity: XLA's formula multiplies the values of hidden keys by 0, which gives NaN if a value is not finite.
+// So do these loops, except for keys in a query's future, which they skip. If a number is not finite, they therefore
+// skip only what the formula skips: it splits the queries into a few blocks (Attention::block), each of which sees the
+// keys up to that of its last query.
 #include "functions.h"
 #include "product.h"
 
@@ -15,19 +16,19 @@ namespace retrograd {
 namespace VARIANT {
 namespace {
 
-constexpr Index PARTS = 4;       // of ROWS queries: so many use a block of keys while it lies in the first level cache
+constexpr Index PARTS = 4;  // of ROWS queries each, which share a block of keys while it is in the L1 cache
 
-// A matrix with its columns in blocks: [block of 2 vectors of columns][row][lane]; the last block may be one vector wide.
+// A matrix packed in blocks of columns, [block of 2 vectors][row][lane]; the last block may be one vector wide.
 struct Packed {
   float *at;
   Index rows, columns;
-  INLINE Index blocks() const { return ratio_up(columns, WIDE); }
-  INLINE Index count(Index block) const { return smaller(WIDE, columns - block * WIDE); }
+  INLINE Index blocks() const { return ceil_div(columns, WIDE); }
+  INLINE Index count(Index block) const { return min(WIDE, columns - block * WIDE); }
   INLINE Index width(Index block) const { return count(block) > LANES ? WIDE : LANES; }
   INLINE float *block(Index number) const { return at + number * WIDE * rows; }
 };
 
-// from[i][0 .. columns), i below rows
+// Pack from[i][0 .. columns) for i < rows.
 void pack(const float *from, Index row, const Packed &to) {
   for (Index n = 0; n < to.blocks(); n++)
     pack_columns(from + n * WIDE, row, to.rows, to.count(n), to.width(n), to.block(n));
@@ -41,14 +42,14 @@ typedef int32_t FourIntegers __attribute__((vector_size(4 * sizeof(float))));
 #define SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, FourIntegers{i, j, k, l})
 #endif
 
-// The transpose of from[i][0 .. rows), i below columns: in squares of 4 x 4, so that both sides move whole vectors.
+// Pack the transpose of from[i][0 .. rows) for i < columns, in 4 x 4 squares: loads and stores move whole vectors.
 void pack_transposed(const float *from, Index row, const Packed &to) {
   for (Index n = 0; n < to.blocks(); n++) {
-    Index width = to.width(n), count = to.count(n), whole = count / 4 * 4, deep = to.rows / 4 * 4;
+    Index width = to.width(n), count = to.count(n), whole_columns = count / 4 * 4, whole_rows = to.rows / 4 * 4;
     float *at = to.block(n);
     const float *source = from + n * WIDE * row;
-    for (Index i = 0; i < whole; i += 4)
-      for (Index k = 0; k < deep; k += 4) {
+    for (Index i = 0; i < whole_columns; i += 4)
+      for (Index k = 0; k < whole_rows; k += 4) {
         const float *p = source + i * row + k;
         Four a = load<Four>(p), b = load<Four>(p + row), c = load<Four>(p + 2 * row), d = load<Four>(p + 3 * row);
         Four ab = SHUFFLE(a, b, 0, 4, 1, 5), cd = SHUFFLE(c, d, 0, 4, 1, 5);
@@ -59,7 +60,8 @@ void pack_transposed(const float *from, Index row, const Packed &to) {
         store(q + 3 * width, SHUFFLE(last_ab, last_cd, 2, 3, 6, 7));
       }
     for (Index k = 0; k < to.rows; k++)
-      for (Index i = k < deep ? whole : 0; i < width; i++) at[k * width + i] = i < count ? source[i * row + k] : 0.0f;
+      for (Index i = k < whole_rows ? whole_columns : 0; i < width; i++)
+        at[k * width + i] = i < count ? source[i * row + k] : 0.0f;
   }
 }
 
@@ -68,12 +70,12 @@ void copy_rows(const float *from, Index row, Index rows, Index columns, float fa
     for (Index c = 0; c < columns; c += LANES) put(to + c, get(from + c, columns - c) * factor, columns - c);
 }
 
-bool finite(const float *from, Index row, Index rows, Index columns) {
+bool is_finite(const float *from, Index row, Index rows, Index columns) {
   Vector sum = {};
   for (Index i = 0; i < rows; i++, from += row)
     for (Index c = 0; c < columns; c += LANES) {
       Vector x = get(from + c, columns - c);
-      sum += x - x;  // 0, or NaN for ever
+      sum += x - x;  // 0, or NaN from here on
     }
   float total = 0;
   for (int lane = 0; lane < LANES; lane++) total += sum[lane];
@@ -95,88 +97,89 @@ INLINE float largest_of(Vector v) {
   return lanes[0];
 }
 
-// ------------------------------------------------------------------------------------------------------------- the rows
+// --------------------------------------------------------------------------------------------------------- the weights
 
-// One head of keys and values of one example.
+// One head of keys and values of one example, and what a query may see of it.
 struct Head {
   const Attention &a;
-  Index batch, shared;
-  bool masked, skips;   // whether some keys are hidden; whether what lies in the future is skipped
-  const float *there;   // for each key, and zeros behind the last: not 0 where it may be seen
-  Index held;           // floats in which the weights of one query lie
+  Index batch, kv_head;
+  bool masked, skips_future;  // whether there is a mask; whether future keys are skipped
+  const float *visible;       // per key, padded with zeros: not 0 if the key may be seen
+  Index stride;               // floats from one query's weights to the next one's
 
-  Index group() const { return a.heads / a.shared; }
+  Index group_size() const { return a.heads / a.kv_heads; }
   float scale() const { return 1.0f / __builtin_sqrtf(float(a.width)); }
   template <class Float> Float *of(Columns<Float> columns, Index time, Index head) const {
     return columns.at + batch * time * columns.row + head * a.width;
   }
-  template <class Float> Columns<Float> joined(Float *y) const { return {y, a.heads * a.width}; }
+  template <class Float> Columns<Float> all_heads(Float *y) const { return {y, a.heads * a.width}; }
 };
 
-Index held(const Attention &a) { return round_up(a.keys, WIDE) + WIDE; }
+Index weights_stride(const Attention &a) { return round_up(a.keys, WIDE) + WIDE; }
 
-void fill_there(const Attention &a, const float *mask, Index batch, float *there) {
-  clear(there, held(a));
-  for (Index j = 0; j < a.keys; j++) there[j] = mask ? mask[batch * a.keys + j] : 1.0f;
+void fill_visible(const Attention &a, const float *mask, Index batch, float *visible) {
+  clear(visible, weights_stride(a));
+  for (Index j = 0; j < a.keys; j++) visible[j] = mask ? mask[batch * a.keys + j] : 1.0f;
 }
 
-// Some queries of one head, in parts of at most ROWS.
+// A range of queries of one head, in parts of at most ROWS.
 struct Queries {
   const Head &h;
-  Index begin, seen;  // the first one; the keys that these see, those with a weight of 0 included
+  Index begin, keys_seen;  // the first query; the number of keys multiplied, including those of weight 0
   Parts parts;
-  Index from, to;     // parts
-  Index first(Index part) const { return parts.begin(part) - parts.begin(from); }  // counted from the first one of these
+  Index from, to;  // range of parts
+  Index first(Index part) const { return parts.begin(part) - parts.begin(from); }  // relative to the range
   Index count() const { return first(to); }
-  Index extent(Index part) const {  // keys for which the weights of a part are computed
-    return h.skips ? smaller(h.a.keys, begin + parts.begin(part + 1)) : seen;
+  Index extent(Index part) const {  // number of keys for which a part's weights are computed
+    return h.skips_future ? min(h.a.keys, begin + parts.begin(part + 1)) : keys_seen;
   }
   Index start() const { return begin + parts.begin(from); }
-  Index limit(Index row) const { return h.a.causal ? smaller(h.a.keys, start() + row + 1) : h.a.keys; }
+  Index limit(Index row) const { return h.a.causal ? min(h.a.keys, start() + row + 1) : h.a.keys; }
 };
 
-template <class Work> void each_queries(const Head &h, const Work &work) {
-  Index block = h.skips ? h.a.queries : h.a.block;
+template <class Work> void for_query_ranges(const Head &h, const Work &work) {
+  Index block = h.skips_future ? h.a.queries : h.a.block;
   for (Index begin = 0; begin < h.a.queries; begin += block) {
-    Index end = smaller(begin + block, h.a.queries);
+    Index end = min(begin + block, h.a.queries);
     Parts parts(end - begin, ROWS);
     for (Index from = 0; from < parts.count; from += PARTS)
-      work(Queries{h, begin, h.a.causal ? smaller(end, h.a.keys) : h.a.keys, parts, from,
-                   smaller(from + PARTS, parts.count)});
+      work(Queries{h, begin, h.a.causal ? min(end, h.a.keys) : h.a.keys, parts, from,
+                   min(from + PARTS, parts.count)});
   }
 }
-Index most_queries(const Attention &a) { return smaller(a.queries, PARTS * ROWS); }
+Index max_queries(const Attention &a) { return min(a.queries, PARTS * ROWS); }
 
 // to[query][key] = rows . columns, up to the extent of each part; rows [query][k], columns [k][key].
-void compare(const Queries &q, const float *rows, const Packed &columns, float *to) {
-  Index width = q.h.a.width, held = q.h.held;
+void dot_products(const Queries &q, const float *rows, const Packed &columns, float *to) {
+  Index width = q.h.a.width, stride = q.h.stride;
   for (Index n = 0; n < columns.blocks(); n++)
     for (Index p = q.from; p < q.to; p++)
       if (n * WIDE < q.extent(p))
         product_tile<false>(q.first(p + 1) - q.first(p), columns.count(n))(
-            rows + q.first(p) * width, width, columns.block(n), width, to + q.first(p) * held + n * WIDE, held);
+            rows + q.first(p) * width, width, columns.block(n), width, to + q.first(p) * stride + n * WIDE, stride);
 }
 
 // to[query][k] = the sum over keys of weights[query][key] * values[key][k]
-void combine(const Queries &q, const float *weights, const Packed &values, float *to, Index to_row) {
-  Index held = q.h.held;
+void weighted_sums(const Queries &q, const float *weights, const Packed &values, float *to, Index to_row) {
+  Index stride = q.h.stride;
   for (Index n = 0; n < values.blocks(); n++)
     for (Index p = q.from; p < q.to; p++)
       product_tile<false>(q.first(p + 1) - q.first(p), values.count(n))(
-          weights + q.first(p) * held, held, values.block(n), q.extent(p), to + q.first(p) * to_row + n * WIDE, to_row);
+          weights + q.first(p) * stride, stride, values.block(n), q.extent(p), to + q.first(p) * to_row + n * WIDE,
+          to_row);
 }
 
-// to[key][k] += the sum over queries of weights[query][key] * rows[query][k]. Parts whose queries see none of some keys
-// are left out; those that see but a few have zeros for the others.
-void spread(const Queries &q, const float *weights, const Packed &rows, float *to, Index to_row) {
-  Index held = q.h.held;
+// to[key][k] += the sum over queries of weights[query][key] * rows[query][k]. Parts whose queries see none of the keys
+// are skipped; those that see only some of them have zeros for the others.
+void add_transposed(const Queries &q, const float *weights, const Packed &rows, float *to, Index to_row) {
+  Index stride = q.h.stride;
   Parts keys(q.extent(q.to - 1), ROWS);
   for (Index j = 0, p = q.from; j < keys.count; j++) {
     while (q.extent(p) <= keys.begin(j)) p++;
     Index first = q.first(p);
     for (Index n = 0; n < rows.blocks(); n++)
       product_tile<true>(keys.begin(j + 1) - keys.begin(j), rows.count(n))(
-          weights + first * held + keys.begin(j), held, rows.block(n) + first * rows.width(n), q.count() - first,
+          weights + first * stride + keys.begin(j), stride, rows.block(n) + first * rows.width(n), q.count() - first,
           to + keys.begin(j) * to_row + n * WIDE, to_row);
   }
 }
@@ -187,36 +190,36 @@ INLINE Integers lane_numbers() {
   return numbers;
 }
 
-// Scores that may not be seen are minus infinity.
-INLINE Vector shown(const Head &h, const float *scores, Index key, Index limit) {
-  Integers left = Integers{} + int32_t(limit - key);
-  Integers seen = (lane_numbers() < left) & (load(h.there + key) != Vector{});
-  return seen ? load(scores + key) : splat(-__builtin_inff());
+// Scores of hidden keys become minus infinity.
+INLINE Vector visible_scores(const Head &h, const float *scores, Index key, Index limit) {
+  Integers remaining = Integers{} + int32_t(limit - key);
+  Integers shown = (lane_numbers() < remaining) & (load(h.visible + key) != Vector{});
+  return shown ? load(scores + key) : splat(-__builtin_inff());
 }
 
-// From scores to weights, in place. The two numbers of each row are as in the formula: a row that sees nothing has sum 0
-// and weights 0; NaN or plus infinity among the scores makes the sum NaN, and so all weights of the row.
-void weigh(const Queries &q, float *scores, float *statistics) {
+// Turn scores into weights, in place. The two statistics of a row follow the formula: a row that sees no key has sum 0
+// and weights 0; NaN or plus infinity among the scores makes the sum NaN, and with it all weights of the row.
+void softmax(const Queries &q, float *scores, float *statistics) {
   const Head &h = q.h;
-  bool hides = h.masked || h.a.causal;
+  bool hides_keys = h.masked || h.a.causal;
   for (Index p = q.from; p < q.to; p++) {
-    // Each step is done for all rows of a part before the next one: nobody waits for the sum over a row's lanes.
+    // Each step covers all rows of a part before the next begins: nothing waits for the sum over a row's lanes.
     Index first = q.first(p), rows = q.first(p + 1) - first, extent = q.extent(p);
     float shifts[ROWS], inverses[ROWS];
     for (Index row = 0; row < rows; row++) {
-      float *s = scores + (first + row) * h.held;
+      float *s = scores + (first + row) * h.stride;
       Index limit = q.limit(first + row);
-      Vector top = splat(-__builtin_inff());
+      Vector largest = splat(-__builtin_inff());
       for (Index j = 0; j < extent; j += LANES) {
-        Vector x = shown(h, s, j, limit);
-        top = top < x ? x : top;
+        Vector x = visible_scores(h, s, j, limit);
+        largest = largest < x ? x : largest;
         store(s + j, x);
       }
-      float shift = largest_of(top);
-      shifts[row] = hides && shift == -__builtin_inff() ? 0.0f : shift;
+      float shift = largest_of(largest);
+      shifts[row] = hides_keys && shift == -__builtin_inff() ? 0.0f : shift;
     }
     for (Index row = 0; row < rows; row++) {
-      float *s = scores + (first + row) * h.held;
+      float *s = scores + (first + row) * h.stride;
       Vector sum = {};
       for (Index j = 0; j < extent; j += LANES) {
         Vector e = exp_of_negative(load(s + j) - shifts[row]);
@@ -224,34 +227,34 @@ void weigh(const Queries &q, float *scores, float *statistics) {
         store(s + j, e);
       }
       float total = sum_of(sum);
-      inverses[row] = 1.0f / (hides && total == 0 ? 1.0f : total);
+      inverses[row] = 1.0f / (hides_keys && total == 0 ? 1.0f : total);
     }
     for (Index row = 0; row < rows; row++) {
-      float *s = scores + (first + row) * h.held;
+      float *s = scores + (first + row) * h.stride;
       for (Index j = 0; j < extent; j += LANES) store(s + j, load(s + j) * inverses[row]);
       statistics[2 * (first + row)] = shifts[row], statistics[2 * (first + row) + 1] = inverses[row];
     }
   }
 }
 
-// The same weights again; and from the deltas of the weights those of the scores, both in place. `dots` are dy . y.
-void weigh_back(const Queries &q, float *scores, float *deltas, const float *statistics, const float *dots) {
+// Recompute the weights, and turn the deltas of the weights into those of the scores, both in place. `dots` are dy . y.
+void softmax_backward(const Queries &q, float *scores, float *deltas, const float *statistics, const float *dots) {
   const Head &h = q.h;
   for (Index p = q.from; p < q.to; p++)
     for (Index row = q.first(p); row < q.first(p + 1); row++) {
-      float *s = scores + row * h.held, *d = deltas + row * h.held;
-      Index extent = q.extent(p), limit = q.limit(row), cleared = smaller(h.held, extent + ROWS);
+      float *s = scores + row * h.stride, *d = deltas + row * h.stride;
+      Index extent = q.extent(p), limit = q.limit(row), clear_count = min(h.stride, extent + ROWS);
       float shift = statistics[2 * row], inverse = statistics[2 * row + 1];
       for (Index j = 0; j < extent; j += LANES) {
-        Vector weight = exp_of_negative(shown(h, s, j, limit) - shift) * inverse;
+        Vector weight = exp_of_negative(visible_scores(h, s, j, limit) - shift) * inverse;
         store(d + j, weight * (load(d + j) - dots[row]));
         store(s + j, weight);
       }
-      clear(s + extent, cleared - extent), clear(d + extent, cleared - extent);
+      clear(s + extent, clear_count - extent), clear(d + extent, clear_count - extent);
     }
 }
 
-// Parts of one block of scratch memory.
+// Offsets in one block of scratch memory.
 struct Layout {
   Index floats = 0;
   Index reserve(Index count) {
@@ -262,44 +265,46 @@ struct Layout {
   Index packed(Index rows, Index columns) { return reserve(round_up(columns, WIDE) * rows); }
 };
 
-template <class Work> bool each_head(const Pool &pool, const Attention &a, Index floats, const Work &work) {
-  bool enough = true;
-  parallel(pool, a.batch * a.shared, [&](Index i) {
+template <class Work> bool for_each_head(const Pool &pool, const Attention &a, Index floats, const Work &work) {
+  bool allocated = true;
+  parallel(pool, a.batch * a.kv_heads, [&](Index i) {
     float *memory = scratch(TASK, floats);
     if (memory)
-      work(i / a.shared, i % a.shared, memory);
+      work(i / a.kv_heads, i % a.kv_heads, memory);
     else
-      __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
+      __atomic_store_n(&allocated, false, __ATOMIC_RELAXED);
   });
-  return enough;
+  return allocated;
 }
 
 }  // namespace
 
-bool attend(const Pool &pool, const Attention &a, Given q, Given k, Given v, const float *mask, float *y,
+bool attend(const Pool &pool, const Attention &a, Input q, Input k, Input v, const float *mask, float *y,
             float *statistics) {
   Layout layout;
-  Index most = most_queries(a), padded = round_up(a.width, WIDE), weights = layout.reserve(most * held(a));
-  Index there = layout.reserve(held(a)), keys = layout.packed(a.width, a.keys), values = layout.packed(a.keys, a.width);
-  Index rows = layout.reserve(most * a.width), means = layout.reserve(most * padded);
-  return each_head(pool, a, layout.floats, [&](Index batch, Index shared, float *memory) {
-    Head h = {a, batch, shared, mask != nullptr, false, memory + there, held(a)};
-    const float *value = h.of(v, a.keys, shared);
-    h.skips = a.causal && finite(value, v.row, a.keys, a.width);
-    fill_there(a, mask, batch, memory + there);
+  Index max_rows = max_queries(a), padded = round_up(a.width, WIDE), stride = weights_stride(a);
+  Index weights = layout.reserve(max_rows * stride), visible = layout.reserve(stride);
+  Index keys = layout.packed(a.width, a.keys), values = layout.packed(a.keys, a.width);
+  Index rows = layout.reserve(max_rows * a.width), means = layout.reserve(max_rows * padded);
+  return for_each_head(pool, a, layout.floats, [&](Index batch, Index kv_head, float *memory) {
+    Head h = {a, batch, kv_head, mask != nullptr, false, memory + visible, stride};
+    const float *value = h.of(v, a.keys, kv_head);
+    h.skips_future = a.causal && is_finite(value, v.row, a.keys, a.width);
+    fill_visible(a, mask, batch, memory + visible);
     Packed columns = {memory + keys, a.width, a.keys}, packed = {memory + values, a.keys, a.width};
-    pack_transposed(h.of(k, a.keys, shared), k.row, columns);
+    pack_transposed(h.of(k, a.keys, kv_head), k.row, columns);
     pack(value, v.row, packed);
-    for (Index head = shared * h.group(); head < (shared + 1) * h.group(); head++)
-      each_queries(h, [&](const Queries &some) {
+    for (Index head = kv_head * h.group_size(); head < (kv_head + 1) * h.group_size(); head++)
+      for_query_ranges(h, [&](const Queries &range) {
         float *s = memory + weights, *mean = memory + means;
-        auto out = h.joined(y);
-        copy_rows(h.of(q, a.queries, head) + some.start() * q.row, q.row, some.count(), a.width, h.scale(),
+        auto y_columns = h.all_heads(y);
+        float *out = h.of(y_columns, a.queries, head) + range.start() * y_columns.row;
+        copy_rows(h.of(q, a.queries, head) + range.start() * q.row, q.row, range.count(), a.width, h.scale(),
                   memory + rows, a.width);
-        compare(some, memory + rows, columns, s);
-        weigh(some, s, statistics + 2 * ((batch * a.heads + head) * a.queries + some.start()));
-        combine(some, s, packed, mean, padded);
-        copy_rows(mean, padded, some.count(), a.width, 1, h.of(out, a.queries, head) + some.start() * out.row, out.row);
+        dot_products(range, memory + rows, columns, s);
+        softmax(range, s, statistics + 2 * ((batch * a.heads + head) * a.queries + range.start()));
+        weighted_sums(range, s, packed, mean, padded);
+        copy_rows(mean, padded, range.count(), a.width, 1, out, y_columns.row);
       });
   });
 }
@@ -307,7 +312,7 @@ bool attend(const Pool &pool, const Attention &a, Given q, Given k, Given v, con
 namespace {
 
 // dots[row] = dy . y
-void multiply_rows(const float *dy, const float *y, Index row, Index rows, Index width, float *dots) {
+void row_dots(const float *dy, const float *y, Index row, Index rows, Index width, float *dots) {
   for (Index i = 0; i < rows; i++, dy += row, y += row) {
     Vector sum = {};
     for (Index c = 0; c < width; c += LANES) sum += get(dy + c, width - c) * get(y + c, width - c);
@@ -315,65 +320,65 @@ void multiply_rows(const float *dy, const float *y, Index row, Index rows, Index
   }
 }
 
-bool all_finite(const Head &h, Given q, Given k, Given v, Given y, Given dy, const float *statistics) {
+bool all_finite(const Head &h, Input q, Input k, Input v, Input y, Input dy, const float *statistics) {
   const Attention &a = h.a;
-  Index first = h.shared * h.group(), width = h.group() * a.width;  // the heads of a group lie side by side
-  return finite(h.of(k, a.keys, h.shared), k.row, a.keys, a.width) &&
-         finite(h.of(v, a.keys, h.shared), v.row, a.keys, a.width) &&
-         finite(h.of(q, a.queries, first), q.row, a.queries, width) &&
-         finite(h.of(y, a.queries, first), y.row, a.queries, width) &&
-         finite(h.of(dy, a.queries, first), dy.row, a.queries, width) &&
-         finite(statistics + 2 * (h.batch * a.heads + first) * a.queries, 0, 1, 2 * h.group() * a.queries);
+  Index first = h.kv_head * h.group_size(), width = h.group_size() * a.width;  // the heads of a group are side by side
+  return is_finite(h.of(k, a.keys, h.kv_head), k.row, a.keys, a.width) &&
+         is_finite(h.of(v, a.keys, h.kv_head), v.row, a.keys, a.width) &&
+         is_finite(h.of(q, a.queries, first), q.row, a.queries, width) &&
+         is_finite(h.of(y, a.queries, first), y.row, a.queries, width) &&
+         is_finite(h.of(dy, a.queries, first), dy.row, a.queries, width) &&
+         is_finite(statistics + 2 * (h.batch * a.heads + first) * a.queries, 0, 1, 2 * h.group_size() * a.queries);
 }
 
 }  // namespace
 
 // ds = a (dy . v - dy . y), dq = ds k / sqrt(width), dk = dsᵀ q, dv = aᵀ dy
-bool attend_back(const Pool &pool, const Attention &a, Given q, Given k, Given v, const float *mask, const float *y,
+bool attend_back(const Pool &pool, const Attention &a, Input q, Input k, Input v, const float *mask, const float *y,
                  const float *statistics, const float *dy, Columns<float> dq, Columns<float> dk, Columns<float> dv) {
   Layout layout;
-  Index most = most_queries(a), padded = round_up(a.width, WIDE), held_here = held(a);
-  Index weights = layout.reserve(most * held_here), deltas = layout.reserve(most * held_here);
-  Index there = layout.reserve(held_here), dots = layout.reserve(most);
+  Index max_rows = max_queries(a), padded = round_up(a.width, WIDE), stride = weights_stride(a);
+  Index weights = layout.reserve(max_rows * stride), deltas = layout.reserve(max_rows * stride);
+  Index visible = layout.reserve(stride), dots = layout.reserve(max_rows);
   Index keys = layout.packed(a.width, a.keys), values = layout.packed(a.width, a.keys);
-  Index keys_too = layout.packed(a.keys, a.width), sums = layout.reserve(2 * a.keys * padded);
-  Index rows = layout.reserve(most * a.width), packed_rows = layout.packed(most, a.width);
-  Index means = layout.reserve(most * padded);
-  return each_head(pool, a, layout.floats, [&](Index batch, Index shared, float *memory) {
-    Head h = {a, batch, shared, mask != nullptr, false, memory + there, held_here};
-    Given out = h.joined(y), arriving = h.joined(dy);
-    h.skips = a.causal && all_finite(h, q, k, v, out, arriving, statistics);
-    fill_there(a, mask, batch, memory + there);
+  Index key_rows = layout.packed(a.keys, a.width), sums = layout.reserve(2 * a.keys * padded);
+  Index rows = layout.reserve(max_rows * a.width), packed_rows = layout.packed(max_rows, a.width);
+  Index means = layout.reserve(max_rows * padded);
+  return for_each_head(pool, a, layout.floats, [&](Index batch, Index kv_head, float *memory) {
+    Head h = {a, batch, kv_head, mask != nullptr, false, memory + visible, stride};
+    Input y_columns = h.all_heads(y), dy_columns = h.all_heads(dy);
+    h.skips_future = a.causal && all_finite(h, q, k, v, y_columns, dy_columns, statistics);
+    fill_visible(a, mask, batch, memory + visible);
     Packed k_columns = {memory + keys, a.width, a.keys}, v_columns = {memory + values, a.width, a.keys};
-    Packed k_rows = {memory + keys_too, a.keys, a.width};
-    pack_transposed(h.of(k, a.keys, shared), k.row, k_columns);
-    pack_transposed(h.of(v, a.keys, shared), v.row, v_columns);
-    pack(h.of(k, a.keys, shared), k.row, k_rows);
+    Packed k_rows = {memory + key_rows, a.keys, a.width};
+    pack_transposed(h.of(k, a.keys, kv_head), k.row, k_columns);
+    pack_transposed(h.of(v, a.keys, kv_head), v.row, v_columns);
+    pack(h.of(k, a.keys, kv_head), k.row, k_rows);
     float *dk_sum = memory + sums, *dv_sum = dk_sum + a.keys * padded, *row = memory + rows;
     clear(dk_sum, 2 * a.keys * padded);
-    for (Index head = shared * h.group(); head < (shared + 1) * h.group(); head++)
-      each_queries(h, [&](const Queries &some) {
+    for (Index head = kv_head * h.group_size(); head < (kv_head + 1) * h.group_size(); head++)
+      for_query_ranges(h, [&](const Queries &range) {
         float *s = memory + weights, *d = memory + deltas, *mean = memory + means;
-        Index start = some.start(), count = some.count();
-        Packed turn = {memory + packed_rows, count, a.width};
-        const float *y_here = h.of(out, a.queries, head) + start * out.row;
-        const float *dy_here = h.of(arriving, a.queries, head) + start * arriving.row;
-        multiply_rows(dy_here, y_here, out.row, count, a.width, memory + dots);
-        copy_rows(dy_here, arriving.row, count, a.width, 1, row, a.width);
-        compare(some, row, v_columns, d);
-        pack(row, a.width, turn);
-        const float *q_here = h.of(q, a.queries, head) + start * q.row;
-        copy_rows(q_here, q.row, count, a.width, h.scale(), row, a.width);
-        compare(some, row, k_columns, s);
-        weigh_back(some, s, d, statistics + 2 * ((batch * a.heads + head) * a.queries + start), memory + dots);
-        spread(some, s, turn, dv_sum, padded);
-        pack(row, a.width, turn);
-        spread(some, d, turn, dk_sum, padded);
-        combine(some, d, k_rows, mean, padded);
+        Index start = range.start(), count = range.count();
+        Packed packed_block = {memory + packed_rows, count, a.width};
+        const float *y_block = h.of(y_columns, a.queries, head) + start * y_columns.row;
+        const float *dy_block = h.of(dy_columns, a.queries, head) + start * dy_columns.row;
+        row_dots(dy_block, y_block, y_columns.row, count, a.width, memory + dots);
+        copy_rows(dy_block, dy_columns.row, count, a.width, 1, row, a.width);
+        dot_products(range, row, v_columns, d);
+        pack(row, a.width, packed_block);
+        const float *q_block = h.of(q, a.queries, head) + start * q.row;
+        copy_rows(q_block, q.row, count, a.width, h.scale(), row, a.width);
+        dot_products(range, row, k_columns, s);
+        softmax_backward(range, s, d, statistics + 2 * ((batch * a.heads + head) * a.queries + start), memory + dots);
+        add_transposed(range, s, packed_block, dv_sum, padded);
+        pack(row, a.width, packed_block);
+        add_transposed(range, d, packed_block, dk_sum, padded);
+        weighted_sums(range, d, k_rows, mean, padded);
         copy_rows(mean, padded, count, a.width, h.scale(), h.of(dq, a.queries, head) + start * dq.row, dq.row);
       });
-    copy_rows(dk_sum, padded, a.keys, a.width, 1, h.of(dk, a.keys, shared), dk.row);
-    copy_rows(dv_sum, padded, a.keys, a.width, 1, h.of(dv, a.keys, shared), dv.row);
+    copy_rows(dk_sum, padded, a.keys, a.width, 1, h.of(dk, a.keys, kv_head), dk.row);
+    copy_rows(dv_sum, padded, a.keys, a.width, 1, h.of(dv, a.keys, kv_head), dv.row);
   });
 }
 

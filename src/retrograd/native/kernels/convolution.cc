@@ -1,66 +1,66 @@
-// Convolution of float32 images (rows of pixels, channels last): forward, and by the data and by the weights.
+// Convolution of float32 images (rows of pixels, channels last): forward, and gradients by the data and the weights.
 //
-// In one row of the image all that a row of the kernel sees, kernel_width x channels numbers, lies side by side, and
-// the next pixel's lie `stride x channels` further on. So a convolution is a sum, over the rows of the kernel, of matrix
-// products whose left rows overlap in memory: nothing like im2col is ever written. With a dilated kernel only the
-// channels of one pixel lie side by side, and the sum goes over all entries of the kernel.
+// In a row of the image, everything that a row of the kernel covers, kernel_width x channels numbers, is contiguous,
+// and what it covers for the next output begins `stride x channels` further on. A convolution is therefore a sum, over
+// the rows of the kernel, of matrix products whose left matrices have overlapping rows: no im2col matrix is written.
+// With a dilated kernel only the channels of one pixel are contiguous, and the sum is over all entries of the kernel.
 #include "vectors.h"
 
 namespace retrograd {
 namespace VARIANT {
 namespace {
 
-// A band of rows is copied with its zeros around it before it is used: what a task copies should stay in the second
-// level cache (1 MiB or 512 KiB here, 256 KiB elsewhere) beside the packed weights of a block of filters.
+// A band of rows is copied with its zero padding before it is used: what a task copies should stay in the L2 cache
+// (1 MiB or 512 KiB here, 256 KiB elsewhere) together with the packed weights of a block of filters.
 constexpr Index BAND_FLOATS = 48 * 1024;
 constexpr Index GRADIENT_BAND_FLOATS = 64 * 1024;  // x and dy together
-constexpr Index TASKS_A_THREAD = 4;                // so that no thread waits long for the last one
+constexpr Index TASKS_PER_THREAD = 4;              // so that no thread waits long for the last task
 constexpr Index SMALL_COPY = 20000;                // floats; below this, waking a thread costs more than it saves
 
-// One group's part of a convolution, seen as a product.
+// One group's part of a convolution, as a matrix product.
 struct Geometry : Convolution {
-  Index depth;                     // channels of a group
-  Index width_of_group;            // filters of a group
-  Index padded_width;              // pixels of a padded row that some window sees
-  bool dilated;                    // entries of a kernel row do not lie side by side
-  bool in_place;                   // a single entry and nothing padded: pixels are read where they lie
-  Index taps, inner;               // how many runs of numbers lie side by side under a window, how long each is
+  Index depth;                     // channels per group
+  Index group_filters;             // filters per group
+  Index padded_width;              // pixels of a padded row that some window covers
+  bool dilated;                    // the entries of a kernel row are not contiguous
+  bool in_place;                   // a single entry and no padding: pixels are read where they are
+  Index taps, inner;               // contiguous runs of numbers that a window covers, and their length
   explicit Geometry(const Convolution &c) : Convolution(c) {
     depth = channels / groups;
-    width_of_group = filters / groups;
+    group_filters = filters / groups;
     padded_width = (out_width - 1) * stride_width + (kernel_width - 1) * dilation_width + 1;
     dilated = dilation_width > 1 && kernel_width > 1;
-    in_place = kernel_height * kernel_width == 1 && before_height == 0 && before_width == 0 &&
+    in_place = kernel_height * kernel_width == 1 && pad_top == 0 && pad_left == 0 &&
                (out_height - 1) * stride_height < height && padded_width <= width && (depth > 1 || groups == 1);
     taps = dilated ? kernel_height * kernel_width : kernel_height;
     inner = dilated ? depth : kernel_width * depth;
   }
-  Index rows_seen(Index outputs) const {
+  Index input_rows(Index outputs) const {
     return (outputs - 1) * stride_height + (kernel_height - 1) * dilation_height + 1;
   }
-  // Where the numbers of a tap begin, counted from the window's first one, in a band whose pixels have `depth` numbers.
+  // Offset of a tap from the start of its window, in a band whose pixels have `depth` numbers.
   Index offset(Index tap, Index depth) const {
     Index row = dilated ? tap / kernel_width : tap, column = dilated ? tap % kernel_width : 0;
     return (row * dilation_height * padded_width + column * dilation_width) * depth;
   }
 };
 
-// Copy the rows that outputs first .. first + outputs of one image see, with zeros around them, `depth` channels of each
-// pixel from `channel` on; every pixel then has `stored` >= depth numbers, the further ones 0.
+// Copy the rows needed for outputs first .. first + outputs of one image, with zero padding: `depth` channels of each
+// pixel, beginning with `channel`. Every pixel of the band has `stored` >= depth numbers, the additional ones 0.
 void copy_band(const Geometry &g, const float *image, Index first, Index outputs, Index channel, Index depth,
                Index stored, float *band) {
-  Index rows = g.rows_seen(outputs), row_floats = g.padded_width * stored;
-  Index left = smaller(larger(g.before_width, 0), g.padded_width), skipped = larger(-g.before_width, 0);
-  Index inside = larger(0, smaller(g.width - skipped, g.padded_width - left));
+  Index rows = g.input_rows(outputs), row_floats = g.padded_width * stored;
+  Index left = min(max(g.pad_left, 0), g.padded_width), cropped = max(-g.pad_left, 0);
+  Index inside = max(0, min(g.width - cropped, g.padded_width - left));
   for (Index r = 0; r < rows; r++) {
     float *to = band + r * row_floats;
-    Index row = first * g.stride_height - g.before_height + r;
+    Index row = first * g.stride_height - g.pad_top + r;
     if (row < 0 || row >= g.height || inside == 0) {
       clear(to, row_floats);
       continue;
     }
     clear(to, left * stored);
-    const float *from = image + (row * g.width + skipped) * g.channels + channel;
+    const float *from = image + (row * g.width + cropped) * g.channels + channel;
     to += left * stored;
     if (depth == g.channels && stored == depth) {
       copy(to, from, inside * depth);
@@ -74,32 +74,32 @@ void copy_band(const Geometry &g, const float *image, Index first, Index outputs
   }
 }
 
-Index outputs_in_band(const Geometry &g, Index stored, Index threads) {
-  Index row_floats = larger(1, g.padded_width * stored * g.stride_height);
-  Index fitting = larger(1, BAND_FLOATS / row_floats);
-  Index sharing = larger(1, g.batch * g.out_height / (threads * TASKS_A_THREAD));
-  return smaller(g.out_height, smaller(fitting, sharing));
+Index outputs_per_band(const Geometry &g, Index stored, Index threads) {
+  Index row_floats = max(1, g.padded_width * stored * g.stride_height);
+  Index by_cache = max(1, BAND_FLOATS / row_floats);
+  Index by_threads = max(1, g.batch * g.out_height / (threads * TASKS_PER_THREAD));
+  return min(g.out_height, min(by_cache, by_threads));
 }
 
-// ---------------------------------------------------------------------------------------------------------- the product
+// --------------------------------------------------------------------------------------------------------- the product
 
-// What follows the sums of a tile: bias, padded to whole vectors, and relu. A residual would be read in pieces here, one
-// block of filters after the other, and wait for memory: it is added to whole rows once a task has stored them.
-struct Following {
+// Epilogue of a tile: bias, padded to whole vectors, and relu. It does not include the residual, which would be read
+// one block of filters at a time and wait for memory: the residual is added to whole rows once a task has stored them.
+struct TileEpilogue {
   const float *bias;
   bool relu;
   bool any() const { return bias || relu; }
 };
 
-template <class V, int M, int N> INLINE void follow(V (&sum)[M][N], const Following &following) {
-  if (following.bias)
+template <class V, int M, int N> INLINE void apply(V (&sum)[M][N], const TileEpilogue &epilogue) {
+  if (epilogue.bias)
 #pragma GCC unroll 2
     for (int n = 0; n < N; n++) {
-      V bias = load<V>(following.bias + n * lanes<V>());
+      V bias = load<V>(epilogue.bias + n * lanes<V>());
 #pragma GCC unroll 16
       for (int m = 0; m < M; m++) sum[m][n] += bias;
     }
-  if (following.relu)
+  if (epilogue.relu)
 #pragma GCC unroll 16
     for (int m = 0; m < M; m++)
 #pragma GCC unroll 2
@@ -123,7 +123,7 @@ template <bool RELU> void add_residual(const float *residual, float *y, Index co
 // y[m][..] = the sum over taps t and k of a[m * step + offset(t) + k] * b[t][k][..], for M pixels and N vectors.
 template <class V, int M, int N>
 void tile(const float *a, const Index *offsets, Index taps, Index inner, Index step, const float *b,
-          const Following *following, float *y, Index pixel, Index count) {
+          const TileEpilogue *epilogue, float *y, Index pixel, Index count) {
   constexpr int L = lanes<V>();
   V sum[M][N] = {};
   for (Index t = 0; t < taps; t++) {
@@ -141,7 +141,7 @@ void tile(const float *a, const Index *offsets, Index taps, Index inner, Index s
       }
     }
   }
-  if (following) follow(sum, *following);
+  if (epilogue) apply(sum, *epilogue);
 #pragma GCC unroll 16
   for (int m = 0; m < M; m++)
 #pragma GCC unroll 2
@@ -149,12 +149,12 @@ void tile(const float *a, const Index *offsets, Index taps, Index inner, Index s
       if (count >= (n + 1) * L)
         store(y + m * pixel + n * L, sum[m][n]);
       else
-        store_some(y + m * pixel + n * L, sum[m][n], count - n * L);
+        store_partial(y + m * pixel + n * L, sum[m][n], count - n * L);
     }
 }
 
-typedef void (*Tile)(const float *, const Index *, Index, Index, Index, const float *, const Following *, float *, Index,
-                     Index);
+typedef void (*Tile)(const float *, const Index *, Index, Index, Index, const float *, const TileEpilogue *, float *,
+                     Index, Index);
 
 template <class V, int N, int M = ROWS> Tile tile_of(Index rows) {
   if constexpr (M == 0)
@@ -167,75 +167,75 @@ Tile tile_for(Index rows, Index width) {
   return width == LANES ? tile_of<Vector, 1>(rows) : tile_of<HalfVector, 1>(rows);
 }
 
-// Where the outputs lie: dx of a strided convolution is written with gaps, one class of pixels at a time.
+// Layout of the outputs: dx of a strided convolution is written with gaps, one residue class of pixels at a time.
 struct Outputs {
   float *at;
   Index image, row, pixel;
-  Behind behind = {};  // nothing follows a gradient
+  Epilogue epilogue = {};  // a gradient has none
 
-  Following following(const float *padded_bias) const {
-    return {behind.bias ? padded_bias : nullptr, behind.relu && !behind.residual};
+  TileEpilogue tile_epilogue(const float *padded_bias) const {
+    return {epilogue.bias ? padded_bias : nullptr, epilogue.relu && !epilogue.residual};
   }
 
-  // Add the residual to some rows of `filters` filters from `start` on.
+  // Add the residual to rows of `filters` filters, beginning at `start`.
   void finish(Index start, Index rows, Index columns, Index filters) const {
-    if (!behind.residual) return;
+    if (!epilogue.residual) return;
     Index runs = filters == pixel ? 1 : columns, run = filters == pixel ? columns * filters : filters;
     for (Index i = 0; i < rows; i++)
       for (Index j = 0; j < runs; j++) {
         Index to = start + i * row + j * pixel;
-        (behind.relu ? add_residual<true> : add_residual<false>)(behind.residual + to, at + to, run);
+        (epilogue.relu ? add_residual<true> : add_residual<false>)(epilogue.residual + to, at + to, run);
       }
   }
 };
 
 // The convolution of one group with packed weights [block][tap][inner][width of block].
 bool product(const Pool &pool, const Geometry &g, const float *x, Index group, const float *weights, Outputs y) {
-  Index outputs = outputs_in_band(g, g.depth, pool.threads), bands = ratio_up(g.out_height, outputs);
-  Index *offsets = reinterpret_cast<Index *>(scratch(SHARED_TOO, 2 * g.taps));
+  Index outputs = outputs_per_band(g, g.depth, pool.threads), bands = ceil_div(g.out_height, outputs);
+  Index *offsets = reinterpret_cast<Index *>(scratch(SHARED_2, 2 * g.taps));
   if (!offsets) return false;
   for (Index t = 0; t < g.taps; t++) offsets[t] = g.offset(t, g.depth);
   Parts pixels(g.out_width, ROWS);
-  bool enough = true;
+  bool allocated = true;
   parallel(pool, g.batch * bands, [&](Index task) {
-    Index image = task / bands, first = task % bands * outputs, last = smaller(g.out_height, first + outputs);
-    const float *seen = x + image * g.height * g.width * g.channels;
+    Index image = task / bands, first = task % bands * outputs, last = min(g.out_height, first + outputs);
+    const float *input = x + image * g.height * g.width * g.channels;
     Index row = g.stride_height * g.width * g.channels, step = g.stride_width * g.channels;
     if (g.in_place) {
-      seen += first * row + group * g.depth;
+      input += first * row + group * g.depth;
     } else {
       row = g.stride_height * g.padded_width * g.depth, step = g.stride_width * g.depth;
-      float *band = scratch(TASK, g.rows_seen(outputs) * g.padded_width * g.depth);
+      float *band = scratch(TASK, g.input_rows(outputs) * g.padded_width * g.depth);
       if (!band) {
-        __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
+        __atomic_store_n(&allocated, false, __ATOMIC_RELAXED);
         return;
       }
-      copy_band(g, seen, first, last - first, group * g.depth, g.depth, g.depth, band);
-      seen = band;
+      copy_band(g, input, first, last - first, group * g.depth, g.depth, g.depth, band);
+      input = band;
     }
     float bias[2 * LANES] = {};
-    const Following following = y.following(bias), *follows = following.any() ? &following : nullptr;
-    for (Index q = 0; q < blocks(g.width_of_group); q++) {
-      Block columns = block(g.width_of_group, q);
+    const TileEpilogue epilogue = y.tile_epilogue(bias), *active = epilogue.any() ? &epilogue : nullptr;
+    for (Index q = 0; q < blocks(g.group_filters); q++) {
+      Block columns = block(g.group_filters, q);
       const float *b = weights + columns.start * g.taps * g.inner;
-      Index filter = group * g.width_of_group + columns.start;
-      if (following.bias) copy(bias, y.behind.bias + filter, columns.count);
+      Index filter = group * g.group_filters + columns.start;
+      if (epilogue.bias) copy(bias, y.epilogue.bias + filter, columns.count);
       for (Index i = first; i < last; i++)
         for (Index p = 0; p < pixels.count; p++) {
           Index j = pixels.begin(p), rows = pixels.begin(p + 1) - j;
-          const float *a = seen + (i - first) * row + j * step;
+          const float *a = input + (i - first) * row + j * step;
           float *to = y.at + image * y.image + i * y.row + j * y.pixel + filter;
-          tile_for(rows, columns.width)(a, offsets, g.taps, g.inner, step, b, follows, to, y.pixel, columns.count);
+          tile_for(rows, columns.width)(a, offsets, g.taps, g.inner, step, b, active, to, y.pixel, columns.count);
         }
     }
-    y.finish(image * y.image + first * y.row + group * g.width_of_group, last - first, g.out_width, g.width_of_group);
+    y.finish(image * y.image + first * y.row + group * g.group_filters, last - first, g.out_width, g.group_filters);
   });
-  return enough;
+  return allocated;
 }
 
-// Call fill(block, row k, lanes) for each block of columns and row, to pack a matrix; in parallel where that pays.
+// Pack a matrix by calling fill(block, row k, lanes) for each block of columns and each row; in parallel if that pays.
 template <class Fill> void pack(const Pool &pool, Index columns, Index rows, float *to, const Fill &fill) {
-  auto one = [&](Index q) {
+  auto pack_block = [&](Index q) {
     Block b = block(columns, q);
     float *at = to + b.start * rows;
     for (Index k = 0; k < rows; k++, at += b.width) {
@@ -244,21 +244,21 @@ template <class Fill> void pack(const Pool &pool, Index columns, Index rows, flo
     }
   };
   if (columns * rows > SMALL_COPY)
-    parallel(pool, blocks(columns), one);
+    parallel(pool, blocks(columns), pack_block);
   else
-    for (Index q = 0; q < blocks(columns); q++) one(q);
+    for (Index q = 0; q < blocks(columns); q++) pack_block(q);
 }
 
-// ------------------------------------------------------------------------------------------------------------ depthwise
+// ----------------------------------------------------------------------------------------------------------- depthwise
 
-// y[c] = the sum over entries of the kernel of x[.., c] w[.., c]: a vector of channels at a time, several pixels at once
-// so that no addition waits for the one before. K entries of a row of the kernel that see neighbours share what is loaded.
+// y[c] = the sum over entries of the kernel of x[.., c] w[.., c]: a vector of channels at a time, and several pixels at
+// once so that no addition waits for the previous one. K adjacent entries of a kernel row share the loaded pixels.
 constexpr int PIXELS = 6;
-constexpr Index CHANNELS_AT_ONCE = 4 * LANES;  // what these see of a row stays in the first level cache
+constexpr Index CHANNELS_AT_ONCE = 4 * LANES;  // the part of a row that these read stays in the L1 cache
 
 template <int M, int K>
-void depthwise_tile(const float *a, const Index *offsets, Index taps, Index step, const float *w, Index wide,
-                    const Following *following, float *y, Index pixel, Index count) {
+void depthwise_tile(const float *a, const Index *offsets, Index taps, Index step, const float *w, Index w_row,
+                    const TileEpilogue *epilogue, float *y, Index pixel, Index count) {
   Vector sum[M][1] = {};
   for (Index t = 0; t < taps; t += K) {
     const float *from = a + offsets[t];
@@ -267,22 +267,22 @@ void depthwise_tile(const float *a, const Index *offsets, Index taps, Index step
     for (int i = 0; i < M + K - 1; i++) x[i] = load(from + i * step);
 #pragma GCC unroll 8
     for (int k = 0; k < K; k++) {
-      Vector factor = load(w + (t + k) * wide);
+      Vector factor = load(w + (t + k) * w_row);
 #pragma GCC unroll 8
       for (int m = 0; m < M; m++) sum[m][0] += x[m + k] * factor;
     }
   }
-  if (following) follow(sum, *following);
+  if (epilogue) apply(sum, *epilogue);
 #pragma GCC unroll 8
   for (int m = 0; m < M; m++) {
     if (count >= LANES)
       store(y + m * pixel, sum[m][0]);
     else
-      store_some(y + m * pixel, sum[m][0], count);
+      store_partial(y + m * pixel, sum[m][0], count);
   }
 }
 
-typedef void (*DepthwiseTile)(const float *, const Index *, Index, Index, const float *, Index, const Following *,
+typedef void (*DepthwiseTile)(const float *, const Index *, Index, Index, const float *, Index, const TileEpilogue *,
                               float *, Index, Index);
 template <int K, int M = PIXELS> DepthwiseTile depthwise_tile_of(Index rows) {
   if constexpr (M == 0)
@@ -298,7 +298,7 @@ DepthwiseTile depthwise_tile_for(const Geometry &g, Index rows) {
   return depthwise_tile_of<1>(rows);
 }
 
-// `g` describes one group; weight(t) are the channels of entry t of the kernel.
+// weight(t) points to the channels of kernel entry t.
 template <class Weight>
 bool depthwise(const Pool &pool, const Geometry &g, const float *x, const Weight &weight, Outputs y) {
   Index stored = round_up(g.channels, LANES), taps = g.kernel_height * g.kernel_width;
@@ -310,25 +310,25 @@ bool depthwise(const Pool &pool, const Geometry &g, const float *x, const Weight
     clear(to + g.channels, stored - g.channels);
   };
   for (Index t = 0; t < taps; t++) pad(weight(t), weights + t * stored);
-  if (y.behind.bias) pad(y.behind.bias, bias);
-  Index outputs = outputs_in_band(g, stored, pool.threads), bands = ratio_up(g.out_height, outputs);
-  Index *offsets = reinterpret_cast<Index *>(scratch(SHARED_TOO, 2 * taps));
+  if (y.epilogue.bias) pad(y.epilogue.bias, bias);
+  Index outputs = outputs_per_band(g, stored, pool.threads), bands = ceil_div(g.out_height, outputs);
+  Index *offsets = reinterpret_cast<Index *>(scratch(SHARED_2, 2 * taps));
   if (!offsets) return false;
   for (Index t = 0; t < taps; t++) {
     Index row = t / g.kernel_width, column = t % g.kernel_width;
     offsets[t] = (row * g.dilation_height * g.padded_width + column * g.dilation_width) * stored;
   }
   Parts pixels(g.out_width, PIXELS);
-  bool enough = true;
+  bool allocated = true;
   parallel(pool, g.batch * bands, [&](Index task) {
-    Index image = task / bands, first = task % bands * outputs, last = smaller(g.out_height, first + outputs);
-    float *band = scratch(TASK, g.rows_seen(outputs) * g.padded_width * stored);
+    Index image = task / bands, first = task % bands * outputs, last = min(g.out_height, first + outputs);
+    float *band = scratch(TASK, g.input_rows(outputs) * g.padded_width * stored);
     if (!band) {
-      __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
+      __atomic_store_n(&allocated, false, __ATOMIC_RELAXED);
       return;
     }
     copy_band(g, x + image * g.height * g.width * g.channels, first, last - first, 0, g.channels, stored, band);
-    Following following = y.following(bias), *follows = following.any() ? &following : nullptr;
+    TileEpilogue epilogue = y.tile_epilogue(bias), *active = epilogue.any() ? &epilogue : nullptr;
     for (Index i = first; i < last; i++)
       for (Index chunk = 0; chunk < g.channels; chunk += CHANNELS_AT_ONCE)
         for (Index p = 0; p < pixels.count; p++) {
@@ -336,81 +336,81 @@ bool depthwise(const Pool &pool, const Geometry &g, const float *x, const Weight
           const float *a = band + ((i - first) * g.stride_height * g.padded_width + j * g.stride_width) * stored;
           float *to = y.at + image * y.image + i * y.row + j * y.pixel;
           DepthwiseTile tile = depthwise_tile_for(g, pixels.begin(p + 1) - j);
-          for (Index c = chunk; c < smaller(g.channels, chunk + CHANNELS_AT_ONCE); c += LANES) {
-            if (following.bias) following.bias = bias + c;
-            tile(a + c, offsets, taps, g.stride_width * stored, weights + c, stored, follows, to + c, y.pixel,
+          for (Index c = chunk; c < min(g.channels, chunk + CHANNELS_AT_ONCE); c += LANES) {
+            if (epilogue.bias) epilogue.bias = bias + c;
+            tile(a + c, offsets, taps, g.stride_width * stored, weights + c, stored, active, to + c, y.pixel,
                  g.channels - c);
           }
         }
     y.finish(image * y.image + first * y.row, last - first, g.out_width, g.channels);
   });
-  return enough;
+  return allocated;
 }
 
 bool is_depthwise(const Convolution &c) { return c.groups > 1 && c.channels == c.groups && c.filters == c.groups; }
 
 }  // namespace
 
-// -------------------------------------------------------------------------------------------------------------- forward
+// ------------------------------------------------------------------------------------------------------------- forward
 
-bool convolve(const Pool &pool, const Convolution &c, const float *x, const float *weight, const Behind &behind,
+bool convolve(const Pool &pool, const Convolution &c, const float *x, const float *weight, const Epilogue &epilogue,
               float *y) {
-  if (winograd(pool, c, x, {weight, c.channels * c.filters, c.filters, 1}, behind, y)) return true;
+  if (winograd(pool, c, x, {weight, c.channels * c.filters, c.filters, 1}, epilogue, y)) return true;
   Geometry g(c);
-  Outputs to = {y, c.out_height * c.out_width * c.filters, c.out_width * c.filters, c.filters, behind};
+  Outputs to = {y, c.out_height * c.out_width * c.filters, c.out_width * c.filters, c.filters, epilogue};
   if (is_depthwise(c)) return depthwise(pool, g, x, [&](Index t) { return weight + t * c.channels; }, to);
-  float *weights = scratch(SHARED, packed(g.width_of_group, g.taps * g.inner));
+  float *weights = scratch(SHARED, packed(g.group_filters, g.taps * g.inner));
   if (!weights) return false;
   for (Index group = 0; group < c.groups; group++) {
-    pack(pool, g.width_of_group, g.taps * g.inner, weights, [&](const Block &b, Index k, float *at) {
-      copy(at, weight + k * c.filters + group * g.width_of_group + b.start, b.count);
+    pack(pool, g.group_filters, g.taps * g.inner, weights, [&](const Block &b, Index k, float *at) {
+      copy(at, weight + k * c.filters + group * g.group_filters + b.start, b.count);
     });
     if (!product(pool, g, x, group, weights, to)) return false;
   }
   return true;
 }
 
-// ----------------------------------------------------------------------------------------------------------- by the data
+// ------------------------------------------------------------------------------------------------ gradient by the data
 
 namespace {
 
-// Along one axis, the inputs at `class_`, class_ + stride, ... meet every `step`th entry of the kernel only, from `first`
-// on; each of these entries finds its delta `dilation` places before the last one's. So for the inputs of one class dx is
-// a convolution of dy without stride, with some entries of the kernel in reverse.
-struct Class {
-  Index outputs, entries, first, step, dilation, before;
-  Class(Index class_, Index length, Index kernel, Index stride, Index dilation, Index before) {
+// Along one axis, the inputs residue, residue + stride, ... meet only every `step`th entry of the kernel, beginning
+// with `first`; the delta of each of these entries is `dilation` places before that of the previous one. For the inputs
+// of one class, dx is therefore a convolution of dy with stride 1, with these entries of the kernel in reverse order.
+struct ResidueClass {
+  Index outputs, entries, first, step, dilation, padding;
+  ResidueClass(Index residue, Index length, Index kernel, Index stride, Index dilation, Index padding) {
     Index common = stride, rest = dilation;
     while (rest) {
       Index next = common % rest;
       common = rest, rest = next;
     }
-    outputs = ratio_up(length - class_, stride);
+    outputs = ceil_div(length - residue, stride);
     step = stride / common;
     this->dilation = dilation / common;
     first = 0;
-    while (first < step && (class_ + before - first * dilation) % stride) first++;
-    entries = first < step && first < kernel ? ratio_up(kernel - first, step) : 0;
-    Index last = first + (entries - 1) * step;  // the first one in reverse
-    this->before = entries ? -((class_ + before - last * dilation) / stride) : 0;
+    while (first < step && (residue + padding - first * dilation) % stride) first++;
+    entries = first < step && first < kernel ? ceil_div(kernel - first, step) : 0;
+    Index last = first + (entries - 1) * step;  // the first in reverse order
+    this->padding = entries ? -((residue + padding - last * dilation) / stride) : 0;
   }
   Index entry(Index i) const { return first + (entries - 1 - i) * step; }
 };
 
-bool one_class(const Pool &pool, const Convolution &c, const float *dy, const float *weight, const Class &down,
-               const Class &across, Outputs dx) {
+bool class_gradient(const Pool &pool, const Convolution &c, const float *dy, const float *weight,
+                    const ResidueClass &down, const ResidueClass &across, Outputs dx) {
   Convolution back = {c.batch,        c.out_height,    c.out_width,  c.filters, down.outputs,  across.outputs,
                       c.channels,     down.entries,    across.entries, 1,       1,             down.dilation,
-                      across.dilation, down.before,    across.before, c.groups};
-  Index entry_floats = c.channels * c.filters;  // in reverse, inputs and outputs swapped
+                      across.dilation, down.padding,   across.padding, c.groups};
+  Index entry_floats = c.channels * c.filters;  // reversed, with inputs and outputs swapped
   if (c.stride_height == 1 && c.stride_width == 1 &&
-      winograd(pool, back, dy, {weight + 8 * entry_floats, -entry_floats, 1, c.filters}, dx.behind, dx.at))
+      winograd(pool, back, dy, {weight + 8 * entry_floats, -entry_floats, 1, c.filters}, dx.epilogue, dx.at))
     return true;
   Geometry g(back);
   auto entry = [&](Index t) { return down.entry(t / across.entries) * c.kernel_width + across.entry(t % across.entries); };
   Index entries = down.entries * across.entries;
   if (is_depthwise(c)) return depthwise(pool, g, dy, [&](Index t) { return weight + entry(t) * c.channels; }, dx);
-  Index out = g.depth, in = g.width_of_group;  // filters and channels of a group, which change their roles
+  Index out = g.depth, in = g.group_filters;  // filters and channels per group, with their roles swapped
   float *weights = scratch(SHARED, packed(in, entries * out));
   if (!weights) return false;
   for (Index group = 0; group < c.groups; group++) {
@@ -427,17 +427,17 @@ bool one_class(const Pool &pool, const Convolution &c, const float *dy, const fl
 
 bool data_gradient(const Pool &pool, const Convolution &c, const float *dy, const float *weight, float *dx) {
   Index image = c.height * c.width * c.channels;
-  for (Index a = 0; a < smaller(c.stride_height, c.height); a++)
-    for (Index b = 0; b < smaller(c.stride_width, c.width); b++) {
-      Class down(a, c.height, c.kernel_height, c.stride_height, c.dilation_height, c.before_height);
-      Class across(b, c.width, c.kernel_width, c.stride_width, c.dilation_width, c.before_width);
+  for (Index a = 0; a < min(c.stride_height, c.height); a++)
+    for (Index b = 0; b < min(c.stride_width, c.width); b++) {
+      ResidueClass down(a, c.height, c.kernel_height, c.stride_height, c.dilation_height, c.pad_top);
+      ResidueClass across(b, c.width, c.kernel_width, c.stride_width, c.dilation_width, c.pad_left);
       Outputs to = {dx + (a * c.width + b) * c.channels, image, c.stride_height * c.width * c.channels,
                     c.stride_width * c.channels};
       if (down.entries && across.entries) {
-        if (!one_class(pool, c, dy, weight, down, across, to)) return false;
+        if (!class_gradient(pool, c, dy, weight, down, across, to)) return false;
         continue;
       }
-      for (Index n = 0; n < c.batch; n++)  // no window ever sees these
+      for (Index n = 0; n < c.batch; n++)  // no window covers these
         for (Index i = 0; i < down.outputs; i++)
           for (Index j = 0; j < across.outputs; j++)
             clear(to.at + n * to.image + i * to.row + j * to.pixel, c.channels);
@@ -445,11 +445,11 @@ bool data_gradient(const Pool &pool, const Convolution &c, const float *dy, cons
   return true;
 }
 
-// -------------------------------------------------------------------------------------------------------- by the weights
+// --------------------------------------------------------------------------------------------- gradient by the weights
 
 namespace {
 
-// Pixels that one task has at hand: some rows of some images. Both matrices are read in place by strides.
+// The pixels of one work item, some rows of some images; x and dy are read in place through strides.
 struct Pixels {
   Index images, rows, columns;
   const float *x;
@@ -499,7 +499,7 @@ GradientTile gradient_tile_for(Index rows, Index width) {
   return width == LANES ? gradient_tile_of<Vector, 1>(rows) : gradient_tile_of<HalfVector, 1>(rows);
 }
 
-// The same for depthwise: dweight[entry][c] += the sum over pixels of x[.., c] dy[.., c], M entries of the kernel at once.
+// Depthwise: dweight[entry][c] += the sum over pixels of x[.., c] dy[.., c], for M entries of the kernel at once.
 template <int M> void depthwise_gradient_tile(const Pixels &p, const Index *offsets, Index c, float *dweight, Index row) {
   Vector sum[M];
 #pragma GCC unroll 16
@@ -518,7 +518,7 @@ template <int M> void depthwise_gradient_tile(const Pixels &p, const Index *offs
 }
 
 typedef void (*DepthwiseGradientTile)(const Pixels &, const Index *, Index, float *, Index);
-constexpr int ENTRIES = LANES == 4 ? 7 : 9;  // a kernel of 3 x 3 in one go, where there are registers for it
+constexpr int ENTRIES = LANES == 4 ? 7 : 9;  // a whole 3 x 3 kernel at once, if there are enough registers
 template <int M = ENTRIES> DepthwiseGradientTile depthwise_gradient_tile_of(Index rows) {
   if constexpr (M == 0)
     return nullptr;
@@ -526,52 +526,52 @@ template <int M = ENTRIES> DepthwiseGradientTile depthwise_gradient_tile_of(Inde
     return rows == M ? &depthwise_gradient_tile<M> : depthwise_gradient_tile_of<M - 1>(rows);
 }
 
-// How the pixels are dealt out: bands of rows, or several small images at a time.
-struct Dealt {
+// How the pixels are divided into work items: bands of rows, or several small images.
+struct WorkItems {
   Index outputs, bands, images, items;
-  Dealt(const Geometry &g, Index x_depth, Index dy_depth, Index threads) {
-    Index row_floats = larger(1, g.padded_width * x_depth * g.stride_height + g.out_width * dy_depth);
-    outputs = larger(1, smaller(g.out_height, GRADIENT_BAND_FLOATS / row_floats));
-    bands = ratio_up(g.out_height, outputs);
-    Index whole = g.rows_seen(outputs) * g.padded_width * x_depth + g.out_height * g.out_width * dy_depth;
-    Index sharing = ratio_up(g.batch, threads);
-    images = bands > 1 ? 1 : larger(1, smaller(sharing, GRADIENT_BAND_FLOATS / larger(1, whole)));
-    items = ratio_up(g.batch, images) * bands;
+  WorkItems(const Geometry &g, Index x_depth, Index dy_depth, Index threads) {
+    Index row_floats = max(1, g.padded_width * x_depth * g.stride_height + g.out_width * dy_depth);
+    outputs = max(1, min(g.out_height, GRADIENT_BAND_FLOATS / row_floats));
+    bands = ceil_div(g.out_height, outputs);
+    Index whole = g.input_rows(outputs) * g.padded_width * x_depth + g.out_height * g.out_width * dy_depth;
+    Index by_threads = ceil_div(g.batch, threads);
+    images = bands > 1 ? 1 : max(1, min(by_threads, GRADIENT_BAND_FLOATS / max(1, whole)));
+    items = ceil_div(g.batch, images) * bands;
   }
 };
 
-// One group's sums over the pixels of items begin .. end, into sum [taps][inner][wide].
+// One group's sums over the pixels of items begin .. end, added to sum [taps][inner][padded].
 struct GradientTask {
   const Geometry &g;
-  const Dealt &dealt;
+  const WorkItems &work;
   const float *x, *dy;
-  Index group, wide;  // filters of a group, or channels of a depthwise kernel, padded to what the blocks cover
-  bool each;          // depthwise
+  Index group, padded;  // filters per group, or channels of a depthwise kernel, padded to whole blocks
+  bool by_channel;      // depthwise
 
   bool run(Index begin, Index end, float *sum) const {
-    Index depth = each ? g.channels : g.depth, x_stored = each ? wide : depth;
-    Index columns = each ? g.channels : g.width_of_group;
-    Index x_image = g.rows_seen(dealt.outputs) * g.padded_width * x_stored;
+    Index depth = by_channel ? g.channels : g.depth, x_stored = by_channel ? padded : depth;
+    Index columns = by_channel ? g.channels : g.group_filters;
+    Index x_image = g.input_rows(work.outputs) * g.padded_width * x_stored;
     Index image_x = g.height * g.width * g.channels, row_x = g.stride_height * g.width * g.channels;
-    Index dy_image = dealt.outputs * g.out_width * wide;
-    bool whole = columns == wide;  // whole vectors of filters can be read where they lie
-    float *band = g.in_place ? nullptr : scratch(TASK, dealt.images * x_image);
-    float *deltas = whole ? nullptr : scratch(TASK_TOO, dealt.images * dy_image);
+    Index dy_image = work.outputs * g.out_width * padded;
+    bool whole = columns == padded;  // whole vectors of filters are read where they are
+    float *band = g.in_place ? nullptr : scratch(TASK, work.images * x_image);
+    float *deltas = whole ? nullptr : scratch(TASK_2, work.images * dy_image);
     if ((!g.in_place && !band) || (!whole && !deltas)) return false;
     for (Index item = begin; item < end; item++) {
-      Index first_image = item / dealt.bands * dealt.images, images = smaller(g.batch - first_image, dealt.images);
-      Index first = item % dealt.bands * dealt.outputs, rows = smaller(g.out_height - first, dealt.outputs);
-      const float *from = dy + (first_image * g.out_height + first) * g.out_width * g.filters + group * g.width_of_group;
+      Index first_image = item / work.bands * work.images, images = min(g.batch - first_image, work.images);
+      Index first = item % work.bands * work.outputs, rows = min(g.out_height - first, work.outputs);
+      const float *from = dy + (first_image * g.out_height + first) * g.out_width * g.filters + group * g.group_filters;
       Index image_floats = g.out_height * g.out_width * g.filters;
       for (Index n = 0; n < images; n++) {
         if (!g.in_place)
-          copy_band(g, x + (first_image + n) * image_x, first, rows, each ? 0 : group * g.depth, depth, x_stored,
+          copy_band(g, x + (first_image + n) * image_x, first, rows, by_channel ? 0 : group * g.depth, depth, x_stored,
                     band + n * x_image);
         if (whole) continue;
         for (Index p = 0; p < rows * g.out_width; p++) {
-          float *to = deltas + n * dy_image + p * wide;
+          float *to = deltas + n * dy_image + p * padded;
           copy(to, from + n * image_floats + p * g.filters, columns);
-          clear(to + columns, wide - columns);
+          clear(to + columns, padded - columns);
         }
       }
       Pixels pixels = {images, rows, g.out_width, band, x_image, g.stride_height * g.padded_width * x_stored,
@@ -579,8 +579,9 @@ struct GradientTask {
       if (g.in_place)
         pixels.x = x + first_image * image_x + first * row_x + group * g.depth, pixels.x_image = image_x,
         pixels.x_row = row_x, pixels.x_pixel = g.stride_width * g.channels;
-      if (!whole) pixels.dy = deltas, pixels.dy_image = dy_image, pixels.dy_row = g.out_width * wide, pixels.dy_pixel = wide;
-      each ? add_depthwise(pixels, sum) : add(pixels, sum);
+      if (!whole) pixels.dy = deltas, pixels.dy_image = dy_image, pixels.dy_row = g.out_width * padded,
+                   pixels.dy_pixel = padded;
+      by_channel ? add_by_channel(pixels, sum) : add(pixels, sum);
     }
     return true;
   }
@@ -588,17 +589,17 @@ struct GradientTask {
   void add(const Pixels &pixels, float *sum) const {
     Parts entries(g.inner, ROWS);
     for (Index tap = 0; tap < g.taps; tap++)
-      for (Index q = 0; q < blocks(g.width_of_group); q++) {
-        Block columns = block(g.width_of_group, q);
+      for (Index q = 0; q < blocks(g.group_filters); q++) {
+        Block columns = block(g.group_filters, q);
         for (Index p = 0; p < entries.count; p++) {
           Index k = entries.begin(p), rows = entries.begin(p + 1) - k;
           gradient_tile_for(rows, columns.width)(pixels, g.offset(tap, g.depth) + k, columns.start,
-                                                 sum + (tap * g.inner + k) * wide + columns.start, wide);
+                                                 sum + (tap * g.inner + k) * padded + columns.start, padded);
         }
       }
   }
 
-  void add_depthwise(const Pixels &pixels, float *sum) const {
+  void add_by_channel(const Pixels &pixels, float *sum) const {
     Index taps = g.kernel_height * g.kernel_width;
     Parts entries(taps, ENTRIES);
     for (Index c = 0; c < g.channels; c += LANES)
@@ -606,50 +607,50 @@ struct GradientTask {
         Index offsets[ENTRIES], begin = entries.begin(p), count = entries.begin(p + 1) - begin;
         for (Index t = 0; t < count; t++) {
           Index row = (begin + t) / g.kernel_width, column = (begin + t) % g.kernel_width;
-          offsets[t] = (row * g.dilation_height * g.padded_width + column * g.dilation_width) * wide;
+          offsets[t] = (row * g.dilation_height * g.padded_width + column * g.dilation_width) * padded;
         }
-        depthwise_gradient_tile_of(count)(pixels, offsets, c, sum + begin * wide, wide);
+        depthwise_gradient_tile_of(count)(pixels, offsets, c, sum + begin * padded, padded);
       }
   }
 };
 
 }  // namespace
 
-// Every thread adds up its own share of the pixels, always the same one, and the shares are added in their order: the
-// same bits from run to run with one number of threads.
+// Each thread accumulates a fixed share of the pixels, and the shares are added in a fixed order: for a given number of
+// threads every run computes the same bits.
 bool weight_gradient(const Pool &pool, const Convolution &c, const float *x, const float *dy, float *dweight) {
   if (winograd_weight_gradient(pool, c, x, dy, dweight)) return true;
   Geometry g(c);
-  bool each = is_depthwise(c);
-  Index columns = each ? c.channels : g.width_of_group, groups = each ? 1 : c.groups;
+  bool by_channel = is_depthwise(c);
+  Index columns = by_channel ? c.channels : g.group_filters, groups = by_channel ? 1 : c.groups;
   Index last = blocks(columns) - 1;
-  Index wide = each ? round_up(columns, LANES) : block(columns, last).start + block(columns, last).width;
-  Index rows = each ? c.kernel_height * c.kernel_width : g.taps * g.inner;
-  Dealt dealt(g, each ? wide : g.depth, wide, pool.threads);
-  Index shares = larger(1, smaller(pool.threads, dealt.items));
-  float *sums = scratch(SHARED, shares * rows * wide);
+  Index padded = by_channel ? round_up(columns, LANES) : block(columns, last).start + block(columns, last).width;
+  Index rows = by_channel ? c.kernel_height * c.kernel_width : g.taps * g.inner;
+  WorkItems work(g, by_channel ? padded : g.depth, padded, pool.threads);
+  Index shares = max(1, min(pool.threads, work.items));
+  float *sums = scratch(SHARED, shares * rows * padded);
   if (!sums) return false;
-  bool enough = true;
+  bool allocated = true;
   for (Index group = 0; group < groups; group++) {
-    GradientTask task = {g, dealt, x, dy, group, wide, each};
+    GradientTask task = {g, work, x, dy, group, padded, by_channel};
     parallel(pool, shares, [&](Index share) {
-      float *sum = sums + share * rows * wide;
-      clear(sum, rows * wide);
-      if (!task.run(dealt.items * share / shares, dealt.items * (share + 1) / shares, sum))
-        __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
+      float *sum = sums + share * rows * padded;
+      clear(sum, rows * padded);
+      if (!task.run(work.items * share / shares, work.items * (share + 1) / shares, sum))
+        __atomic_store_n(&allocated, false, __ATOMIC_RELAXED);
     });
     auto reduce = [&](Index k) {
       float *to = dweight + k * c.filters + group * columns;
-      copy(to, sums + k * wide, columns);
+      copy(to, sums + k * padded, columns);
       for (Index share = 1; share < shares; share++)
-        for (Index i = 0; i < columns; i++) to[i] += sums[(share * rows + k) * wide + i];
+        for (Index i = 0; i < columns; i++) to[i] += sums[(share * rows + k) * padded + i];
     };
-    Index portion = rows * columns > SMALL_COPY ? ratio_up(rows, pool.threads * TASKS_A_THREAD) : rows;
-    parallel(pool, ratio_up(rows, portion), [&](Index part) {
-      for (Index k = part * portion; k < smaller(rows, (part + 1) * portion); k++) reduce(k);
+    Index portion = rows * columns > SMALL_COPY ? ceil_div(rows, pool.threads * TASKS_PER_THREAD) : rows;
+    parallel(pool, ceil_div(rows, portion), [&](Index part) {
+      for (Index k = part * portion; k < min(rows, (part + 1) * portion); k++) reduce(k);
     });
   }
-  return enough;
+  return allocated;
 }
 
 }  // namespace VARIANT

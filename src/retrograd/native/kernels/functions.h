@@ -1,5 +1,5 @@
-// Exponential (right to about two units in the last place) and hyperbolic tangent of a vector. NaN stays NaN: that is why
-// a bound is written `bound < x ? bound : x`, whose comparison fails for NaN and then takes x.
+// Exponential (accurate to about two units in the last place) and hyperbolic tangent of a vector. NaN stays NaN: a
+// bound is written `bound < x ? bound : x` because the comparison is false for NaN, which selects x.
 #pragma once
 #include "vectors.h"
 
@@ -10,16 +10,16 @@ namespace {
 INLINE Vector at_most(Vector x, float bound) { return splat(bound) < x ? splat(bound) : x; }
 INLINE Vector at_least(Vector x, float bound) { return x < splat(bound) ? splat(bound) : x; }
 
-// e^x = 2^n + 2^n (e^r - 1) with x = n ln 2 + r, |r| <= ln 2 / 2, and the series of e^r - 1: its eighth term is smaller
-// than the rounding. ln 2 is split so that n times its first part is exact. For x <= 0; what is smaller than the smallest
-// normal number is 0.
-INLINE Vector exp_of_negative(Vector given) {
-  Vector x = at_least(given, -87.0f), scaled = x * 1.44269504f;
+// e^x = 2^n + 2^n (e^r - 1) with x = n ln 2 + r, |r| <= ln 2 / 2, and the series of e^r - 1, whose eighth term is below
+// the rounding error. ln 2 is split so that n times its first part is exact. For x <= 0; results below the smallest
+// normal number are flushed to 0.
+INLINE Vector exp_of_negative(Vector x) {
+  Vector clamped = at_least(x, -87.0f), scaled = clamped * 1.44269504f;
   scaled += scaled < Vector{} ? splat(-0.5f) : splat(0.5f);
   Integers n = __builtin_convertvector(scaled, Integers);
-  Vector whole = __builtin_convertvector(n, Vector);
-  Vector r = x - whole * 0.693359375f;
-  r = r + whole * 2.12194440e-4f;
+  Vector n_float = __builtin_convertvector(n, Vector);
+  Vector r = clamped - n_float * 0.693359375f;
+  r = r + n_float * 2.12194440e-4f;
   Vector p = r * (1.0f / 5040) + 1.0f / 720;
   p = p * r + 1.0f / 120;
   p = p * r + 1.0f / 24;
@@ -29,12 +29,12 @@ INLINE Vector exp_of_negative(Vector given) {
   Vector power;
   __builtin_memcpy(&power, &bits, sizeof power);
   Vector y = power * (p * r * r + r) + power;
-  return given < splat(-87.0f) ? Vector{} : y;
+  return x < splat(-87.0f) ? Vector{} : y;
 }
 
-// outer tanh(inner x), its two factors powers of 2: x P(x²) / Q(x²), the ratio nearest to tanh(x) / x (by relative error,
-// 2e-8) up to 8.2, where it first is 1; there tanh is 1 - 1.5e-7. Half the work of a quotient of exponentials, the division
-// apart, and right to about five units in the last place.
+// outer tanh(inner x), both factors being powers of 2: x P(x²) / Q(x²), the rational minimax approximation of tanh(x) /
+// x (relative error 2e-8) up to 8.2, where it first reaches 1; tanh is 1 - 1.5e-7 there. Apart from the division this
+// is half the work of a quotient of exponentials; it is accurate to about five units in the last place.
 INLINE Vector scaled_tanh(Vector x, float inner, float outer) {
   x = at_least(at_most(x, 8.2f / inner), -8.2f / inner);
   float a = inner * inner, b = a * a;

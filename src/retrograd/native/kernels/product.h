@@ -8,14 +8,14 @@ namespace {
 
 constexpr Index WIDE = 2 * LANES;
 
-// to[i][0 .. width) = from[i][0 .. count), and zeros
+// to[i][0 .. width) = from[i][0 .. count), padded with zeros
 INLINE void pack_columns(const float *from, Index row, Index rows, Index count, Index width, float *to) {
   for (Index i = 0; i < rows; i++, to += width, from += row)
     for (Index lane = 0; lane < width; lane += LANES)
-      store(to + lane, lane + LANES <= count ? load(from + lane) : load_some(from + lane, larger(0, count - lane)));
+      store(to + lane, lane + LANES <= count ? load(from + lane) : load_partial(from + lane, max(0, count - lane)));
 }
 
-// c[m][n] = or += the sum over k of a[m][k] * b[k][n]. ADJOINT: a is given transposed, and c is added to.
+// c[m][n] = or += the sum over k of a[m][k] * b[k][n]. ADJOINT: a is stored transposed, and c is added to.
 template <int M, int N, bool ADJOINT>
 void tile_product(const float *a, Index row, const float *b, Index inner, float *c, Index c_row) {
   Vector sum[M][N];
