@@ -14,7 +14,7 @@ def train(x, y=None, **settings):
     return from_arrays(x, y, settings=DataSettings(split=ALL, **settings))
 
 
-def test_arrays_are_taken_as_they_are():
+def test_arrays_are_used_as_they_are():
     x = np.random.default_rng(0).normal(5, 3, (20, 4, 3))
     y = np.random.default_rng(1).normal(50, 3, 20)
     data = train(x, y)
@@ -45,7 +45,7 @@ def test_further_arrays_pass_through_under_their_names():
     assert set(batch) == {"x", "tokens", "mask"}
 
 
-def test_scale_decides_otherwise():
+def test_scale_overrides_the_default():
     x = np.array([[0.0], [255.0]])
     assert train(x, scale={"divide": 255}).train["x"].tolist() == [[0], [1]]
     assert train(x, scale="standard").train["x"].tolist() == [[-1], [1]]
@@ -84,7 +84,7 @@ def test_several_columns_of_y_are_quantities():
     assert train(np.zeros((4, 1)), y, scale_target="standard").train["y"].std() == pytest.approx(1)
 
 
-def test_without_y_nothing_is_supervised():
+def test_without_y_the_task_is_unsupervised():
     data = train(np.zeros((4, 2)))
     assert data.task == "unsupervised"
     assert set(data.train) == {"x"}
@@ -124,12 +124,12 @@ def test_arrays_that_cannot_be_used_are_reported(x, y, error, words):
         train(x, y)
 
 
-def test_fractions_are_no_class_labels():
+def test_fractions_are_not_class_labels():
     with pytest.raises(DataTypeError, match="class labels in 'y' are fractions"):
         train(np.zeros((4, 1)), [0.5, 1.5, 0.5, 1.5], task="binary")
 
 
-def test_a_validation_part_is_given_beside():
+def test_a_validation_part_is_passed_separately():
     x, y = np.zeros((20, 1)), np.arange(20) % 2
     data = from_arrays(x, y, valid=(x[:5], y[:5]), test=(x[:3], y[:3]))
     assert data.rows == {"train": 20, "valid": 5, "test": 3}
@@ -168,7 +168,7 @@ def test_the_digest_changes_with_any_value():
     assert train(x, y).digest == train(x.copy(), y.copy()).digest
 
 
-def test_an_archive_brings_its_own_validation_part(tmp_path):
+def test_an_archive_may_contain_its_own_validation_part(tmp_path):
     x, y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 3
     np.savez(tmp_path / "d.npz", x=x, y=y, x_valid=x[:6], y_valid=y[:6], ids=np.arange(30), ids_valid=np.arange(6))
     data = load(DataSettings(path="d.npz"), tmp_path)

@@ -33,7 +33,7 @@ def by_table(prep, x):
 @given(
     x=arrays(np.float64, (3, 4), elements=st.floats(-1e9, 1e9)), dtype=st.sampled_from(["f8", "f4", "f2", "i4", "u1"])
 )
-def test_the_bits_are_those_of_a_table(scale, x, dtype):
+def test_the_bits_equal_those_of_a_table(scale, x, dtype):
     prep = preprocessing(scale=scale)
     with np.errstate(all="ignore"):
         x = np.nan_to_num(x.astype(dtype), posinf=1, neginf=1)
@@ -47,17 +47,17 @@ def test_the_bits_are_those_of_a_table(scale, x, dtype):
     np.array([[1.0, np.nan, 2, 3]]), np.ones((2, 3)), np.ones(4), np.ones((1, 4), bool), np.array([["1"] * 4]),
     np.array([[1, 2, 3, 4]], object), np.ones((0, 4)), [[1.0] * 4], np.full((1, 4), 1e300),
 ])  # fmt: skip
-def test_whatever_else_it_is_a_table_knows(x):
+def test_any_other_array_is_read_as_a_table(x):
     assert preprocessing().inputs.encode_array(x) is None
 
 
-def test_words_dates_and_logarithms_are_no_numbers_at_once():
+def test_words_dates_and_logarithms_are_not_scaled_at_once():
     assert preprocessing(kinds={"c2": "category"}).inputs.encode_array(ROWS) is None
     logged = preprocessing(scale="log")
     assert (logged.inputs.encode_array(ROWS) is None) == any(any(c.scaling.floor) for c in logged.inputs.columns)
 
 
-def test_what_does_not_fit_has_its_error():
+def test_each_mismatch_has_its_error():
     prep = preprocessing()
     for x in (np.full((1, 4), 1e300), np.ones((2, 5))):
         with pytest.raises(DataError):

@@ -55,7 +55,7 @@ def samples_in(path, most=1000):
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_what_the_standard_library_writes_is_read_as_shares_of_the_largest_number(tmp_path, width, channels):
+def test_files_of_the_standard_library_are_read_as_fractions_of_full_scale(tmp_path, width, channels):
     top = 1 << (8 * width - 1)
     numbers = np.array([0, top - 1, -top, top // 2, -1, 5])
     stored = b"".join(int(n + (128 if width == 1 else 0)).to_bytes(width, "little", signed=width > 1) for n in numbers)
@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_read_is_named_with_its_fault(tmp_path, content, w
         load(DataSettings(path=str(path)))
 
 
-def test_features_are_those_of_their_definition():
+def test_features_agree_with_their_definition():
     sound = RNG.standard_normal(FORM.samples)
     hann = scipy.signal.get_window("hann", FORM.window)  # periodic
     points = 2 * (len(filters(FORM)) - 1)
@@ -139,14 +139,14 @@ def test_white_noise_has_its_variance_as_power_and_silence_the_floor():
 
 
 @pytest.mark.parametrize("hertz", [300, 1000, 2500])
-def test_a_sine_is_loudest_in_the_band_whose_middle_is_nearest(hertz):
+def test_a_sine_is_loudest_in_the_band_with_the_nearest_centre(hertz):
     middles = edges(FORM)[1:-1]
     nearest = np.argmin(np.abs([mel(m) - mel(hertz) for m in middles]))
     assert (log_mel(sine(hertz), FORM).argmax(1) == nearest).all()
     assert mel(1000) == pytest.approx(1000, abs=0.02)  # what a mel is
 
 
-def test_bands_between_two_frequencies_make_the_transform_longer():
+def test_narrow_bands_lengthen_the_transform():
     narrow = Form(RATE, 2000, 50, 25, 60, 0.0, 4000.0)
     assert (filters(narrow).max(0) > 0).all()
     with pytest.raises(ConfigError, match=r"60 bands from 0 to 0\.1 Hz are too narrow"):
@@ -176,7 +176,7 @@ def folder(root, rows=6):
     return root
 
 
-def test_a_folder_of_classes_is_standardised_band_by_band_and_comes_back_from_json(tmp_path):
+def test_a_folder_of_classes_is_standardised_band_by_band_and_survives_json(tmp_path):
     data = load(DataSettings(path=str(folder(tmp_path / "pitch")), split={"method": "none"}))
     assert (data.task, data.classes, data.rows) == ("binary", ("high", "low"), {"train": 12})
     assert "12 sounds at 8,000 samples per second: 18 frames of 40 mel bands, 0.2 seconds" in data.notes
@@ -224,7 +224,7 @@ def test_a_table_of_paths_may_have_any_target_and_folders_may_be_parts(tmp_path)
         ({"transcript": "words"}, "`transcript` is set, but there are no texts"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(section, words):
+def test_unsuitable_settings_are_refused(section, words):
     sounds = [sine(440), sine(300)]
     with pytest.raises((ConfigError, DataError), match=words):
         from_arrays(sounds, settings=DataSettings(audio={"sample_rate": RATE} | section))
@@ -254,11 +254,11 @@ def test_a_transcript_is_the_likeliest_alignment_without_blanks():
 
 
 @pytest.mark.parametrize(("found", "truth", "count"), [("", "", 0), ("", "ab", 2), ("kitten", "sitting", 3)])
-def test_edits_are_counted_as_levenshtein_did(found, truth, count):
+def test_edits_are_counted_as_by_levenshtein(found, truth, count):
     assert edits(np.array(list(map(ord, found))), np.array(list(map(ord, truth)))) == count
 
 
-def test_what_is_written_down_is_a_target_of_its_own():
+def test_a_transcript_is_a_kind_of_target():
     settings = {"builtin": "tones", "samples": 40, "audio": {"transcript": "notes", "unit": "words", "bands": 8}}
     data = load(DataSettings(**settings))
     assert (data.task, data.sizes["classes"]) == ("transcription", 9)

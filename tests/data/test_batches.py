@@ -19,7 +19,7 @@ def test_every_row_is_in_exactly_one_batch(rows, batch_size, seed, shuffle, join
     assert order.full.shape[1] == batch_size
 
 
-def test_seed_and_epoch_alone_decide_the_order():
+def test_the_order_depends_on_seed_and_epoch_alone():
     first = all_rows(epoch_order(50, 8, 7, 3))
     assert np.array_equal(first, all_rows(epoch_order(50, 8, 7, 3)))
     assert np.array_equal(first, all_rows(epoch_order(50, 16, 7, 3)))
@@ -37,23 +37,23 @@ def test_without_shuffle_the_rows_keep_their_order():
     assert order.rest.tolist() == [6]
 
 
-def test_a_single_row_left_over_joins_the_batch_before_it():
+def test_a_single_remaining_row_joins_the_previous_batch():
     order = epoch_order(7, 3, 0, 0, shuffle=False, join_single=True)
     assert order.full.tolist() == [[0, 1, 2]]
     assert order.rest.tolist() == [3, 4, 5, 6]
 
 
-def test_there_is_no_rest_when_the_batches_fit():
+def test_there_is_no_remainder_when_the_batches_fit():
     assert epoch_order(6, 3, 0, 0).rest is None
 
 
-def test_fewer_rows_than_a_batch_are_the_rest():
+def test_fewer_rows_than_a_batch_are_the_remainder():
     order = epoch_order(2, 3, 0, 0)
     assert order.full.shape == (0, 3)
     assert len(order.rest) == 2
 
 
 @pytest.mark.parametrize(("rows", "batch_size"), [(0, 1), (1, 0)])
-def test_nothing_cannot_be_batched(rows, batch_size):
+def test_an_empty_data_set_cannot_be_batched(rows, batch_size):
     with pytest.raises(UsageError, match="at least 1"):
         epoch_order(rows, batch_size, 0, 0)

@@ -7,7 +7,7 @@ from retrograd.data.dataset import load
 from retrograd.data.settings import BUILTINS, GENERATED, DataSettings
 
 
-def test_the_names_in_the_settings_are_those_that_exist():
+def test_the_settings_list_exactly_the_existing_names():
     assert sorted(BUILTINS) == sorted([*TRUTH_TABLES, *GENERATORS, *BUNDLED, *SPECIAL])
     assert sorted(GENERATED) == sorted([*GENERATORS, *SPECIAL])
 
@@ -57,7 +57,7 @@ def test_digits_are_divided_by_their_largest_value():
     assert np.array_equal(x * 16, np.round(x * 16))
 
 
-def test_tables_are_standardised_and_their_names_are_kept():
+def test_tables_are_standardised_and_keep_their_names():
     data = load(DataSettings(builtin="iris"))
     assert np.allclose(data.train["x"].mean(0), 0, atol=1e-5)  # float32 sums of a hundred rows
     assert np.allclose(data.train["x"].std(0), 1, atol=1e-5)

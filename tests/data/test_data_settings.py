@@ -7,11 +7,11 @@ from retrograd.data.settings import DataSettings
 from retrograd.data.split.settings import SplitSettings
 
 
-def test_a_name_alone_is_a_built_in():
+def test_a_name_alone_is_a_built_in_data_set():
     assert parse(DataSettings, "xor") == DataSettings(builtin="xor")
 
 
-def test_settings_come_back_from_their_plain_form():
+def test_settings_survive_a_round_trip_through_their_plain_form():
     settings = DataSettings(
         path="a.csv",
         target=("u", "v"),

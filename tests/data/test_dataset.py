@@ -61,14 +61,14 @@ def test_missing_error_names_the_lines(load_csv):
         load_csv(csv(["1,0", ",1"]), missing="error")
 
 
-def test_missing_drop_says_how_many_rows_went(load_csv):
+def test_missing_drop_reports_how_many_rows_were_dropped(load_csv):
     data = load_csv(csv(["1,0", ",1", "3,", "4,1"]), missing="drop")
     assert data.rows == {"train": 2}
     assert "1 of 4 rows are skipped: they have no value in the target y" in data.notes
     assert "1 of 3 rows are skipped: they lack values" in data.notes
 
 
-def test_the_words_for_missing_can_be_chosen(load_csv):
+def test_the_words_for_missing_values_can_be_set(load_csv):
     data = load_csv(csv(["1,none", "2,some"]), missing_values=("", "-"))
     assert data.classes == ("none", "some")
 
@@ -104,7 +104,7 @@ def test_features_and_exclude_choose_the_inputs(load_csv):
     assert load_csv(content, features=("c", "a")).features == ("c", "a")
 
 
-def test_the_target_is_assumed_by_its_usual_name_else_the_last_and_said(load_csv):
+def test_the_assumed_target_has_a_usual_name_or_is_the_last_column_and_is_reported(load_csv):
     assert "of label (assumed to be the target" in load_csv(csv(["0,1", "1,2"], "label,x")).notes[0]
     assert "of b (assumed to be the target" in load_csv(csv(["0,1", "1,2"], "a,b")).notes[0]
 
@@ -114,13 +114,13 @@ def test_without_any_feature_there_is_nothing_to_learn_from(load_csv):
         load_csv(csv(["0", "1"], "y"))
 
 
-def test_chinese_names_and_labels_pass(load_csv):
+def test_chinese_names_and_labels_are_accepted(load_csv):
     data = load_csv(csv(["北京,是", "上海,否"], "城市,标签"), target="标签")
     assert data.classes == ("否", "是")
     assert data.features == ("城市=上海", "城市=北京")
 
 
-def test_weights_are_a_batch_column_and_no_feature(load_csv):
+def test_weights_are_a_batch_column_and_not_a_feature(load_csv):
     data = load_csv(csv(["1,0,2", "2,1,0.5"], "x,y,w"), target="y", weight="w")
     assert data.train["sample_weight"].tolist() == [2, 0.5]
     assert data.features == ("x",)
@@ -162,7 +162,7 @@ def test_the_task_follows_the_target(load_csv, cells, task, classes):
     assert data.classes == classes
 
 
-def test_a_chosen_task_wins(load_csv):
+def test_a_chosen_task_takes_precedence(load_csv):
     rows = [f"{i * i},{i % 2}" for i in range(10)]
     assert load_csv(csv(rows), task="regression").sizes["targets"] == 1
     assert load_csv(csv(rows), task="multiclass").sizes["classes"] == 2
@@ -179,12 +179,12 @@ def test_one_class_is_too_few(load_csv):
         load_csv(csv(["1,a", "2,a"]))
 
 
-def test_an_empty_target_asks_for_another(load_csv):
+def test_an_empty_target_is_refused(load_csv):
     with pytest.raises(DataError, match=r"the target 'y' is empty.*`target:`"):
         load_csv(csv(["1,", "2,"]))
 
 
-def test_a_file_without_header_says_so(load_csv):
+def test_a_file_without_a_header_is_reported(load_csv):
     assert any("has no header" in note for note in load_csv("1,0\n2,1\n").notes)
 
 
@@ -232,13 +232,13 @@ def test_regression_cannot_be_stratified(load_csv):
         load_csv(csv(f"{i},{i / 3}" for i in range(20)), split=SplitSettings(method="stratified"))
 
 
-def test_few_rows_all_train_and_it_is_said(load_csv):
+def test_few_rows_are_all_trained_on_and_this_is_reported(load_csv):
     data = load_csv(csv(["0,0,0", "0,1,1", "1,0,1", "1,1,1"], "a,b,y"), split=SplitSettings())
     assert data.rows == {"train": 4}
     assert "training uses all 4 rows of d: no validation part" in data.notes
 
 
-def test_a_split_by_group_does_not_leak_and_its_column_is_no_feature(load_csv):
+def test_a_split_by_group_does_not_leak_and_its_column_is_not_a_feature(load_csv):
     rows = [f"{i},g{i // 5},{i % 2}" for i in range(100)]
     data = load_csv(csv(rows, "x,g,y"), split=SplitSettings(method="group", column="g"), scale="none")
     assert data.features == ("x",)
@@ -262,7 +262,7 @@ def test_a_split_by_time_needs_moments(load_csv):
         load_csv(csv(["1,5,0", "2,,1", *["3,4,0"] * 20], "x,t,y"), split=split)
 
 
-def test_a_part_with_a_file_of_its_own_is_not_split_off(load_csv, tmp_path):
+def test_a_part_with_its_own_file_is_not_split_off(load_csv, tmp_path):
     rows = [f"{i},{i % 2}" for i in range(100)]
     (tmp_path / "v.csv").write_text(csv(rows[:10]))
     both = load_csv(csv(rows), split=SplitSettings(), test_path="v.csv")
@@ -350,7 +350,7 @@ def test_columns_of_mixed_types_are_refused():
         from_frame(PandasLike({"x": np.array(["a", 1], object), "y": np.array([0, 1])}), "y")
 
 
-def test_what_is_no_frame_is_refused():
+def test_anything_but_a_frame_is_refused():
     with pytest.raises(DataError, match="expected a data frame, found list"):
         from_frame([1, 2], "y")
 
@@ -358,12 +358,12 @@ def test_what_is_no_frame_is_refused():
 # -------------------------------------------------------------------------------------------------------------- settings
 
 
-def test_no_data_named_is_a_wrong_setting():
+def test_settings_without_data_are_refused():
     with pytest.raises(ConfigError, match="name a built-in"):
         load(DataSettings())
 
 
-def test_a_wrong_date_format_is_a_wrong_setting(load_csv):
+def test_a_wrong_date_format_is_refused(load_csv):
     with pytest.raises(ConfigError, match="'%Q' is not a date format"):
         load_csv(csv(["1,0", "2,1"]), kinds={"x": "%Q"})
 

@@ -48,7 +48,7 @@ def found(cells, **settings):
         (["1:30 PM", "12:00 am"], ["1970-01-01T13:30:00", "1970-01-01T00:00:00"]),
     ],
 )  # fmt: skip
-def test_dates_are_found_and_read_as_people_write_them(cells, expected):
+def test_dates_are_recognised_and_read_as_people_write_them(cells, expected):
     assert found(cells) == expected
 
 
@@ -67,7 +67,7 @@ def test_dates_are_found_and_read_as_people_write_them(cells, expected):
         ["red", "green"],
     ],
 )
-def test_what_only_resembles_a_date_is_none(cells):
+def test_strings_that_only_resemble_dates_are_not_dates(cells):
     assert found(cells) is None
 
 
@@ -85,7 +85,7 @@ def test_days_and_months_are_distinguished_by_the_whole_column_then_by_others_th
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_reads_its_own_example(form):
+def test_every_format_reads_its_own_example(form):
     (day,) = read_dates(pl.Series([example(form)]), form)
     assert day is not None
 
@@ -103,9 +103,9 @@ def test_every_form_reads_its_own_example(form):
         ("%Y%j", "2024366", "2024-12-31T00:00:00"),
     ],
 )
-def test_a_form_may_be_named(form, cell, expected):
+def test_a_format_may_be_named(form, cell, expected):
     assert moments([cell], form) == [expected]
 
 
-def test_what_is_no_form_is_refused():
+def test_an_unknown_format_is_refused():
     assert not any(is_date_form(form) for form in ("", "abc", "%", "%Q", "%Y-%Y", "%A"))

@@ -91,7 +91,7 @@ def test_a_duplicate_column_is_refused(read):
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
-def test_the_separator_is_found(read, mark):
+def test_the_separator_is_detected(read, mark):
     assert read(mark.join("xyz") + "\n" + mark.join("123") + "\n").names == ("x", "y", "z")
 
 
@@ -99,7 +99,7 @@ def test_a_chosen_separator_is_used(read):
     assert read("x:y\n1:2\n", separator=":").names == ("x", "y")
 
 
-def test_a_tsv_may_hold_commas(read):
+def test_a_tsv_may_contain_commas(read):
     assert read("x,1\ty\n1,x\t2\n", name="d.tsv").frame.rows() == [("1,x", "2")]
 
 
@@ -155,14 +155,14 @@ def test_a_url_is_a_path_that_does_not_exist(tmp_path):
         read_file(tmp_path / "http://169.254.169.254/", DataSettings())
 
 
-def test_what_is_not_a_regular_file_is_refused_without_opening_it(tmp_path):
+def test_anything_but_a_regular_file_is_refused_without_opening_it(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     for path in (tmp_path, tmp_path / "pipe.csv"):
         with pytest.raises(DataError, match=r"not a regular file|folder contains no tables"):
             read_file(path, DataSettings())
 
 
-def test_a_device_is_no_regular_file():
+def test_a_device_is_not_a_regular_file():
     code = "from pathlib import Path; from retrograd.data.source import *; read_file(Path('/dev/zero'), DataSettings())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert "not a regular file" in done.stderr

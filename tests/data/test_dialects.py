@@ -20,7 +20,7 @@ def read(cells, **settings):
         (["１００", "２００"], "100", 100),
     ],
 )
-def test_one_further_cell_is_read_as_those_of_training(cells, further, number):
+def test_one_further_cell_is_read_like_those_of_training(cells, further, number):
     prior = find_notations({"x": pl.Series("x", cells)})["x"].notation
     cell = pl.Series("x", [further])
     assert notation_like(cell, prior).read(cell).to_list() == [number]
@@ -84,7 +84,7 @@ def test_numbers_are_read_as_people_write_them(cells, numbers):
         ["12 Monkeys", "Se7en", "Up"],
     ],
 )
-def test_plain_numbers_and_what_is_no_number_are_left_alone(cells):
+def test_plain_numbers_and_other_texts_are_left_alone(cells):
     assert read(cells) is None
 
 
@@ -107,13 +107,13 @@ def test_small_whole_numbers_without_a_mark_show_that_the_others_are_grouped():
     assert read(["1.200", "954", "1500"]) is None
 
 
-def test_the_other_columns_of_the_table_decide_what_a_column_leaves_open():
+def test_the_other_columns_of_a_table_resolve_an_ambiguous_column():
     columns = {"open": pl.Series(["1,234", "2,345"]), "clear": pl.Series(["1,5", "2,25"])}
     assert find_notations(columns)["open"].notation == Notation(",")
     assert find_notations({**columns, "clear": pl.Series(["1,234.5", "2.25"])})["open"].notation == Notation(".", ",")
 
 
-def test_an_example_shows_a_notation_when_it_leaves_nothing_open():
+def test_an_example_determines_a_notation_if_it_is_unambiguous():
     assert example_notation("1.234,56") == Notation(",", ".")
     assert example_notation("1'234.5") == Notation(".", "'")
     assert example_notation("1.234") is None

@@ -17,7 +17,7 @@ def test_a_float32_prints_as_its_shortest_decimal():
 
 
 @pytest.mark.parametrize(("offset", "scale"), [(0.0, 3.7), (1e6, 1.0), (1.7e9, 86400.0), (5.0, 1e30)])
-def test_what_was_scaled_back_leads_to_the_float32_that_it_came_from(offset, scale):
+def test_unscaled_numbers_scale_to_the_float32_that_they_came_from(offset, scale):
     y = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
     scaling = Scaling((offset, 0.0), (scale, 1.0))
     values = scaling.undo(y)

@@ -68,17 +68,17 @@ def test_other_encodings_are_recognised_by_their_letters_and_reported(tmp_path, 
     assert content.decode(found) == text
 
 
-def test_a_wrong_chosen_encoding_names_what_does_not_fit(read):
+def test_a_wrong_chosen_encoding_is_reported_with_what_does_not_fit(read):
     with pytest.raises(DataError, match=r"not valid utf-8: .*byte 0xe9"):
         read("x,y\ncafé,1\n".encode("latin-1"), encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["utf-99", "zip", "rot13"])
-def test_what_is_no_text_encoding_is_a_wrong_setting(read, name):
+def test_an_encoding_not_for_text_is_refused(read, name):
     with pytest.raises(ConfigError, match=f"unknown encoding '{name}'"):
         read(b"x,y\n1,2\n", encoding=name)
 
 
-def test_a_character_torn_by_the_reading_is_still_recognised(read, monkeypatch):
+def test_a_character_split_between_reads_is_still_recognised(read, monkeypatch):
     monkeypatch.setattr("retrograd.data.read.files.CHUNK_BYTES", 1)
     assert read(TEXT.encode("utf-8")) == EXPECTED

@@ -55,7 +55,7 @@ def read(path, **settings):
     ],
     ids=["records", "data", "pandas table", "answer", "nested", "columns", "labelled", "index", "split", "rows"],
 )
-def test_json_documents_that_hold_a_table(write, document):
+def test_json_documents_that_contain_a_table(write, document):
     path = write("d.json", json.dumps(document, indent=2))
     table = read(path)
     assert table.names == ("x", "city")
@@ -63,7 +63,7 @@ def test_json_documents_that_hold_a_table(write, document):
     assert not is_configuration(path)
 
 
-def test_json_lines_under_the_name_of_json(write):
+def test_json_lines_in_a_file_named_json(write):
     path = write("d.json", "\n".join(map(json.dumps, RECORDS)))
     assert read(path).frame.rows() == ROWS
     assert not is_configuration(path)
@@ -72,7 +72,7 @@ def test_json_lines_under_the_name_of_json(write):
 @pytest.mark.parametrize(
     "document", [{"data": "xor"}, {"data": {"path": "d.csv"}, "network": [{"dense": 2}]}, {"network": []}, {}, []]
 )
-def test_a_configuration_in_json_stays_one(write, document):
+def test_a_configuration_in_json_is_not_read_as_a_table(write, document):
     assert is_configuration(write("c.json", json.dumps(document)))
 
 
@@ -120,7 +120,7 @@ def test_feather_keeps_its_types(tmp_path, name):
 
 
 @pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
-def test_compressed_files_are_read_by_what_they_hold(write, suffix, pack):
+def test_compressed_files_are_read_according_to_their_contents(write, suffix, pack):
     assert read(write(f"d.tsv{suffix}", pack(b"x\ty\n1\t2\n"))).names == ("x", "y")
     assert read(write(f"d.json{suffix}", pack(b'[{"x": 1}]'))).names == ("x",)
     with pytest.raises(DataError, match="damaged"):
@@ -198,7 +198,7 @@ def test_a_query_only_selects(shop, query):
     assert not (shop.parent / "other.db").exists()
 
 
-def test_several_tables_and_files_that_are_no_database_are_reported(shop, write):
+def test_several_tables_and_files_that_are_not_databases_are_reported(shop, write):
     with closing(sqlite3.connect(shop)) as database, database:
         database.execute("create table zebra (x)")
     with pytest.raises(DataError, match=r"2 tables: sales, zebra; write `data: \{path: FILE, query:"):

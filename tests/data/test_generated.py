@@ -63,7 +63,7 @@ def test_every_number_has_words_of_its_own():
         assert len({name(number) for number in range(10_000)}) == 10_000
 
 
-def test_not_turns_the_mood_of_a_word_round():
+def test_not_reverses_the_mood_of_a_word():
     table = reviews(np.random.default_rng(0), 200, 0.0).frame
     moods = {(" not " in text, "lovely" in text, mood) for text, mood in table.rows() if " and " not in text}
     assert (True, True, "bad") in moods

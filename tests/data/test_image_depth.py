@@ -71,7 +71,7 @@ def test_each_kind_of_pixel_keeps_its_value(tmp_path, suffix, image, expected):
     np.testing.assert_allclose(colour[..., 1], expected, rtol=1e-6)
 
 
-def test_deep_images_are_turned_resized_and_padded_as_others_are(tmp_path):
+def test_deep_images_are_rotated_resized_and_padded_like_others(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned by a quarter
     turned = saved(tmp_path / "turned.png", Image.fromarray(np.array([[1000, 2000, 3000]], np.uint16)), exif=exif)

@@ -46,7 +46,7 @@ def test_a_folder_of_classes_gives_pixels_and_labels_in_the_order_of_the_paths(c
     np.testing.assert_array_equal(dataset.train["y"][:, 0], [path.parent.name == "dog" for path in in_order])
 
 
-def test_images_that_do_not_fit_into_memory_are_the_same_numbers_decoded_when_asked_for(classes):
+def test_images_too_large_for_memory_decode_to_the_same_numbers_on_demand(classes):
     folder, _ = classes
     settings = DataSettings(path=str(folder), images={"size": 5, "memory": 10**6}, scale="standard")
     small = DataSettings(path=str(folder), images={"size": 5, "memory": 100}, scale="standard")
@@ -61,7 +61,7 @@ def test_images_that_do_not_fit_into_memory_are_the_same_numbers_decoded_when_as
     np.testing.assert_allclose(whole.std((0, 1, 2)), 1, atol=1e-5)
 
 
-def test_between_the_two_pixels_are_kept_as_bytes(classes):
+def test_at_intermediate_sizes_pixels_are_stored_as_bytes(classes):
     folder, _ = classes
     column = load(DataSettings(path=str(folder), images={"size": 5, "memory": 12 * 75})).train["x"]
     assert isinstance(column, PixelColumn)
@@ -101,7 +101,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path):
             decode(path, Form(4, 4, "grey", "stretch", limit, 1 << 30))
 
 
-def test_grey_palette_16_bit_and_turned_images_become_what_was_asked_for(tmp_path):
+def test_grey_palette_16_bit_and_rotated_images_are_converted_to_the_requested_form(tmp_path):
     grey = save(tmp_path / "grey.png", [[0, 100, 255]])
     assert decode(grey, Form(1, 3, "rgb", "stretch", 100, 1000)).tolist() == [[[0] * 3, [100] * 3, [255] * 3]]
     deep = tmp_path / "deep.png"
@@ -122,7 +122,7 @@ def test_other_proportions_are_stretched_cropped_or_padded(tmp_path):
     assert found["stretch"].min() > 0
 
 
-def test_a_table_of_paths_holds_labels_or_quantities_and_is_predicted_without_them(tmp_path):
+def test_a_table_of_paths_contains_labels_or_quantities_and_is_predicted_without_them(tmp_path):
     for i in range(12):
         save(tmp_path / "in" / f"{i}.png", np.full((2, 2, 3), i))
     lines = "\n".join(f"in/{i}.png,{i * 1.5}" for i in range(12))
@@ -192,7 +192,7 @@ def test_stacks_of_images_masks_and_boxes_are_read_from_npz(tmp_path):
     np.testing.assert_allclose(dataset.train["cell_box"][:, 0, 0], np.tile([0.5, 0.5, 0.5, 0.5], (12, 1)))
 
 
-def test_boxes_become_cells_and_come_back(tmp_path):
+def test_boxes_survive_a_round_trip_through_cells(tmp_path):
     save(tmp_path / "a.png", np.zeros((20, 40, 3)))
     save(tmp_path / "b.png", np.zeros((20, 40, 3)))
     (tmp_path / "boxes.csv").write_text(
@@ -214,7 +214,7 @@ def test_boxes_become_cells_and_come_back(tmp_path):
 
 
 @pytest.mark.parametrize("row", ["a.png,5,2,4,8,cup", "a.png,1,,4,8,cup", "a.png,1,2,4,8,"])
-def test_a_box_that_cannot_be_is_named_with_its_line(tmp_path, row):
+def test_an_impossible_box_is_named_with_its_line(tmp_path, row):
     save(tmp_path / "a.png", np.zeros((9, 9, 3)))
     (tmp_path / "b.csv").write_text(f"path,x_min,y_min,x_max,y_max,label\na.png,1,1,2,2,cup\n{row}\n")
     with pytest.raises(DataError, match=r"b.csv:3: line 3: a box without"):
@@ -247,6 +247,6 @@ def test_pixels_are_read_in_the_precision_of_the_run():
     assert (np.asarray(x) == 51 / 255).all()
 
 
-def test_a_grid_that_would_fill_memory_is_refused_before_it_is_made():
+def test_a_grid_that_would_fill_memory_is_refused_before_it_is_allocated():
     with pytest.raises(ResourceError, match=r"data\.images\.grid: grids of 30000 x 30000 cells would take"):
         load(DataSettings(builtin="shapes", images=ImageSettings(grid=30_000)))

@@ -13,7 +13,7 @@ def loaded(**settings):
     return load(parse(DataSettings, settings, "data"))
 
 
-def test_rows_are_taken_as_they_are_the_target_last():
+def test_rows_are_read_as_they_are_with_the_target_last():
     data = loaded(rows=[[1, 2, 3, 0], [4, 5, 6, 1], [7, 8, 9, 1]])
     assert data.train["x"].tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
     assert data.train["y"].ravel().tolist() == [0, 1, 1]
@@ -21,7 +21,7 @@ def test_rows_are_taken_as_they_are_the_target_last():
     assert data.valid is None  # every row trains
 
 
-def test_columns_name_a_target_in_any_place():
+def test_columns_name_a_target_in_any_position():
     data = loaded(rows=[[0.5, 10], [1.5, 20], [2.5, 35]], columns=["price", "size"], target="price")
     assert data.task == "regression"
     assert data.train["x"].ravel().tolist() == [10, 20, 35]
@@ -52,7 +52,7 @@ def test_rows_without_a_target():
         ({"rows": [[1, 2]], "columns": ["a", "a"]}, "data.columns: names a column twice"),
     ],
 )
-def test_rows_that_are_no_table_are_reported(settings, words):
+def test_rows_that_do_not_form_a_table_are_reported(settings, words):
     with pytest.raises(ConfigError) as caught:
         parse(DataSettings, settings, "data")
     assert words in str(caught.value)

@@ -16,7 +16,7 @@ def told(features, *targets):
     }
 
 
-def test_ordinary_columns_are_not_worth_a_word():
+def test_ordinary_columns_are_not_reported():
     other = pl.Series("other", [i % 3 / 2 for i in range(ROWS)])
     fractions = pl.Series("fractions", [i / 7 for i in range(ROWS)])
     assert told([SIZE, other, fractions], PRICE) == told([SIZE, other], KIND) == set()
@@ -28,7 +28,7 @@ def test_a_copy_of_the_target_is_a_leak_under_any_name():
     assert told([SIZE, renamed], KIND) == {("target_leak", "column 'code'")}
 
 
-def test_a_number_that_differs_in_every_row_may_only_name_it():
+def test_a_number_that_differs_in_every_row_may_be_an_identifier():
     customer = pl.Series("customer", [float(1000 + i * 77 % 31 * 5) for i in range(ROWS)])
     assert told([SIZE, customer], PRICE) == {("row_name", "column 'customer'")}
 
@@ -38,7 +38,7 @@ def test_a_column_that_repeats_another_is_reported_once_with_its_original():
     assert str(found).startswith("column 'again': the same as 'size' in every row")
 
 
-def test_a_column_that_is_the_target_in_the_rows_that_are_looked_at_first_is_compared_in_all():
+def test_a_column_equal_to_the_target_in_sampled_rows_is_compared_in_all_rows():
     rows = 3 * SAMPLE  # of which every third is looked at first
     answers = pl.Series("answer", [i % 2 for i in range(rows)])
     almost = pl.Series("almost", [float(i % 2) for i in range(rows)])
@@ -49,7 +49,7 @@ def test_a_column_that_is_the_target_in_the_rows_that_are_looked_at_first_is_com
     assert told([almost, wrong], answers) == {("target_leak", "column 'almost'")}  # nor a copy of one another
 
 
-def test_whole_numbers_that_repeat_only_once_in_many_rows_name_none():
+def test_whole_numbers_that_repeat_once_in_many_rows_are_not_identifiers():
     rows = 3 * SAMPLE
     names = pl.Series("customer", [float(i * 7919 % rows) for i in range(rows)])
     once = names.alias("customer")
@@ -58,7 +58,7 @@ def test_whole_numbers_that_repeat_only_once_in_many_rows_name_none():
     assert told([once], pl.Series("y", [i % 5 / 7 for i in range(rows)])) == set()
 
 
-def test_the_other_columns_of_a_one_hot_target_tell_the_answer():
+def test_the_other_columns_of_a_one_hot_target_are_a_leak():
     hot = {f"is_{name}": [float(k % 3 == i) for k in range(30)] for i, name in enumerate(["cat", "dog", "bird"])}
     parts = [pl.Series(name, values) for name, values in hot.items()]
     flag = pl.Series("flag", [float(k % 2) for k in range(30)])

@@ -15,7 +15,7 @@ def read(tmp_path):
     return write_and_read
 
 
-def test_keys_become_columns_and_a_lacking_key_is_missing(read):
+def test_keys_become_columns_and_an_absent_key_is_a_missing_value(read):
     table = read('{"x": 1.50, "ok": true}\n\n{"x": null, "名": "a"}\n')
     assert table.frame.to_dict(as_series=False) == {
         "x": ["1.50", None],

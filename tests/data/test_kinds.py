@@ -40,7 +40,7 @@ def test_a_kind_is_inferred_from_the_cells(cells, kind):
     assert kinds_of(x=cells)["x"].kind == kind
 
 
-def test_a_categorical_type_is_a_category_even_when_it_holds_digits():
+def test_a_categorical_type_is_a_category_even_if_it_contains_digits():
     series = pl.Series("x", ["1", "2"], dtype=pl.Categorical)
     assert find_kinds(Table(series.to_frame()), ("x",), DataSettings())["x"].kind == "category"
 
@@ -63,7 +63,7 @@ def test_infinity_counts_as_a_number_so_that_it_can_be_refused():
     assert kinds_of(x=["1", "inf", "1e400", "2"])["x"].kind == "number"
 
 
-def test_days_and_months_that_could_be_exchanged_are_reported():
+def test_ambiguous_days_and_months_are_reported():
     found = kinds_of(x=["01/02/2020", "03/04/2020"])["x"]
     assert found.form == "%m/%d/%Y"
     assert "%d/%m/%Y as well as" in found.note
@@ -75,7 +75,7 @@ def test_a_chosen_date_format_is_used():
     assert kinds_of(settings, x=["01/02/2020"])["x"].form == "%d/%m/%Y"
 
 
-def test_a_chosen_kind_wins():
+def test_a_chosen_kind_takes_precedence():
     assert kinds_of(DataSettings(kinds={"x": "category"}), x=["1", "2"])["x"].kind == "category"
 
 

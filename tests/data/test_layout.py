@@ -50,7 +50,7 @@ def test_empty_cells_between_tabs_are_missing(read):
     assert table.frame.row(0) == ("1", None, "3")
 
 
-def test_texts_with_blanks_are_not_cut_at_them(read):
+def test_texts_with_blanks_are_not_split_at_them(read):
     assert read("name,age\n" + lines("John Smith,{i}")).frame.row(0) == ("John Smith", "1")
     assert read("when,v\n" + lines("2020-01-01 10:00,{f}")).frame.row(0) == ("2020-01-01 10:00", "0.143")
     assert read("text\n" + lines("two words {w}")).names == ("text",)
@@ -67,14 +67,14 @@ def test_texts_with_blanks_are_not_cut_at_them(read):
     ],
     ids=["numbers", "words that recur", "numbers beside words", "ages", "money"],
 )
-def test_a_first_line_of_values_is_no_header(read, content):
+def test_a_first_line_of_values_is_not_a_header(read, content):
     table = read(content)
     assert table.names[0] == "column_1"
     assert len(table) == content.count("\n")
 
 
 @pytest.mark.parametrize("head", ["country,1990,1991,1992", ",0,1,2", "a,b,c,d", "1stFloor,2ndFloor,3SsnPorch,y"])
-def test_names_and_numbers_that_only_count_are_a_header(read, head):
+def test_names_and_consecutive_numbers_are_a_header(read, head):
     table = read(f"{head}\n" + lines("L{i},5{i}.1,6{i}.2,7{i}.3"))
     assert len(table) == 12
     assert table.names[1:] == tuple(head.split(",")[1:])
@@ -89,7 +89,7 @@ def test_names_and_numbers_that_only_count_are_a_header(read, head):
         ("// remark\n\n", ("column_1", "column_2")),
     ],
 )
-def test_comments_are_no_rows_and_may_name_the_columns(read, head, names):
+def test_comments_are_not_rows_and_may_name_the_columns(read, head, names):
     table = read(head + lines("{f} {i}"))
     assert table.names == names
     assert len(table) == 12
@@ -97,7 +97,7 @@ def test_comments_are_no_rows_and_may_name_the_columns(read, head, names):
     assert table.place(0)[1] == f"line {head.count(chr(10)) + 1}"
 
 
-def test_a_comment_between_rows_is_no_row(read):
+def test_a_comment_between_rows_is_not_a_row(read):
     table = read("a,b\n1,2\n# sensor restarted\n" + lines("{i},{f}"))
     assert len(table) == 13
     assert table.lines[1] == 4
@@ -139,7 +139,7 @@ def test_the_line_that_names_the_separator_for_excel_is_obeyed(read):
 
 
 @pytest.mark.parametrize("foot", ["Total,1234.00,\n", ",,\nSource: ministry,,\n", "(12 rows)\n", ",,\n"])
-def test_lines_below_the_rows_are_left_out(read, foot):
+def test_lines_after_the_rows_are_left_out(read, foot):
     assert len(read("region,amount,day\n" + lines("{w},{f},1") + foot)) == 12
 
 
@@ -153,7 +153,7 @@ def test_a_separator_at_the_end_of_the_lines_makes_no_column(read, head):
     assert read(head + lines("{i},{f},5,")).frame.width == 3
 
 
-def test_names_of_rows_as_r_writes_them_are_a_column(read):
+def test_row_names_as_r_writes_them_are_a_column(read):
     table = read('"x" "y"\n' + lines('"{i}" {f} "{w}"'))
     assert table.names == ("row", "x", "y")
     assert len(table) == 12
@@ -170,7 +170,7 @@ def test_tables_as_databases_print_them(read):
     assert table.frame.row(0) == ("1", "0.143")
 
 
-def test_what_was_skipped_is_among_the_notes_of_the_data(tmp_path):
+def test_skipped_lines_are_listed_in_the_notes_of_the_data(tmp_path):
     path = tmp_path / "d.csv"
     path.write_text("My report\n\nx,y\n" + lines("{f},{i}"))
     assert any("My report" in note for note in load(DataSettings(path=str(path))).notes)

@@ -35,11 +35,11 @@ RNG = np.random.default_rng(0)
         (1e6 + RNG.normal(size=500), False),
     ],
 )
-def test_positive_numbers_that_lean_over_two_orders_of_magnitude_span_them(values, expected):
+def test_skewed_positive_numbers_over_two_orders_of_magnitude_span_magnitudes(values, expected):
     assert spans(np.asarray(values, float)[:, None]).tolist() == [expected]
 
 
-def test_a_logarithm_is_undone_and_what_lies_far_below_the_smallest_known_number_counts_as_its_tenth():
+def test_a_logarithm_is_undone_and_numbers_far_below_the_smallest_known_one_count_as_its_tenth():
     x = np.column_stack([np.exp(2 * RNG.normal(size=300)), RNG.normal(size=300)])
     scaling = fit_scaling(x, "log")
     assert not scaling.is_affine

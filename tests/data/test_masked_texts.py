@@ -24,7 +24,7 @@ def loaded(texts, **text):
     return from_arrays(texts, settings=settings)
 
 
-def test_of_the_chosen_tokens_most_are_hidden_some_are_others_and_some_stay():
+def test_most_chosen_tokens_are_hidden_some_are_replaced_and_some_stay():
     rng = np.random.default_rng(0)
     ids = rng.integers(4, 14, (2000, 40)).astype(np.int32)
     ids[:, 0], ids[:, 39], ids[::2, 20:39] = START, END, 0
@@ -42,7 +42,7 @@ def test_of_the_chosen_tokens_most_are_hidden_some_are_others_and_some_stay():
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_text_is_masked_alike_in_any_row_and_in_at_least_one_of_its_tokens():
+def test_a_text_is_masked_alike_in_any_row_and_at_one_token_or_more():
     texts = ["abcdefg", "hgfedcba", "ab"]
     first, again = loaded(texts, masked=0.001), loaded([texts[1], texts[0], texts[2]], masked=0.001)
     assert first.task == "masked_token"
@@ -55,7 +55,7 @@ def test_a_text_is_masked_alike_in_any_row_and_in_at_least_one_of_its_tokens():
     assert first.preprocessing.inputs.vocabulary.decode(shown[0]) == "abcdefg"
 
 
-def test_the_mark_is_the_mask_in_texts_to_be_completed_and_no_token_of_the_vocabulary():
+def test_the_marker_is_the_mask_in_texts_to_complete_and_not_a_token_of_the_vocabulary():
     made = loaded(["a cat", "a dog [MASK] ran"], unit="words")
     vocabulary = made.preprocessing.inputs.vocabulary
     assert vocabulary.tokens == ("a", "cat", "dog", "ran")
@@ -68,7 +68,7 @@ def test_the_mark_is_the_mask_in_texts_to_be_completed_and_no_token_of_the_vocab
     assert again == made.preprocessing
 
 
-def test_overlapping_sequences_are_of_training_alone():
+def test_only_training_sequences_overlap():
     made = loaded(["abcdefghijklmnop"], stride=4)
     assert len(made.train["x"]) == 5
     assert len(made.preprocessing.transform(["abcdefghijklmnop"], with_target=False)["x"]) == 3
@@ -87,7 +87,7 @@ def test_overlapping_sequences_are_of_training_alone():
         ({"special": [0, 1, 2, 3, 2]}, "another special token"),
     ],
 )
-def test_what_cannot_be_hidden_is_refused_before_anything_is_read(wrong, match):
+def test_settings_that_hide_nothing_are_refused_before_anything_is_read(wrong, match):
     if "special" in wrong:
         wrong = {"masked": 0.15, "unit": "tokenizer", "tokenizer": "t", "special": SpecialTokens(*wrong["special"])}
     with pytest.raises(ConfigError, match=match):

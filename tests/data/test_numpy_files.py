@@ -26,7 +26,7 @@ def saved(array):
     return stream.getvalue()
 
 
-def test_an_array_comes_back(npy):
+def test_an_array_survives_a_round_trip(npy):
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
     assert np.array_equal(npy(saved(array)), array)
     assert np.array_equal(npy(saved(np.asfortranarray(array))), array)
@@ -37,7 +37,7 @@ def test_a_header_larger_than_the_file_is_refused(npy):
         npy(saved(np.zeros(1000))[:-8])
 
 
-def test_an_impossible_shape_is_refused_before_memory_is_asked_for(npy):
+def test_an_impossible_shape_is_refused_before_memory_is_allocated(npy):
     content = saved(np.zeros(10)).replace(b"(10,), }           ", b"(1099511627776,), }")
     with pytest.raises(DataError, match=r"header says \(1099511627776,\)"):
         npy(content)
@@ -58,7 +58,7 @@ def test_pickled_objects_are_never_loaded(npy, tmp_path):
 
 
 @pytest.mark.parametrize("array", [np.zeros(2, complex), np.zeros(2, "V8"), np.zeros(2, "M8[s]"), np.zeros(2, "i4,f4")])
-def test_values_that_are_no_numbers_or_text_are_refused(npy, array):
+def test_values_other_than_numbers_and_text_are_refused(npy, array):
     with pytest.raises(DataError, match="has values of type"):
         npy(saved(array))
 
@@ -78,7 +78,7 @@ def test_a_damaged_header_is_reported(npy, content):
         npy(content)
 
 
-def test_an_archive_comes_back_by_name(tmp_path):
+def test_an_archive_is_read_back_by_name(tmp_path):
     np.savez_compressed(tmp_path / "d.npz", x=np.ones((2, 3)), y=np.array(["a", "b"]))
     found = read_npz(tmp_path / "d.npz", DataSettings())
     assert found["x"].shape == (2, 3)
@@ -105,7 +105,7 @@ def test_an_object_array_in_an_archive_is_refused(tmp_path):
         read_npz(tmp_path / "d.npz", DataSettings())
 
 
-def test_a_file_that_is_no_archive_is_reported(tmp_path):
+def test_a_file_that_is_not_an_archive_is_reported(tmp_path):
     (tmp_path / "d.npz").write_bytes(b"PK nonsense")
     with pytest.raises(DataError, match=r"d\.npz: cannot be read as \.npz"):
         read_npz(tmp_path / "d.npz", DataSettings())

@@ -26,7 +26,7 @@ USUAL = {
 
 
 @pytest.mark.parametrize("name", USUAL)
-def test_what_is_skewed_or_coarse_is_not_wild(name):
+def test_skewed_or_coarse_values_are_not_outliers(name):
     found = [outliers(USUAL[name](np.random.default_rng(seed))) for seed in range(20)]
     assert found.count(None) >= 19  # heavy tails may show a gap once in a while
 
@@ -57,7 +57,7 @@ def test_extreme_cells_far_from_one_another_are_found():
     assert (found.cells, found.farthest) == (4, 380.0)
 
 
-def test_the_look_at_bins_never_hides_what_sorting_finds(monkeypatch):
+def test_binning_never_misses_what_sorting_finds(monkeypatch):
     def column(rng: np.random.Generator) -> np.ndarray:
         values = [*USUAL.values()][rng.integers(len(USUAL))](rng)[: rng.integers(20, ROWS)]
         wild = np.cumsum(rng.exponential(10.0 ** rng.uniform(-1, 3), rng.integers(0, 9))) + values.max()
@@ -72,11 +72,11 @@ def test_the_look_at_bins_never_hides_what_sorting_finds(monkeypatch):
     assert 100 < looked_at.count(None) < 500
 
 
-def test_a_second_group_of_rows_is_no_wild_cell():
+def test_a_second_group_of_rows_is_not_an_outlier():
     assert outliers(np.concatenate([np.random.default_rng(2).normal(size=ROWS), np.full(60, 500.0)])) is None
 
 
-def test_few_values_and_equal_ones_say_nothing():
+def test_few_or_equal_values_are_not_judged():
     assert outliers(np.array([1.0, 2.0, 1e9])) is None
     assert outliers(np.full(50, 3.0)) is None
 

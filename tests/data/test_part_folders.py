@@ -61,7 +61,7 @@ def test_a_test_folder_without_classes_is_not_scored_and_reported(tmp_path):
     assert "test: 5 files without class folders, so they are not scored" in data.notes[1]
 
 
-def test_other_sub_folders_are_classes_as_before(tmp_path):
+def test_other_subfolders_are_classes(tmp_path):
     for name in ("train", "bus", "car"):
         images(tmp_path / "vehicles" / name, 4)
     data = load(DataSettings(path=str(tmp_path / "vehicles"), images=SMALL, split={"method": "none"}))
@@ -83,7 +83,7 @@ def test_prediction_from_a_folder_of_parts_reads_the_test_part_and_says_so(tmp_p
     assert len(read_file(root / "train", DataSettings())) == 8
 
 
-def test_parts_with_masks_and_parts_of_texts_are_found_as_well(tmp_path):
+def test_parts_with_masks_and_parts_of_texts_are_recognised_as_well(tmp_path):
     for part, count in (("train", 6), ("val", 2)):
         for inner in ("images", "masks"):
             (tmp_path / "seg" / part / inner).mkdir(parents=True)

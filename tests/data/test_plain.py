@@ -53,7 +53,7 @@ def test_another_currency_is_another_quantity():
         fitted.transform(pl.DataFrame(WRITTEN["en"]), with_target=True)
 
 
-def test_a_single_further_row_is_read_as_training_was():
+def test_a_single_further_row_is_read_like_the_training_rows():
     frame = pl.DataFrame({"x": ["1.234,5", "955,68"], "y": [1.5, 2.5]})
     fitted = from_frame(frame, "y", settings=DataSettings(split=ALL, scale="none")).preprocessing
     assert fitted.transform(pl.DataFrame({"x": ["1.234"]}), with_target=False)["x"].tolist() == [[1234]]
@@ -85,7 +85,7 @@ def test_a_kind_and_an_example_say_how_a_column_is_read():
     assert x("category") == [0, 1]
 
 
-def test_a_cell_that_is_no_number_is_reported_as_written(tmp_path):
+def test_a_cell_that_is_not_a_number_is_reported_as_written(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("x,y\n" + '"$1,200",1.5\n' * 30 + "dear,2.5\n")
     with pytest.raises(
@@ -94,7 +94,7 @@ def test_a_cell_that_is_no_number_is_reported_as_written(tmp_path):
         load(DataSettings(path=str(path)))
 
 
-def test_a_weight_and_a_split_column_may_be_written_so_as_well():
+def test_weight_and_split_columns_may_use_the_same_notations():
     frame = pl.DataFrame({"x": [1.0, 2, 3], "w": ["1,5", "2,5", "3,25"], "y": [1.5, 2.5, 3.5]})
     data = from_frame(frame, "y", settings=DataSettings(split=ALL, weight="w"))
     assert data.train["sample_weight"].tolist() == [1.5, 2.5, 3.25]
@@ -115,7 +115,7 @@ def test_columns_are_read_one_after_another(monkeypatch):
     to_plain(table, dict.fromkeys("abc", Notation(unit="$")), "error")
 
 
-def test_complete_rows_are_found_without_the_marks_of_all_columns_at_once():
+def test_complete_rows_are_found_without_the_masks_of_all_columns_at_once():
     values = pl.DataFrame({f"x{i}": [1.0, None] * 10_000 for i in range(100)})
     table = TypedTable(values, values=values.with_columns(x0=pl.Series([None, 1.0, 1.0, 1.0] * 5_000)))
     tracemalloc.start()

@@ -8,12 +8,12 @@ import pytest
 from retrograd.data.prefetch import ahead
 
 
-def test_results_come_in_order_and_are_those_of_a_plain_map():
+def test_results_are_in_order_and_equal_those_of_a_plain_map():
     assert list(ahead(lambda i: i * i, range(20))) == [i * i for i in range(20)]
     assert list(ahead(str, [])) == []
 
 
-def test_no_more_than_the_depth_is_made_ahead():
+def test_no_more_results_than_the_depth_are_computed_ahead():
     made = []
     found = ahead(lambda i: made.append(i) or i, range(50), depth=3)
     next(found)
@@ -23,7 +23,7 @@ def test_no_more_than_the_depth_is_made_ahead():
     assert len(made) <= 5
 
 
-def test_it_is_made_on_another_thread_while_the_caller_works():
+def test_results_are_computed_on_another_thread_while_the_caller_works():
     names = list(ahead(lambda i: threading.current_thread().name, range(3)))
     assert all(name.startswith("prefetch") for name in names)
 

@@ -122,7 +122,7 @@ def test_missing_and_extra_columns_are_reported_but_the_target_may_be_absent():
     assert preprocessing.transform(FRAME.drop("price"), with_target=False)["x"].shape == (4, 11)
 
 
-def test_a_single_row_is_transformed_like_among_others():
+def test_a_single_row_is_transformed_as_among_others():
     preprocessing = fitted()
     whole = preprocessing.transform(FRAME, with_target=False)["x"]
     rows = [preprocessing.transform(FRAME[i : i + 1], with_target=False)["x"] for i in range(4)]
@@ -148,7 +148,7 @@ def test_a_file_of_any_format_gives_the_same_numbers_as_the_frame(tmp_path, suff
     assert np.array_equal(found.train["y"], expected.train["y"])
 
 
-def test_json_and_back_gives_the_same_bits():
+def test_a_round_trip_through_json_gives_the_same_bits():
     for categories in ("one_hot", "embed"):
         first = fitted(categories=categories)
         text = json.dumps(first.to_json(), allow_nan=False)
@@ -159,7 +159,7 @@ def test_json_and_back_gives_the_same_bits():
 
 
 @pytest.mark.parametrize("y", [None, ["a", "b"], [True, False], [3, 2**60], [0.5, 0.7], [[1, 2], [3, 4.5]]])
-def test_json_of_arrays_and_of_any_labels_comes_back(y):
+def test_arrays_and_labels_of_any_type_survive_json(y):
     preprocessing = from_arrays([[1.5], [2.5]], y, settings=DataSettings(split=ALL, scale="standard")).preprocessing
     again = Preprocessing.from_json(json.loads(json.dumps(preprocessing.to_json())))
     assert again == preprocessing
@@ -204,7 +204,7 @@ def test_damaged_json_is_refused(plain):
         Preprocessing.from_json(plain)
 
 
-def test_a_newer_format_says_so():
+def test_a_newer_format_is_reported():
     with pytest.raises(ModelFileError, match="format 7, but this version only reads up to 1"):
         Preprocessing.from_json(damaged(["format"], 7))
 
@@ -231,18 +231,18 @@ def test_outputs_become_values_in_their_own_unit():
     assert np.allclose(preprocessing.decode(y).values[:, 0], FRAME["price"], rtol=1e-6)
 
 
-def test_outputs_of_another_width_are_refused():
+def test_outputs_of_the_wrong_width_are_refused():
     with pytest.raises(ShapeError, match=r"expected outputs \(rows, 1\), got \(4, 2, 2\)"):
         fitted().decode(np.zeros((4, 2, 2)))
 
 
-def test_several_outputs_of_one_target_are_each_in_its_unit():
+def test_several_outputs_of_one_target_are_all_in_its_unit():
     y = fitted().transform(FRAME, with_target=True)["y"]
     values = fitted().decode(np.hstack([y, y])).values  # two quantiles, say
     assert np.allclose(values, FRAME["price"].to_numpy()[:, None], rtol=1e-6)
 
 
-def test_an_unseen_label_names_line_and_known_ones(tmp_path):
+def test_an_unseen_label_is_reported_with_its_line_and_the_known_labels(tmp_path):
     (tmp_path / "train.csv").write_text("x,y\n1.5,a\n2.5,b\n")
     (tmp_path / "valid.csv").write_text("x,y\n1,a\n2,z\n")
     with pytest.raises(LabelError, match=r"valid\.csv:3: line 3, column 'y': unseen label 'z'; known: a, b"):

@@ -40,13 +40,13 @@ def test_columns_that_are_the_pixels_of_a_square_are_a_picture():
     )
 
 
-def test_columns_that_only_happen_to_make_a_square_are_cells():
+def test_columns_whose_number_happens_to_be_a_square_are_cells():
     columns = {name: [0.1, 0.2, 0.3] for name in ("height", "width", "depth", "weight")}
     seen = from_frame(pl.DataFrame({**columns, "y": [1.0, 2.0, 3.0]}), "y", settings=ALL).seen["train"]
     assert seen.picture(0) is None
     assert list(seen.cells(0)) == ["height", "width", "depth", "weight"]
 
 
-def test_long_cells_are_cut():
+def test_long_cells_are_truncated():
     seen = from_frame({"words": ["x" * 500, "y", "z"], "n": [1.0, 2.0, 4.0], "y": [1.0, 2.0, 3.0]}, "y", settings=ALL)
     assert all(len(cell) <= 120 for cell in seen.seen["train"].cells(0).values())

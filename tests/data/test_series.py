@@ -58,7 +58,7 @@ def test_each_series_is_split_by_its_own_time():
         np.testing.assert_allclose(np.bincount(item), np.array(windows) - lead - 1, atol=1)
 
 
-def test_each_series_is_scaled_by_its_own_level_and_comes_back_to_it():
+def test_each_series_is_scaled_by_its_own_level_and_scaled_back_to_it():
     frame = panel().with_columns(v=pl.when(pl.col("item") == "B").then(pl.col("v") * 1000).otherwise(pl.col("v")))
     found = dataset(frame, time="day", series="item", scale=None)
     assert abs(joined(found)).max() < 2.5  # the millions of B as well
@@ -70,7 +70,7 @@ def test_each_series_is_scaled_by_its_own_level_and_comes_back_to_it():
     assert "series_level" not in plain.train
 
 
-def test_each_series_is_forecast_at_its_end_and_unknown_ones_have_their_own_level():
+def test_each_series_is_forecast_at_its_end_and_unknown_series_are_scaled_by_their_own_rows():
     found = dataset(panel(), time="day", series="item", scale=None)
     new = panel((12, 12, 3), "CZQ")
     report = Report()
@@ -133,7 +133,7 @@ def test_items_that_take_turns_are_series_where_a_column_is_named_so():
         assert any("`windows: {series: sensor_id}`" in note for note in found.notes)
 
 
-def test_a_file_with_the_newest_row_first_is_turned_and_reported():
+def test_a_file_with_the_newest_row_first_is_reversed_and_reported():
     found = dataset(pl.DataFrame({"day": days(40)[::-1], "v": np.arange(40.0)[::-1]}))
     np.testing.assert_array_equal(np.diff(joined(found), axis=1), 1)
     assert any("rows are sorted by it (`windows: {time: day}`)" in note for note in found.notes)
@@ -182,7 +182,7 @@ def test_missing_cells_are_interpolated_within_a_series_and_never_beyond_its_end
         from_frame(frame, settings=DataSettings(target="v", missing="interpolate"))
 
 
-def test_what_is_known_of_the_horizon_is_an_input_and_the_future_is_given_to_predict():
+def test_columns_known_in_advance_are_inputs_and_predict_receives_their_future():
     frame = pl.DataFrame({"day": days(60), "price": np.arange(60.0), "season": ["low", "high"] * 30,
                           "v": np.arange(60.0) * 2})  # fmt: skip
     found = dataset(frame, time="day", known=["price", "season"])

@@ -58,7 +58,7 @@ def test_a_split_by_time_trains_on_the_past():
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 8), min_size=20, max_size=60))
-def test_a_split_by_time_tears_no_moment_apart(times):
+def test_a_split_by_time_keeps_equal_moments_together(times):
     times = np.array(times, float)
     try:
         split = split_by_time(times, 0.25, 0.25)
@@ -94,7 +94,7 @@ def test_too_few_rows_are_reported():
         split_random(2, 0.15, 0.15, 0)
 
 
-def test_a_share_of_nothing_gives_no_part():
+def test_a_share_of_zero_makes_no_part():
     assert len(split_random(10, 0.2, 0.0, 0).test) == 0
     assert len(split_by_time(np.arange(10.0), 0.2, 0.0).test) == 0
     assert len(split_by_group(np.arange(10), 0.0, 0.2, 0).valid) == 0

@@ -101,7 +101,7 @@ def test_a_table_of_every_kind_of_column_is_the_same_in_files(both, tmp_path):
         {"target": "kind", "weight": "count", "features": ["size", "yes"]},
     ],
 )
-def test_so_it_is_with_other_settings(both, tmp_path, settings):
+def test_the_same_holds_for_other_settings(both, tmp_path, settings):
     both(write(tmp_path / "d.csv", columns()), **settings)
 
 
@@ -114,7 +114,7 @@ def test_a_column_of_numbers_may_turn_out_to_be_words_in_its_last_row(both, tmp_
     both(write(tmp_path / "e.csv", whole))
 
 
-def test_points_that_only_late_rows_make_clear_are_read_as_in_memory(both, tmp_path):
+def test_decimal_points_that_only_late_rows_decide_are_read_as_in_memory(both, tmp_path):
     late = [f"{i % 9}.{100 + i}" for i in range(399)] + ["0.5"]
     never = [f"{1 + i % 9}.{100 + i}" for i in range(400)]
     both(write(tmp_path / "d.csv", {"late": late, "never": never, "y": [0, 1] * 200}))
@@ -159,7 +159,7 @@ LATE = {
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.parametrize("late", LATE)
-def test_what_only_the_last_shard_has_is_treated_as_in_memory(both, tmp_path, late, kind):
+def test_values_only_in_the_last_shard_are_treated_as_in_memory(both, tmp_path, late, kind):
     shards = [numbers_and_words(200, 1).sort("y"), numbers_and_words(200, 2).sort("y")]
     shards += [shards[0], numbers_and_words(100, 3).with_columns(LATE[late])]  # a shard that occurs twice, too
     folder = tmp_path / "shards"
@@ -170,7 +170,7 @@ def test_what_only_the_last_shard_has_is_treated_as_in_memory(both, tmp_path, la
     assert data.rows == {"train": 490, "valid": 105, "test": 105}
 
 
-def test_parts_with_files_of_their_own_are_kept_too(both, tmp_path):
+def test_parts_with_their_own_files_are_cached_too(both, tmp_path):
     table = columns()
     write(tmp_path / "d.csv", table)
     other = columns(100, seed=1)
@@ -201,7 +201,7 @@ def test_a_bad_cell_is_reported_with_its_file_and_line(tmp_path):
     assert [path.suffix for path in (tmp_path / "c").iterdir()] == [".lock"]
 
 
-def test_a_label_that_is_new_in_a_further_part_is_reported_with_its_file_and_line(tmp_path):
+def test_a_label_new_in_another_part_is_reported_with_its_file_and_line(tmp_path):
     write(tmp_path / "d.csv", columns(60))
     other = columns(200, seed=1)
     other["kind"][150] = "new"
@@ -271,7 +271,7 @@ def kept(tmp_path, monkeypatch):
     return loaded
 
 
-def test_the_next_run_reads_what_the_first_one_kept(kept):
+def test_the_next_run_reads_the_cache_of_the_first_one(kept):
     first, reads = kept()
     again, more = kept()
     assert (reads, more) == (1, 1)
@@ -306,7 +306,7 @@ def test_a_changed_shard_is_read_again(kept, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["manifest", "cut", "missing", "kind"])
-def test_what_is_damaged_is_made_again(kept, damage):
+def test_damaged_entries_are_rebuilt(kept, damage):
     first, _ = kept()
     whole = np.array(first.train["x"])
     path = first.train["x"].filename
@@ -324,7 +324,7 @@ def test_what_is_damaged_is_made_again(kept, damage):
     assert not [*path.parent.parent.glob("*.tmp")]
 
 
-def test_of_two_processes_one_writes_and_the_other_waits(kept, tmp_path):
+def test_one_of_two_processes_writes_while_the_other_waits(kept, tmp_path):
     results = []
     with warnings.catch_warnings():
         threads = [threading.Thread(target=lambda: results.append(kept())) for _ in range(2)]
@@ -337,7 +337,7 @@ def test_of_two_processes_one_writes_and_the_other_waits(kept, tmp_path):
     assert same(*(data for data, _ in results))
 
 
-def test_what_a_killed_process_left_goes_with_the_next_one(kept, tmp_path, monkeypatch):
+def test_leftovers_of_a_killed_process_are_removed_by_the_next_one(kept, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "rmtree", lambda path, **_: None)  # as a kill does, nothing is tidied up
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -397,7 +397,7 @@ def test_clearing_leaves_the_folders_of_others(kept, tmp_path):
     assert {path.name for path in (tmp_path / "cache").glob("*/")} == {*others}
 
 
-def test_entries_that_were_used_longest_ago_make_room_unless_a_run_uses_them(kept, tmp_path, monkeypatch):
+def test_the_least_recently_used_entries_are_removed_unless_a_run_uses_them(kept, tmp_path, monkeypatch):
     def folder(data):
         return data.train["x"].filename.parent
 
@@ -453,7 +453,7 @@ def test_a_read_only_cache_is_read(kept, monkeypatch):
         (OSError(errno.ENOSPC, "No space left on device"), "No space left", True),
     ],
 )
-def test_errors_of_the_input_are_not_those_of_the_cache(kept, monkeypatch, error, told, names_cache):
+def test_errors_of_the_input_are_not_blamed_on_the_cache(kept, monkeypatch, error, told, names_cache):
     def read(*_):
         raise error
 
@@ -494,13 +494,13 @@ def test_a_table_of_image_paths_is_read_into_memory(tmp_path, monkeypatch):
     assert [path.suffix for path in (tmp_path / "c").iterdir()] == [".lock"]
 
 
-def test_image_paths_beside_other_columns_stay_words_with_the_same_note(both, tmp_path):
+def test_image_paths_among_other_columns_stay_words_with_the_same_note(both, tmp_path):
     names = [f"{i % 3}.png" for i in range(60)]
     data = both(write(tmp_path / "d.csv", {"picture": names, "size": range(60), "y": [0, 1] * 30}))
     assert any("`images: {column: picture}`" in note for note in data.notes)
 
 
-def test_tables_stay_in_files_by_themselves_when_memory_is_short(tmp_path, monkeypatch):
+def test_tables_stay_in_files_automatically_when_memory_is_short(tmp_path, monkeypatch):
     path = write(tmp_path / "d.csv", columns())
     settings = DataSettings(path=str(path), cache=str(tmp_path / "c"))
     assert not isinstance(load(settings).train["x"], np.memmap)

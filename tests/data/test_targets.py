@@ -27,7 +27,7 @@ def fitted(columns, target, **settings):
     [(0, 1, (0, 1)), ("0", "1", (0, 1)), (0.0, 1.0, (0, 1)), ("no", "yes", ("no", "yes")), ("N", "Y", ("N", "Y")),
      (False, True, ("false", "true")), ("nein", "ja", ("nein", "ja"))],
 )  # fmt: skip
-def test_several_columns_of_two_truths_are_labels(no, yes, shown):
+def test_several_columns_of_truth_values_are_labels(no, yes, shown):
     data = fitted({"red": [no, yes, no, yes], "green": [yes, yes, no, no]}, ("red", "green"))
     assert data.task == "multilabel"
     assert data.train["y"].tolist() == TRUTHS
@@ -61,7 +61,7 @@ def test_cells_that_list_labels_are_labels(cells):
         again.transform(pl.DataFrame({"x": X[:1], "tags": ["blue"]}), with_target=True)
 
 
-def test_names_with_commas_are_no_lists():
+def test_names_with_commas_are_not_lists():
     assert fitted({"y": ["Lee, Ann", "Day, Bob", "Lee, Ann", "Day, Bob"]}, "y").task == "binary"
 
 
@@ -85,7 +85,7 @@ def test_a_single_column_of_0_and_1_stays_two_classes_and_other_numbers_stay_num
     assert fitted({"y": [-1, 1, 1, -1], "z": [1, 1, -1, -1]}, ("y", "z")).task == "regression"
 
 
-def test_rows_without_a_target_are_left_out_and_nothing_else_is_asked_of_rows():
+def test_rows_without_a_target_are_left_out_and_rows_need_nothing_else():
     data = fitted({"w": [None, 1.0, 2.0, 3.0], "y": ["a", "b", None, "a"]}, "y")
     assert data.train["y"].shape == (3, 1)
     assert "1 of 4 rows are skipped: they have no value in the target y" in data.notes
@@ -111,7 +111,7 @@ def test_a_target_of_many_different_texts_says_what_it_looks_like():
         from_frame(frame, "y")
 
 
-def test_metrics_of_labels_by_hand():
+def test_metrics_of_labels_equal_values_computed_by_hand():
     truth = np.array([[1, 0], [0, 1], [1, 1], [0, 0]])
     shares = np.array([[0.9, 0.4], [0.2, 0.6], [0.4, 0.7], [0.1, 0.8]])
     scores = label_metrics(truth, shares, True, ("a", "b"))
@@ -125,7 +125,7 @@ def test_metrics_of_labels_by_hand():
 
 
 @pytest.mark.parametrize("kind", [pl.String, pl.Categorical])
-def test_a_list_column_holds_labels(tmp_path, kind):
+def test_a_list_column_contains_labels(tmp_path, kind):
     tags = pl.Series("tags", [["green"], ["red", "green"], [], ["red"]], dtype=pl.List(kind))
     pl.DataFrame({"x": X, "tags": tags}).write_parquet(tmp_path / "d.parquet")
     data = load(DataSettings(path="d.parquet", target="tags", split=ALL), tmp_path)

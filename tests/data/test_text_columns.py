@@ -81,7 +81,7 @@ def test_the_text_section_says_how_text_columns_are_cut():
         fit_text_column("t", frame["t"], tokenizer)
 
 
-def test_a_text_alone_says_which_columns_it_leaves_out():
+def test_text_alone_reports_the_columns_that_it_leaves_out():
     frame = pl.DataFrame({"t": ["a b", "b a"] * 6, "n": range(12), "y": ["u", "v"] * 6})
     notes = from_frame(frame, "y", settings=DataSettings(text={"column": "t"})).notes
     assert any(note.startswith("ignored: n; to use them along with the text, set `kinds: {t: text}`") for note in notes)

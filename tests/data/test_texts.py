@@ -23,7 +23,7 @@ def table(tmp_path, text, name="t.csv"):
     return str(tmp_path / name)
 
 
-def test_words_are_counted_on_the_training_part_alone_the_most_frequent_first(tmp_path):
+def test_words_are_counted_in_the_training_part_alone_and_the_most_frequent_come_first(tmp_path):
     rows = "".join(f"the cat {'sat' if i % 2 else 'ran'},{i % 2}\n" for i in range(20))
     path = table(tmp_path, "text,label\n" + rows)
     valid = table(tmp_path, "text,label\nthe dog sat,1\n", "v.csv")
@@ -47,7 +47,7 @@ def test_texts_are_padded_at_the_end_and_cut_and_the_mask_says_where_tokens_are(
     assert any("4 missing values" in note for note in dataset.notes)
 
 
-def test_a_folder_of_text_files_has_its_sub_folders_as_labels(tmp_path):
+def test_the_subfolders_of_a_folder_of_text_files_are_labels(tmp_path):
     for i in range(12):
         folder = tmp_path / "set" / ("good" if i % 2 else "bad")
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def test_a_folder_of_text_files_has_its_sub_folders_as_labels(tmp_path):
     assert dataset.train["x"].shape == (12, 3)
 
 
-def test_running_text_is_moved_by_one_token_and_split_by_time(tmp_path):
+def test_running_text_is_shifted_by_one_token_and_split_by_time(tmp_path):
     text = "".join(f"line {i}\n" for i in range(30))
     path = table(tmp_path, text, "book.txt")
     dataset = load(DataSettings(path=path, text={"next": True, "unit": "characters", "length": 10}))
@@ -75,7 +75,7 @@ def test_running_text_is_moved_by_one_token_and_split_by_time(tmp_path):
     assert parts[0] == text[: len(parts[0])]
 
 
-def test_sequences_of_running_text_overlap_where_the_stride_is_shorter():
+def test_sequences_of_running_text_overlap_if_the_stride_is_shorter():
     texts = ["abcdefghij"]
     settings = DataSettings(text={"next": True, "unit": "characters", "length": 4, "stride": 2}, split=NONE)
     dataset = from_arrays(texts, settings=settings)
@@ -98,7 +98,7 @@ def test_answers_begin_with_start_and_end_with_end(tmp_path):
         dataset.preprocessing.transform({"x": ["1"], "y": ["x" * 9]}, with_target=True)
 
 
-def test_words_come_back_with_marks_where_they_belong():
+def test_words_are_joined_with_punctuation_in_its_place():
     vocabulary = fit_vocabulary(["Yes, (the cat) sat!"], TextSettings(), None)
     assert vocabulary.decode(vocabulary.encode("Yes, (the cat) sat!")) == "Yes, (the cat) sat!"
     assert vocabulary.decode([START, *vocabulary.encode("the dog"), END, 5]) == "the <unknown>"
@@ -178,7 +178,7 @@ def test_preprocessing_of_texts_survives_json_and_takes_lists():
     assert report.unknown == {"text": 1}
 
 
-def test_a_vocabulary_with_a_token_twice_is_no_vocabulary():
+def test_a_vocabulary_with_a_repeated_token_is_refused():
     with pytest.raises(ValueError, match="distinct tokens"):
         Vocabulary("words", False, ("a", "a"))
 
@@ -198,6 +198,6 @@ def test_texts_may_be_in_any_kind_of_list(given):
         DataSettings(builtin="number_words", text=TextSettings(answer="german", answer_length=2_000_000_000)),
     ],
 )
-def test_lengths_that_would_fill_memory_are_refused_before_anything_is_made(settings):
+def test_lengths_that_would_fill_memory_are_refused_before_anything_is_allocated(settings):
     with pytest.raises(ResourceError, match=r"data\.text\.\w*length: texts of .* tokens would take"):
         load(settings)

@@ -36,7 +36,7 @@ def test_rows_are_sorted_by_time_whatever_their_order():
     np.testing.assert_array_equal(dataset(shuffled).train["x"], dataset().train["x"])
 
 
-def test_targets_lie_in_one_part_only_and_histories_reach_back_before_it():
+def test_targets_are_in_one_part_only_and_histories_reach_back_before_it():
     found = dataset()
     parts = [found.train, found.valid, found.test]
     first, last = [part["y"].min() for part in parts], [part["y"].max() for part in parts]
@@ -46,7 +46,7 @@ def test_targets_lie_in_one_part_only_and_histories_reach_back_before_it():
     assert [last[0] + 2, last[1] + 2] == first[1:]  # no window is lost where the parts meet but those across
 
 
-def test_windows_are_as_far_apart_as_the_stride_and_the_last_one_is_always_there():
+def test_windows_are_one_stride_apart_and_the_last_one_is_always_included():
     found = dataset(windows={"stride": 4}, split={"method": "none"})
     np.testing.assert_array_equal(np.diff(found.train["x"][:, 0, 0]), 8)
     assert found.train["y"][-1, -1] == 2 * (ROWS - 1)
@@ -54,7 +54,7 @@ def test_windows_are_as_far_apart_as_the_stride_and_the_last_one_is_always_there
     assert ends[-1] == 2 * (ROWS - 1)  # nothing is known of what follows it
 
 
-def test_features_choose_what_goes_in_and_categories_may_be_embedded():
+def test_features_choose_the_inputs_and_categories_may_be_embedded():
     frame = FRAME.with_columns(pl.Series("kind", ["x", "y"] * (ROWS // 2)))
     found = dataset(frame, features=("b", "kind"), categories="embed", split={"method": "none"})
     assert found.train["x"].shape[-1] == 1
@@ -88,29 +88,29 @@ def test_preprocessing_of_windows_survives_json():
         (FRAME.with_columns(a=pl.lit("x")), "the target 'a' does not contain numbers"),
     ],
 )  # fmt: skip
-def test_a_table_that_is_no_series_is_refused(frame, message):
+def test_a_table_that_is_not_a_series_is_refused(frame, message):
     with pytest.raises(DataError, match=message):
         dataset(frame)
 
 
-def test_a_split_that_would_tear_windows_apart_is_refused():
+def test_a_split_that_would_cut_through_windows_is_refused():
     with pytest.raises(ConfigError, match="split by their own time"):
         dataset(split={"method": "random"})
 
 
-def test_a_file_to_predict_from_may_lack_the_target_when_it_is_no_feature():
+def test_a_file_to_predict_from_may_lack_the_target_if_it_is_not_a_feature():
     found = dataset(features=("b",), split={"method": "none"})
     columns = found.preprocessing.transform(FRAME.select("t", "b")[-3:], with_target=False)
     assert columns["x"].shape == (1, 3, 1)
 
 
 @pytest.mark.parametrize("settings", [{"history": 10**9}, {"history": 3, "horizon": 10**9}])
-def test_windows_longer_than_the_table_are_refused_before_anything_is_made(settings):
+def test_windows_longer_than_the_table_are_refused_before_anything_is_allocated(settings):
     with pytest.raises(DataError, match="rows are fewer than the 100000000"):
         from_frame(FRAME, settings=DataSettings(windows=WindowSettings(**settings), target="a"))
 
 
-def test_the_form_of_time_that_the_settings_give_is_kept_for_prediction():
+def test_the_time_format_in_the_settings_is_stored_for_prediction():
     months = [f"{2001 + i}-{i + 2:02d}" for i in range(10)]  # each could be a season
     frame = pl.DataFrame({"month": months, "y": [float(i) for i in range(10)]})
     settings = DataSettings(windows=WindowSettings(history=2, time="month"), kinds={"month": "%Y-%m"}, split=SplitSettings(method="none"))  # fmt: skip

@@ -52,7 +52,7 @@ def repaired(sick):
     return treat(sick, source, updates=20_000, seeds=2)
 
 
-def test_a_repair_scores_better_than_the_start_and_says_by_what(sick, repaired):
+def test_a_repair_scores_better_than_the_start_and_says_which_change_did_it(sick, repaired):
     assert sick.ill
     assert repaired.best is not None
     assert repaired.best.mean > repaired.search.start.mean + 0.02
@@ -67,7 +67,7 @@ def test_a_repair_is_no_larger_than_what_was_tried(repaired):
     assert [each["name"] for each in plain["remedies"]] == ["default_initial_weights"]
 
 
-def test_nothing_is_tried_where_nothing_is_ill():
+def test_nothing_is_tried_on_a_healthy_configuration():
     healthy = setup("blobs", network=[{"dense": {"units": 8, "activation": "relu"}}, {"dense": 3}])
     found = treat(examine(healthy.program(), 1))
     assert found.search is None
@@ -81,13 +81,13 @@ def test_random_search_stays_within_its_budget(sick, monkeypatch):
     assert 0 < budget.spent <= 60
 
 
-def test_a_start_that_breaks_has_failed_and_is_worth_less_than_any_trial(sick):
+def test_a_start_that_fails_ranks_below_every_trial(sick):
     broken = dataclasses.replace(sick, runs=tuple(run._replace(broken="not finite") for run in sick.runs))
     start = Ward(sick.program, source, Budget(0)).start(broken)
     assert set(start.scores.values()) == {FAILED}
 
 
-def test_a_test_part_has_no_say_in_the_choice_but_must_not_get_worse(sick, repaired):
+def test_the_test_part_does_not_influence_the_choice_but_must_not_get_worse(sick, repaired):
     assert repaired.best.unseen_mean > repaired.search.start.unseen_mean
     assert "on the test part, which was not used in the search" in repaired.sentence
     ward = Ward(sick.program, source, Budget(0))
@@ -104,7 +104,7 @@ def test_a_repair_keeps_half_of_its_gain_on_further_seeds(sick, repaired):
     assert not confirmed(Candidate((), repaired.config, {0: 0.9, 2: 0.5, 3: 0.6}), start, ward, 2)
 
 
-def test_a_budget_of_time_ends_with_it():
+def test_a_repair_ends_with_its_time_budget():
     assert Budget(1000).left == 1000
     assert Budget(1000, seconds=1e-9).left == 0
 
@@ -130,7 +130,7 @@ def test_a_remedy_has_a_reason_and_changes_a_configuration_or_leaves_it(name):
         assert parse(RunConfig, plain_config(changed)) == changed
 
 
-def test_what_is_frozen_stays_frozen_whatever_a_remedy_drops_or_inserts():
+def test_frozen_weights_stay_frozen_whatever_a_remedy_drops_or_inserts():
     hidden = {"dense": {"units": 4, "activation": "sigmoid"}}
     case = setup("halves", network=[hidden, {"dropout": 0.5}, hidden, hidden, hidden, {"dropout": 0.2}, {"dense": 1}],
                  freeze=["dense_3/bias", "dense_5/weight", "*/bias"],
@@ -179,7 +179,7 @@ def test_a_patch_replaces_single_entries_of_the_network():
     assert "# the logit" in text
 
 
-def test_a_start_of_few_seeds_is_tried_with_further_ones_before_its_spread_refuses_a_gain(sick, monkeypatch):
+def test_a_start_with_few_seeds_is_tried_with_further_ones_before_its_spread_rejects_a_gain(sick, monkeypatch):
     ward = Ward(sick.program, source, Budget(10))
     start, best = Candidate((), config(), {0: 0.88, 1: 0.68}), Candidate((), config(), {0: 0.97, 1: 0.97})
     more = {2: 0.75, 3: 0.74}

@@ -40,7 +40,7 @@ def test_a_strictly_compiled_file_computes_what_the_network_computes(layers, sha
     np.testing.assert_allclose(found, np.asarray(wanted).reshape(len(x), -1), atol=1e-5)  # float32 sums
 
 
-def test_every_activation_is_there():
+def test_every_activation_is_available():
     network = rg.Network(*(rg.named(kind(), f"a{i}", inputs=["x"]) for i, kind in enumerate(FORMULAS)),
                          rg.named(rg.Concat(), "all", inputs=[f"a{i}" for i in range(len(FORMULAS))]))  # fmt: skip
     x = np.linspace(-8, 8, 33, dtype=np.float32)[None]
@@ -54,7 +54,7 @@ SETTINGS = [rg.ReLU(threshold=0.5), rg.Softplus(beta=3), rg.HardSigmoid(slope=0.
             rg.CELU(alpha=0.4), rg.SELU(alpha=0.7, scale=1.5), rg.LeakyReLU(slope=0.2)]  # fmt: skip
 
 
-def test_settings_of_activations_are_written_and_layers_whose_names_are_one_in_c_stay_apart():
+def test_settings_of_activations_are_written_and_layers_whose_names_collide_in_c_stay_apart():
     x = np.linspace(-4, 4, 6, dtype=np.float32)[None]
     network = rg.Network(*(rg.named(kind, f"a{i}", inputs=["x"]) for i, kind in enumerate(SETTINGS)),
                          rg.named(rg.Dense(6), "a-b", inputs=["x"]), rg.named(rg.Dense(6), "a_b", inputs=["x"]),
@@ -68,14 +68,14 @@ def test_settings_of_activations_are_written_and_layers_whose_names_are_one_in_c
     assert (np.abs(found - wanted) / scale).max() < 1e-5  # float32
 
 
-def test_weights_that_are_not_finite_are_named():
+def test_non_finite_weights_are_named():
     network = rg.Network(rg.named(rg.Dense(2), "last"))
     variables = rg.Variables({"last": {"weight": np.full((3, 2), np.nan, np.float32)}}, {})
     with pytest.raises(rg.ConfigError, match="last: weight contains numbers that are not finite"):
         write(network, variables, Spec((1, 3), np.dtype(np.float32)), "t")
 
 
-def test_a_run_becomes_a_file_and_what_c_lacks_is_named(tmp_path):
+def test_a_run_becomes_a_file_and_anything_unsupported_in_c_is_named(tmp_path):
     x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
     y = (x[:, 0] > 0).astype(int)
     trained = rg.fit(x, y, network=[rg.Dense(3, "tanh"), rg.Dense("classes")], epochs=1, root=tmp_path, progress=False)

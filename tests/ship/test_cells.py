@@ -37,7 +37,7 @@ def house(tmp_path_factory):
     return trained, rg.export(trained, folder / "m.onnx"), frame
 
 
-def test_every_column_is_an_input_of_its_name(house):
+def test_every_column_is_an_input_with_its_name(house):
     _, exported, _ = house
     assert [name for name, _, _ in exported.inputs] == ["floor area", 'the "city"', "garden", "sold", "age"]
     assert [kind for _, kind, _ in exported.inputs] == ["double", "string", "string", "double", "double"]
@@ -64,7 +64,7 @@ def test_rows_with_gaps_unseen_words_and_unreadable_cells_are_predicted_and_repo
     assert said["cells"].tolist() == [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 2, 0, 0, 0], [3, 0, 3, 0, 1]]
 
 
-def test_cells_as_a_csv_file_holds_them_are_read_in_the_file(house, tmp_path):
+def test_the_model_file_reads_cells_as_a_csv_file_contains_them(house, tmp_path):
     trained, _, _ = house
     exported = rg.export(trained, tmp_path / "text.onnx", cells="text")
     assert exported.inputs == (("rows", "string", ("batch", 5)),)
@@ -107,7 +107,7 @@ def test_a_table_of_numbers_is_one_input(tmp_path):
     assert said["label"].tolist() == trained.predict(frame).tolist()
 
 
-def test_images_go_in_as_pixels(tmp_path):
+def test_images_are_input_as_pixels(tmp_path):
     pixels = np.random.default_rng(2).integers(0, 256, (30, 6, 6, 3)).astype(np.uint8)
     labels = (pixels.mean((1, 2, 3)) > 127).astype(int)
     network = [rg.Conv2D(2), rg.GlobalAveragePool(), rg.Dense("classes")]
@@ -119,7 +119,7 @@ def test_images_go_in_as_pixels(tmp_path):
     np.testing.assert_allclose(said["probabilities"], trained.predict_proba(pixels), atol=1e-6)
 
 
-def test_texts_go_in_as_identifiers_of_the_vocabulary_in_the_metadata(tmp_path):
+def test_texts_are_input_as_token_ids_of_the_vocabulary_in_the_metadata(tmp_path):
     texts = ["good fine good", "bad poor", "fine good", "poor bad bad"] * 8
     network = [
         rg.Embedding(4, "tokens"),
@@ -140,7 +140,7 @@ def test_texts_go_in_as_identifiers_of_the_vocabulary_in_the_metadata(tmp_path):
     np.testing.assert_allclose(found, trained.predict_proba(["good fine", "strange bad"]), atol=1e-6)
 
 
-def test_windows_go_in_as_the_cells_of_their_rows(tmp_path):
+def test_windows_are_input_as_the_cells_of_their_rows(tmp_path):
     wave = np.sin(np.arange(90) / 5) * 40 + 200
     frame = pl.DataFrame({"load": wave, "open": [["yes", "no"][i // 7 % 2] for i in range(90)]})
     data = rg.DataSettings(windows=rg.WindowSettings(history=6, horizon=2))

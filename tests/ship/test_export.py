@@ -24,7 +24,7 @@ def fit(tmp_path, x=X, y=LABELS, **settings):
     return rg.fit(x, y, epochs=1, root=tmp_path, progress=False, **settings)
 
 
-def test_a_file_says_what_predict_says_whatever_the_number_of_rows(tmp_path):
+def test_a_file_agrees_with_predict_for_any_number_of_rows(tmp_path):
     trained = fit(tmp_path, network=[{"dense": {"units": 5, "activation": "tanh"}}, {"dense": "classes"}])
     exported = rg.export(trained, tmp_path / "m.onnx", from_x=True)
     running = session(exported.path)
@@ -43,7 +43,7 @@ def test_an_ensemble_is_one_file_that_averages(tmp_path):
     np.testing.assert_allclose(said["probabilities"], trained.predict_proba(X), atol=1e-6)  # float32 sums
 
 
-def test_values_come_out_in_their_own_unit(tmp_path):
+def test_values_are_output_in_their_own_unit(tmp_path):
     y = 1000 + 50 * X[:, 0]
     trained = fit(tmp_path, y=y, network=[{"dense": 1}], data=rg.DataSettings(scale_target="standard"))
     exported = rg.export(trained, tmp_path / "m.onnx", from_x=True)
@@ -52,7 +52,7 @@ def test_values_come_out_in_their_own_unit(tmp_path):
 
 
 @pytest.mark.parametrize("members", [1, 2])
-def test_counts_come_out_as_rates(tmp_path, members):
+def test_counts_are_output_as_rates(tmp_path, members):
     counts = np.random.default_rng(0).poisson(np.exp(1 + X[:, 0])).astype(float)
     trained = rg.fit(X, counts, data=rg.DataSettings(task="regression"), loss="poisson_nll", network=[{"dense": 1}], ensemble=members,
                      optimizer={"adam": 0.1}, epochs=40, root=tmp_path, progress=False)  # fmt: skip
@@ -74,7 +74,7 @@ def test_the_file_says_what_it_is(tmp_path):
     assert said["least_onnxruntime"] == "1.20"
 
 
-def test_shared_weights_are_stored_once_and_several_outputs_come_out(tmp_path):
+def test_shared_weights_are_stored_once_and_several_outputs_are_written(tmp_path):
     network = [
         {"dense": {"units": 4, "activation": "tanh"}, "name": "first"},
         {"dense": 4, "share": {"weight": "first/weight"}, "name": "second"},
@@ -104,7 +104,7 @@ def own_layer():
     layers.forget("own_double")
 
 
-def test_a_layer_without_a_form_is_named_and_a_wrong_form_is_found(tmp_path, own_layer):
+def test_a_layer_without_a_form_is_named_and_a_wrong_form_is_detected(tmp_path, own_layer):
     trained = fit(tmp_path, network=[{"own_double": {}, "name": "twice"}, {"dense": "classes"}])
     path = tmp_path / "m.onnx"
     with pytest.raises(
@@ -127,7 +127,7 @@ def test_a_layer_without_a_form_is_named_and_a_wrong_form_is_found(tmp_path, own
     assert rg.export(trained, path, from_x=True).difference < 1e-5
 
 
-def test_the_command_line_says_what_goes_in_and_out(tmp_path, capsys):
+def test_the_command_line_lists_inputs_and_outputs(tmp_path, capsys):
     trained = fit(tmp_path, network=[{"dense": "classes"}])
     assert main(["export", str(trained.folder), str(tmp_path / "m.onnx"), "--from-x"]) == 0
     out = capsys.readouterr().out
@@ -138,7 +138,7 @@ def test_the_command_line_says_what_goes_in_and_out(tmp_path, capsys):
     assert "unknown extension '.tflite'" in capsys.readouterr().err
 
 
-def test_weights_too_large_for_one_file_lie_beside_it_and_that_is_said(tmp_path, capsys, monkeypatch):
+def test_weights_too_large_for_one_file_are_written_to_a_second_one_and_reported(tmp_path, capsys, monkeypatch):
     trained = fit(tmp_path, network=[{"dense": 64}, {"dense": "classes"}])
     whole = rg.export(trained, tmp_path / "whole.onnx", from_x=True)
     monkeypatch.setattr(outside, "LARGEST", 2000)
@@ -158,7 +158,7 @@ def test_weights_too_large_for_one_file_lie_beside_it_and_that_is_said(tmp_path,
     assert run(session(made.path), {"x": X})["probabilities"].shape == (40, 3)
 
 
-def test_columns_may_be_called_as_outputs_are(tmp_path):
+def test_columns_may_have_the_names_of_outputs(tmp_path):
     frame = pl.DataFrame({"values": np.arange(30.0), "label": ["a", "b", "c"] * 10, "price": np.arange(30.0) ** 2})
     trained = fit(tmp_path, frame, None, target="price", network=[{"dense": 1}])
     exported = rg.export(trained, tmp_path / "m.onnx")
@@ -166,7 +166,7 @@ def test_columns_may_be_called_as_outputs_are(tmp_path):
     assert [name for name, *_ in exported.outputs] == ["values_2", "cells"]
 
 
-def test_the_file_names_the_run_that_was_meant_by_last(tmp_path):
+def test_the_file_names_the_run_that_last_stands_for(tmp_path):
     trained = fit(tmp_path, network=[{"dense": "classes"}])
     rg.export("last", tmp_path / "m.onnx", from_x=True, runs=tmp_path)
     said = {entry.key: json.loads(entry.value) for entry in onnx.load(tmp_path / "m.onnx").metadata_props}
@@ -183,7 +183,7 @@ def test_the_file_names_the_run_that_was_meant_by_last(tmp_path):
         ("m.onnx", {"cells": "text", "opset": 18}, "opset: expected 20, found 18"),
     ],
 )
-def test_settings_that_do_not_go_together_are_refused_before_anything_is_read(tmp_path, name, settings, message):
+def test_incompatible_settings_are_refused_before_anything_is_read(tmp_path, name, settings, message):
     with pytest.raises(rg.UsageError, match=message):
         rg.export(tmp_path / "nowhere", tmp_path / name, **settings)
     assert list(tmp_path.iterdir()) == []

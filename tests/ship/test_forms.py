@@ -19,7 +19,7 @@ FAMILIES = {name: layers[name].__module__.removeprefix("retrograd.network.layers
 ALLOWED = 1e-5  # float32 sums in another order
 
 
-def test_every_registered_layer_has_a_form_but_what_makes_targets():
+def test_every_registered_layer_has_a_form_except_the_one_that_produces_targets():
     assert [name for name in LAYERS if layers[name] not in to_onnx] == ["match_boxes"]
     with pytest.raises(rg.ConfigError, match=r"net: match_boxes has no ONNX form"):
         to_onnx.form_of(rg.MatchBoxes(3), "net")
@@ -31,7 +31,7 @@ def test_a_form_names_every_setting_of_its_layer(name):
 
 
 @pytest.mark.parametrize("family", sorted({*FAMILIES.values()}))
-def test_forms_compute_what_the_layers_compute_at_their_batch_and_at_twice_it(family):
+def test_forms_compute_what_the_layers_compute_at_their_batch_size_and_at_twice_it(family):
     examples = {
         f"{name} {i}": (layers[name](**example.settings), example.inputs)
         for name in KINDS

@@ -114,7 +114,7 @@ def with_partial_norms(network, coupling, gone):
 
 
 @pytest.mark.parametrize("case", HALVED)
-def test_the_smaller_network_computes_what_the_whole_one_does_with_zeros_for_what_went(case):
+def test_the_smaller_network_equals_the_full_one_with_removed_parts_set_to_zero(case):
     layers, shape, sizes = HALVED[case]
     network, variables, coupling, smaller, batch = pruned(layers, shape)
     after = {each.node: each.after for each in smaller.left if each.setting in ("units", "filters", "heads")}
@@ -134,7 +134,7 @@ def test_the_smaller_network_computes_what_the_whole_one_does_with_zeros_for_wha
 
 
 @pytest.mark.parametrize("case", ["residual", "shared"])
-def test_the_first_gradients_of_the_smaller_network_are_those_of_the_whole_one_with_zeros(case):
+def test_the_first_gradients_of_the_smaller_network_are_those_of_the_full_one_with_zeros(case):
     """So that the training which follows begins where the masked network would; what went is cut off its gradients."""
     layers, shape, _ = HALVED[case]
     network, variables, coupling, smaller, batch = pruned(layers, shape)
@@ -161,7 +161,7 @@ def test_parts_left_unchanged_are_named_with_their_reason():
         pruned(layers, ROW)
 
 
-def test_what_a_layer_without_a_rule_gives_or_shares_stays_whole():
+def test_outputs_and_shared_weights_of_a_layer_without_a_rule_stay_unchanged():
     @dataclass(frozen=True)
     class Turned(rg.Layer):
         def init(self, key, x):
@@ -179,7 +179,7 @@ def test_what_a_layer_without_a_rule_gives_or_shares_stays_whole():
     assert {each.node: each.reason for each in smaller.left}["dense_1"] == "shared with turned (Turned)"
 
 
-def test_a_block_that_is_not_known_keeps_its_widths():
+def test_an_unknown_block_keeps_its_widths():
     @dataclass(frozen=True)
     class Twice(rg.Block):
         def expand(self, scope, *inputs):
@@ -191,7 +191,7 @@ def test_a_block_that_is_not_known_keeps_its_widths():
     assert reasons["twice_1/dense_1"] == "made by a block that pruning does not support"
 
 
-def test_units_that_one_setting_makes_stay_as_many():
+def test_layers_created_by_one_setting_keep_the_same_number_of_units():
     repeated = rg.Repeat(2, [rg.Dense(6, "relu")])  # the second's units are the network's output
     with pytest.raises(rg.ConfigError, match=r"repeat_1/1/dense_1: one setting would need two values"):
         pruned([repeated], ROW)
@@ -206,7 +206,7 @@ def run(tmp_path_factory):
                   root=tmp_path_factory.mktemp("runs"))  # fmt: skip
 
 
-def test_a_pruned_run_is_a_run_of_its_own_with_a_smaller_network(run, tmp_path):
+def test_a_pruned_run_is_a_separate_run_with_a_smaller_network(run, tmp_path):
     smaller = rg.prune(run, keep=0.25, epochs=3, runs=tmp_path)
     assert [node.layer.units for node in smaller.model.network if isinstance(node.layer, rg.Dense)] == [4, 2, 1]
     assert len(smaller.history) == 3
@@ -244,7 +244,7 @@ def test_a_run_that_lost_too_much_is_not_kept(run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_surgery_that_changed_the_output_would_be_noticed(run, tmp_path, monkeypatch):
+def test_a_pruning_that_changes_the_output_is_detected(run, tmp_path, monkeypatch):
     monkeypatch.setattr(pruning, "masked", lambda coupling, variables, gone: variables)
     with pytest.raises(rg.ModelFileError, match="the pruned network differs from the original one"):
         rg.prune(run, keep=0.5, runs=tmp_path)
@@ -257,17 +257,17 @@ def test_a_surgery_that_changed_the_output_would_be_noticed(run, tmp_path, monke
     ({"epochs": 0}, "epochs: expected at least 1, found 0"),
     ({"max_drop": -1.0}, "max_drop: expected a share, 0 or more"),
 ])  # fmt: skip
-def test_what_cannot_be_asked_for_is_refused(run, arguments, message, tmp_path):
+def test_impossible_requests_are_refused(run, arguments, message, tmp_path):
     with pytest.raises(rg.UsageError, match=message):
         rg.prune(run, runs=tmp_path, **arguments)
 
 
-def test_a_run_whose_data_are_gone_says_how_to_give_them(run):
+def test_a_run_whose_data_are_missing_says_how_to_supply_them(run):
     with pytest.raises(rg.UsageError, match=r"passed from Python.*rg.prune\(\.\.\., dataset="):
         rg.prune(run.folder)
 
 
-def test_running_statistics_are_measured_again_after_channels_went(tmp_path):
+def test_running_statistics_are_measured_again_after_channels_are_removed(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(3, 1, (96, 4)).astype(np.float32)
     config = {"network": [{"dense": 4}, "batch_norm", "relu", {"dense": "classes"}], "training": {"batch_size": 32}}

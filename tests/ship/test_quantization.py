@@ -75,7 +75,7 @@ def test_weights_become_integers_whatever_reads_them(name):
     assert 0 < np.sum((found - wanted) ** 2) < 10**-2.5 * np.sum(wanted**2)  # 25 dB
 
 
-def test_a_table_of_words_and_its_weights_turned_round_become_integers():
+def test_an_embedding_and_its_transposed_weights_become_integers():
     network = rg.Network(rg.Embedding(64, 40), rg.named(rg.Dense(40), "out", share={"weight": "embedding_1/weight.T"}))
     ids = RNG.integers(0, 40, (20, 5)).astype(np.int32)
     graph, columns, y, layers = graph_of(network, ids)
@@ -87,7 +87,7 @@ def test_a_table_of_words_and_its_weights_turned_round_become_integers():
     assert {a.dtype for a in constants_of(whole).values() if a.ndim > 1} == {np.dtype(np.int8)}
 
 
-def test_products_that_read_their_weights_in_another_way_keep_real_products():
+def test_products_that_read_their_weights_differently_compute_in_floating_point():
     graph, table = Graph(path="own"), RNG.normal(size=(16, 32)).astype(np.float32)
     graph.free("x")
     turned = graph.op("Gemm", "x", table.T.copy(), transB=1)  # W of y = x W.T
@@ -102,7 +102,7 @@ def test_products_that_read_their_weights_in_another_way_keep_real_products():
     assert 0 < np.sum((found - wanted) ** 2) < 10**-2.5 * np.sum(wanted**2)  # 25 dB
 
 
-def test_a_file_computes_what_its_integers_say(trained, tmp_path):
+def test_a_file_computes_integer_arithmetic(trained, tmp_path):
     """Against the same arithmetic in NumPy: sums of products of whole numbers, and a step for each channel."""
     rg.quantize(trained, tmp_path / "m.onnx", max_drop=0.1, from_x=True)
     file = onnx.load(tmp_path / "m.onnx")
@@ -153,7 +153,7 @@ def rows_in_thousands(part, column):
 
 
 @pytest.mark.parametrize("column", [0, 5])
-def test_a_column_in_thousands_is_found_and_no_bad_file_is_written(trained, tmp_path, column):
+def test_a_column_in_thousands_is_detected_and_no_bad_file_is_written(trained, tmp_path, column):
     rows = rows_in_thousands(trained.dataset.test, column)
     made = rg.quantize(spoilt(trained.model, column), tmp_path / "m.onnx", calibrate=rows, from_x=True)
     assert made.layers[0].layer == "dense_1"
@@ -163,7 +163,7 @@ def test_a_column_in_thousands_is_found_and_no_bad_file_is_written(trained, tmp_
     assert made.float_score - right == pytest.approx(made.drop)
 
 
-def test_where_no_layer_fits_the_budget_the_table_is_shown_and_nothing_is_written(trained, tmp_path, capsys):
+def test_if_no_layer_fits_the_budget_the_table_is_shown_and_nothing_is_written(trained, tmp_path, capsys):
     spoilt(trained.model, 0, unit=3).save(tmp_path / "model.rg")
     np.savez(tmp_path / "rows.npz", **rows_in_thousands(trained.dataset.test, 0))
     arguments = [str(tmp_path / name) for name in ("model.rg", "m.onnx", "rows.npz")]
@@ -174,7 +174,7 @@ def test_where_no_layer_fits_the_budget_the_table_is_shown_and_nothing_is_writte
     assert not (tmp_path / "m.onnx").exists()
 
 
-def test_the_file_says_what_became_of_it(trained, tmp_path):
+def test_the_metadata_describe_the_quantization(trained, tmp_path):
     made = rg.quantize(trained, tmp_path / "m.onnx", from_x=True, max_drop=0.1)
     (whole,) = onnx.load(made.path).metadata_props
     said = json.loads(zlib.decompress(base64.b64decode(whole.value)))
@@ -185,7 +185,7 @@ def test_the_file_says_what_became_of_it(trained, tmp_path):
     assert made.doubt >= 3 / made.rows
 
 
-def test_narrower_constants_and_short_names_change_no_bit():
+def test_narrow_constants_and_short_names_change_no_bit():
     network, shape = NETWORKS["sequence"][0], (6, 16)
     masked = rg.Network(rg.named(rg.GRU(16), "gru", inputs=("x", "mask")), *network.entries[1:])
     x, mask = RNG.normal(size=(40, *shape)).astype(np.float32), RNG.random((40, 6)) < 0.7
@@ -227,7 +227,7 @@ def test_zero_is_an_integer_of_every_range():
         assert (float(seen.zero) + seen.high / seen.scale) == pytest.approx(255, abs=0.5) or seen == Range()
 
 
-def test_the_command_says_the_same_in_words_and_as_json(trained, tmp_path, capsys):
+def test_the_command_reports_the_same_as_text_and_as_json(trained, tmp_path, capsys):
     arguments = ["quantize", str(trained.folder), str(tmp_path / "m.onnx"), "--from-x", "--max-drop", "5%"]
     assert main(arguments) == 2
     assert "the run's data are not there; pass rows with their targets: --calibrate FILE" in capsys.readouterr().err

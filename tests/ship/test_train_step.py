@@ -77,7 +77,7 @@ def test_two_hundred_steps_agree_with_retrograds_own(tmp_path, kind):
         np.testing.assert_allclose(fed[path], train.params[node][name], atol=ALLOWED)
 
 
-def test_a_wrong_slope_is_found_before_a_file_is_written(tmp_path, monkeypatch):
+def test_a_wrong_slope_is_detected_before_a_file_is_written(tmp_path, monkeypatch):
     monkeypatch.setitem(to_onnx_backward._forms, kinds.Tanh, Form(activations.sigmoid, frozenset()))
     x, labels = data((6,))
     trained = fit(tmp_path, x, labels, [{"dense": {"units": 4, "activation": "tanh"}}, {"dense": "classes"}])
@@ -134,7 +134,7 @@ def test_values_are_reported_in_their_own_unit(tmp_path):
         assert np.abs(rows[":truth"] / y - 1).min(1).max() < 1e-5  # a float32, and back
 
 
-def test_what_has_no_training_step_is_refused_by_name_and_nothing_is_written(tmp_path, capsys):
+def test_networks_without_a_training_step_are_refused_by_name_and_nothing_is_written(tmp_path, capsys):
     x, y = data((5, 3))
     trained = fit(tmp_path, x, y, [{"lstm": {"units": 2, "truncate": 2}, "name": "memory"}, {"dense": "classes"}])
     path = tmp_path / "m.onnx"
@@ -151,7 +151,7 @@ def test_what_has_no_training_step_is_refused_by_name_and_nothing_is_written(tmp
     assert "trained by the step: dense_1/bias, dense_1/weight" in out
 
 
-def test_a_loop_that_its_user_changed_stays(tmp_path):
+def test_a_loop_edited_by_its_user_is_not_overwritten(tmp_path):
     x, y = data((6,))
     (tmp_path / "retrograd_edge.py").write_text("# mine")
     rg.export(fit(tmp_path, x, y, [{"dense": "classes"}]), tmp_path / "m.onnx", train_step="all")
@@ -206,7 +206,7 @@ print("done", untaught, right)
 """
 
 
-def test_the_loop_learns_from_drift_and_rolls_lies_back_with_onnxruntime_and_numpy_alone(tmp_path):
+def test_the_loop_learns_from_drift_and_rolls_back_false_feedback_with_onnxruntime_and_numpy_alone(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (600, 4)).astype(np.float32)
     y = np.where(x[:, 1] > np.sin(3 * x[:, 0]), "worn", "good")

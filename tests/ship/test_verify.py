@@ -14,7 +14,7 @@ NUMBERS = np.array([[1.0, 2.0], [3.0, np.nan]], np.float32)
 OFF = np.nextafter(NUMBERS, np.float32(9))
 
 
-def test_a_label_may_differ_only_where_the_run_finds_it_as_likely():
+def test_a_label_may_differ_only_if_the_run_finds_both_equally_likely():
     scores = np.array([[0.5, 0.5, 0.0], [0.2, 0.2, 0.6]])
     wanted = np.array(["low", "high"])
     assert labels_apart(TARGET, np.array(["middle", "high"]), wanted, scores, ONES) == 0
@@ -23,7 +23,7 @@ def test_a_label_may_differ_only_where_the_run_finds_it_as_likely():
     assert labels_apart(TARGET, np.array(["low", "other"]), wanted, scores, ONES) == np.inf
 
 
-def test_columns_are_the_same_to_the_last_bit_but_for_logarithms_and_sines():
+def test_columns_agree_to_the_last_bit_except_for_logarithms_and_sines():
     assert alike_numbers(NUMBERS, NUMBERS, np.zeros(1, bool)).all()
     assert not alike_numbers(OFF, NUMBERS, np.zeros(1, bool))[1, 0]
     assert alike_numbers(OFF, NUMBERS, np.array([True, False])).tolist() == [[True, False], [True, True]]
@@ -35,7 +35,7 @@ def test_one_infinite_number_hides_no_other():
     assert distance(np.array([1.0, 2.0]), wanted) == np.inf
 
 
-def test_a_small_quantity_does_not_hide_beside_a_large_one_or_below_1():
+def test_an_error_in_a_small_quantity_is_not_hidden_by_a_large_one_or_by_values_below_1():
     target = Quantities(("large", "small"), Scaling((0.0, 0.0), (1e6, 1e-7)))
     wanted = np.array([[2e6, 3e-7]])
     got = np.array([[2e6, 2e-7]])

@@ -35,7 +35,7 @@ def test_the_list_shows_the_state_of_each_run(client, write):
     assert [epoch for epoch, _ in runs["first"]["curve"]] == [1, 2, 3]
 
 
-def test_a_run_that_trains_is_running(client, write):
+def test_a_run_in_training_is_shown_as_running(client, write):
     path = write("xor", stopped=False)
     with RunWriter.resume(path):
         assert client.get("/api/runs").json["runs"][0]["state"] == "running"
@@ -60,7 +60,7 @@ def test_a_summary_is_read_again_only_when_the_log_changed(client, write, monkey
     assert len(reads) == 2
 
 
-def test_events_are_followed_from_a_place(client, write):
+def test_events_are_followed_from_an_offset(client, write):
     path = write("xor")
     head, *lines = client.get(f"/api/runs/{path.name}/events").body.splitlines()
     assert [json.loads(line)["kind"] for line in lines] == ["started", "epoch", "epoch", "epoch", "stopped"]
@@ -71,12 +71,12 @@ def test_events_are_followed_from_a_place(client, write):
 
 
 @pytest.mark.parametrize("name", ["..", "../runs", "%2e%2e", "xor/../..", ".studio", "nothing", "a\0b"])
-def test_a_name_that_is_no_run_is_nothing(client, write, name):
+def test_the_name_of_no_run_is_not_found(client, write, name):
     write("xor")
     assert client.get(f"/api/runs/{name}").status == 404
 
 
-def test_links_to_runs_elsewhere_are_passed_over(client, write, tmp_path):
+def test_links_to_runs_elsewhere_are_ignored(client, write, tmp_path):
     path = write("xor")
     os.rename(path, tmp_path / "elsewhere")
     os.symlink(tmp_path / "elsewhere", path)
@@ -92,7 +92,7 @@ def test_a_damaged_run_is_listed_with_its_problem(client, write):
     assert "events.jsonl:1" in run["problem"]
 
 
-def test_a_run_comes_with_its_configuration_and_what_was_found(client, write):
+def test_a_run_is_sent_with_its_configuration_and_findings(client, write):
     path = write("xor")
     run = client.get(f"/api/runs/{path.name}").json
     assert run["config"] == XOR
@@ -103,7 +103,7 @@ def test_a_run_comes_with_its_configuration_and_what_was_found(client, write):
 # --------------------------------------------------------------------------------------------------------------- doing
 
 
-def test_a_training_is_queued_with_a_folder_of_its_own(client):
+def test_a_training_run_is_queued_with_its_own_folder(client):
     first, second = (client.post("/api/train", {"text": XOR}).json for _ in range(2))
     assert first["run"] != second["run"]
     job = client.studio.jobs.jobs[0]
@@ -116,7 +116,7 @@ def test_a_training_is_queued_with_a_folder_of_its_own(client):
     assert [job.run for job in client.studio.jobs.jobs] == [second["run"]]
 
 
-def test_a_wrong_configuration_says_where(client):
+def test_an_error_in_a_configuration_names_its_place(client):
     answer = client.post("/api/train", {"text": "network: [\n"})
     assert answer.status == 400
     assert "config.yaml:" in answer.json["problems"][0]["where"]
@@ -125,7 +125,7 @@ def test_a_wrong_configuration_says_where(client):
 @pytest.mark.parametrize(
     "data", ["/etc/passwd", "../secret.csv", "inside/../../secret.csv", "link.csv", "/etc/*.csv", "link/x.csv"]
 )
-def test_data_outside_of_the_folder_are_refused(client, tmp_path, data):
+def test_data_outside_the_folder_are_refused(client, tmp_path, data):
     (tmp_path / "secret.csv").write_text("a,b\n1,2\n")
     os.symlink(tmp_path / "secret.csv", tmp_path / "data" / "link.csv")
     os.symlink(tmp_path, tmp_path / "data" / "link")
@@ -147,7 +147,7 @@ def test_data_below_the_folder_become_absolute(tmp_path):
     assert changes_for(values, (below,), {}) == [f"data.path={below}/house.csv", f"weights.path={below}/gpt2"]
 
 
-def test_a_run_from_elsewhere_whose_data_lie_outside_is_shown_but_not_computed(client, write):
+def test_a_run_whose_data_are_outside_the_folder_is_shown_but_not_computed(client, write):
     path = write("foreign", config="data: {path: /etc/passwd}\nnetwork: [dense: 1]\n")
     assert client.get(f"/api/runs/{path.name}").status == 200
     body = {"remedy": "widen", "key": "grad:w[0]", "steps": [0], "stop": {"phase": "input", "node": "", "title": ""}}
@@ -157,7 +157,7 @@ def test_a_run_from_elsewhere_whose_data_lie_outside_is_shown_but_not_computed(c
     assert client.studio.jobs.jobs == []
 
 
-def test_weights_are_sent_as_they_lie_there_from_a_place_on(client, write):
+def test_weights_are_sent_as_stored_from_an_offset_on(client, write):
     path = write("xor")
     address = f"/api/runs/{path.name}/weights"
     assert client.get(address).body == b""
@@ -175,7 +175,7 @@ def test_a_start_is_the_name_of_a_run(tmp_path):
         changes_for({"training": {"start": "/elsewhere/run"}}, (tmp_path,), runs)
 
 
-def test_uploads_get_names_of_the_server(client):
+def test_uploads_get_names_chosen_by_the_server(client):
     made = client.call("POST", "/api/uploads?name=../../evil name.csv", b"a,b\n1,2\n").json
     assert made["file"].startswith("evil-name-")
     assert (client.studio.roots[1] / made["file"]).read_bytes() == b"a,b\n1,2\n"
@@ -184,7 +184,7 @@ def test_uploads_get_names_of_the_server(client):
     assert client.post("/api/table", {"file": made["file"]}).status == 200
 
 
-def test_a_request_that_makes_no_sense_is_refused(client, write):
+def test_a_malformed_request_is_refused(client, write):
     path = write("xor")
     assert client.call("POST", "/api/explain", b"no json").status == 400
     assert client.call("POST", "/api/explain", b"[1]").status == 400

@@ -29,7 +29,7 @@ def sent(step, phase, node="", title=""):
     return {array["key"]: (array, numbers) for array, numbers in zip(arrays, values, strict=True)}
 
 
-def test_the_arrays_of_a_stop_are_sent_whole_and_pictures_are_known(step):
+def test_the_arrays_of_a_stop_are_sent_whole_and_pictures_are_marked(step):
     (facts, x), *_ = sent(step, "input").values()
     assert (facts["side"], facts["of"]) == (8, "rows")
     np.testing.assert_allclose(x, step.columns["x"], rtol=1e-6)
@@ -43,7 +43,7 @@ def test_the_arrays_of_a_stop_are_sent_whole_and_pictures_are_known(step):
     assert sent(step, "loss") == {}
 
 
-def test_weights_and_inputs_can_be_changed_and_what_is_computed_cannot(step):
+def test_weights_and_inputs_can_be_changed_but_computed_values_cannot(step):
     weight = next(p for p in step.parameters if p.path == "dense_1/weight")
     assert editable(step, "grad:dense_1/weight[3,4]") == {"place": "dense_1/weight[3,4]", "value": weight.before[3, 4]}
     assert editable(step, "output:x[2,5]") == {"place": "x[2,5]", "value": step.columns["x"][2, 5]}

@@ -23,7 +23,7 @@ def test_another_origin_is_refused(client, origin):
     assert client.get("/", headers=[("origin", origin)]).status == 403
 
 
-def test_the_own_origin_may_pass(client):
+def test_the_same_origin_is_allowed(client):
     assert (
         client.get(
             "/api/runs", headers=[("origin", f"http://127.0.0.1:{PORT}"), ("sec-fetch-site", "same-origin")]
@@ -35,13 +35,13 @@ def test_the_own_origin_may_pass(client):
 
 @pytest.mark.parametrize("token", [None, "", "x" * 43, TOKEN[:-1], TOKEN + "t"])
 @pytest.mark.parametrize("path", ["/api/state", "/api/runs", "/api/nothing", "/somewhere"])
-def test_without_the_token_nothing_is_answered(client, path, token):
+def test_nothing_is_answered_without_the_token(client, path, token):
     answer = client.get(path, token=token)
     assert answer.status == 401
     assert TOKEN not in answer.body.decode()
 
 
-def test_another_user_of_the_machine_gets_nothing_of_any_address(client, write):
+def test_another_user_of_the_machine_gets_nothing_from_any_address(client, write):
     run = write("secret-name").name
     asked = [(route.path, method) for route in client.app.app.routes for method in route.methods]
     assert len(asked) > 20
@@ -59,11 +59,11 @@ def test_wrong_tokens_never_lock_out(client):
     assert client.get("/api/runs").status == 200
 
 
-def test_two_tokens_are_no_token(client):
+def test_two_tokens_are_refused(client):
     assert client.get("/api/runs", headers=[("authorization", "Bearer x")]).status == 401
 
 
-def test_files_of_the_page_need_no_token_but_are_only_read(client):
+def test_the_pages_files_need_no_token_but_are_read_only(client):
     for path in ASSETS:
         answer = client.get(path, token=None)
         assert answer.status == 200
@@ -86,7 +86,7 @@ def test_a_large_body_is_refused_before_it_is_read(client):
     assert answer.status == 413
 
 
-def test_the_page_asks_for_nothing_from_elsewhere():
+def test_the_page_loads_nothing_from_elsewhere():
     for path, asset in ASSETS.items():
         text = asset.content.decode()
         addresses = text.replace("http://www.w3.org/2000/svg", "")

@@ -134,7 +134,7 @@ def test_from_an_example_to_a_step_whose_weight_is_edited(page):
     assert loss.text_content() == before
 
 
-def test_a_layer_is_moved_by_keys_and_the_text_follows(page):
+def test_a_layer_is_moved_with_the_keyboard_and_the_text_is_updated(page):
     page.goto(f"{page.url.partition('#')[0]}#new/1-xor")
     page.locator(".layer").nth(1).wait_for()
     text = page.get_by_label("Configuration as YAML")
@@ -172,7 +172,7 @@ def press(page, name, key="Enter"):
     page.keyboard.press(key)
 
 
-def test_the_keyboard_alone_leads_from_a_sick_network_to_its_cure(page):
+def test_a_sick_network_is_cured_with_the_keyboard_alone(page):
     press(page, "New")
     press(page, "View")
     page.locator(".layer").nth(1).wait_for()
@@ -236,7 +236,7 @@ def test_runs_of_any_name_are_listed_opened_and_compared(page, studio):
 
 
 @pytest.mark.parametrize("screen", ["#runs", "#new", "#run/{run}", "#run/{run}/doctor", "#compare/{run},{run}"])
-def test_a_telephone_shows_every_screen_without_scrolling_sideways(page, studio, screen):
+def test_a_phone_shows_every_screen_without_scrolling_sideways(page, studio, screen):
     root, facts = studio
     run = next((path for path in root.glob("*-plain")), None) or write_run(root, "plain")
     page.set_viewport_size({"width": 390, "height": 800})
@@ -254,7 +254,7 @@ def test_the_page_speaks_chinese(page):
     page.get_by_role("heading", name="Runs").wait_for()
 
 
-def test_a_log_that_is_replaced_while_it_is_followed_is_shown_anew(page, studio):
+def test_a_log_that_is_replaced_while_it_is_followed_is_shown_again(page, studio):
     root, facts = studio
     path = write_run(root, "followed", epochs=40, stopped=False)
     page.goto(f"{facts['url']}#run/{path.name}")

@@ -63,14 +63,14 @@ def test_a_token_that_others_can_read_is_refused(tmp_path):
         stored_token(tmp_path)
 
 
-def test_a_port_that_is_taken_or_none_is_refused():
+def test_a_port_that_is_in_use_or_invalid_is_refused():
     with taken(None) as listener, pytest.raises(UsageError, match="the port is taken"):
         taken(listener.getsockname()[1])
     with pytest.raises(UsageError, match="at most 65535"):
         taken(70000)
 
 
-def test_jobs_run_one_after_the_other_in_sessions_of_their_own(tmp_path):
+def test_jobs_run_one_after_the_other_in_their_own_sessions(tmp_path):
     jobs = Jobs(tmp_path / "jobs")
     first = jobs.begin("diagnose", "a", ["--version"])
     second = jobs.begin("train", "b", ["nothing"])

@@ -47,7 +47,7 @@ def until(condition):
     return value
 
 
-def test_a_training_outlives_the_studio_and_is_shown_whole_when_it_is_back(tmp_path):
+def test_training_outlives_the_studio_and_is_shown_completely_when_it_is_back(tmp_path):
     process, facts = start(tmp_path)
     run = json.loads(call(facts, "api/train", {"text": CONFIG}))["run"]
     log = tmp_path / "runs" / run / "events.jsonl"

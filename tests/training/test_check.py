@@ -60,12 +60,12 @@ def test_training_refuses_a_wrong_gradient_and_leaves_no_run(tmp_path):
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(3, "exact"), (2, "wrong")])
-def test_a_file_of_own_layers_is_checked_by_its_examples(own, factor, verdict):
+def test_a_file_of_user_layers_is_checked_by_its_examples(own, factor, verdict):
     path = own(factor)
     assert rg.check(path).verdict == verdict
     assert rg.check(path).verdict == verdict  # it may be read again
 
 
-def test_a_layer_is_checked_by_name_or_with_inputs_of_its_own():
+def test_a_layer_is_checked_by_name_or_with_specified_inputs():
     assert rg.check("tanh").verdict == "exact"
     assert rg.check(FactorOfTwo(2), (3, 2)).verdict == "wrong"

@@ -57,7 +57,7 @@ def test_a_stored_configuration_reads_back_as_itself(path):
     assert config_of(stored) == config
 
 
-def test_the_stored_configuration_holds_what_defaults_and_data_decided():
+def test_the_stored_configuration_contains_everything_decided_by_defaults_and_data():
     config = config_of(
         parse_document("data: iris\nnetwork: [{dense: {units: 5, activation: relu}}, {dense: classes}]\n")
     )
@@ -97,7 +97,7 @@ def test_settings_can_be_changed_by_path():
          {"training": {"early_stopping": {"patience": 5, "min_change": 0.1}}}),
     ],
 )  # fmt: skip
-def test_what_was_given_in_short_stays_beside_a_changed_setting(text, change, expected):
+def test_a_setting_in_short_form_survives_a_change_of_another_setting(text, change, expected):
     values = changed(parse_document(text).values, change)
     assert values == expected
     parse(RunConfig, {"network": [{"dense": 1}], **values})
@@ -111,7 +111,7 @@ def test_what_was_given_in_short_stays_beside_a_changed_setting(text, change, ex
         ("{adam: {learning_rate: {one_cycle: 0.5}}}", "peak"),
     ],
 )
-def test_a_learning_rate_on_the_command_line_goes_where_the_schedule_has_it(optimizer, field):
+def test_a_learning_rate_on_the_command_line_replaces_the_one_in_the_schedule(optimizer, field):
     config = with_rate(config_of(parse_document(f"network: [dense: 1]\noptimizer: {optimizer}")), 0.25)
     rate = config.optimizer.learning_rate
     assert (rate if field is None else getattr(rate, field)) == 0.25
@@ -198,7 +198,7 @@ def test_the_schema_names_everything_that_can_be_configured():
         ("network: [zzz]", "load your own with --layers FILE.py"),
     ],
 )
-def test_words_of_other_frameworks_and_keys_at_the_wrong_place_lead_to_the_right_one(text, words):
+def test_names_from_other_frameworks_and_misplaced_keys_lead_to_the_right_ones(text, words):
     document = parse_document(text)
     with pytest.raises(ConfigError) as caught:
         config_of(Document({"network": [{"dense": 1}], **document.values}))
@@ -221,13 +221,13 @@ def test_words_of_other_frameworks_and_keys_at_the_wrong_place_lead_to_the_right
         ({"network": [{"lstm": 3}]}, r"network.0: lstm_1 \(lstm\): .*got \(4, 2\)"),
     ],
 )  # fmt: skip
-def test_a_run_that_could_not_work_is_refused_before_it_begins(change, words):
+def test_a_run_that_cannot_work_is_refused_before_it_starts(change, words):
     plain = {"data": "xor", "network": [{"dense": 1}], **change}
     with pytest.raises(RetrogradError, match=words):
         prepare(config_of(Document(plain)))
 
 
-def test_a_warmup_and_a_cosine_reach_peak_and_end_where_the_run_does(tmp_path):
+def test_a_warmup_and_a_cosine_reach_their_peak_and_end_with_the_run(tmp_path):
     rate = {"cosine": {"initial": 0.1, "final": 0.001, "warmup": 4}}
     run = rg.train({"data": "xor", "network": [{"dense": 1}], "optimizer": {"sgd": {"learning_rate": rate}},
                     "training": {"epochs": 41, "batch_size": 4, "evaluate_every": 41}}, root=tmp_path)  # fmt: skip

@@ -9,7 +9,7 @@ from retrograd.training.loop.course import dispatches, minibatches, stretches
 
 @pytest.mark.parametrize("rows", [12, 13])
 @pytest.mark.parametrize("steps", [1, 4, 64])
-def test_dispatches_hold_every_row_of_every_epoch_once_and_in_order(rows, steps):
+def test_dispatches_contain_every_row_of_every_epoch_once_and_in_order(rows, steps):
     orders = [epoch_order(rows, 3, 0, epoch) for epoch in range(3)]
     given = list(dispatches(orders, steps))
     assert all(len(order) <= steps for order in given if order.ndim == 2)
@@ -30,7 +30,7 @@ def test_dispatches_hold_every_row_of_every_epoch_once_and_in_order(rows, steps)
         (1000, 64, [128] * 7 + [104]),
     ],
 )
-def test_a_long_group_is_looked_at_between_dispatches_and_a_short_one_at_its_end(total, per_dispatch, lengths):
+def test_a_long_group_is_observed_between_dispatches_and_a_short_one_at_its_end(total, per_dispatch, lengths):
     order = epoch_order(total, 1, 0, 0)
     given = list(dispatches([order], per_dispatch))
     found = list(stretches(given, total, least=100))

@@ -42,7 +42,7 @@ def test_a_wide_beam_finds_the_best_of_all_texts():
     np.testing.assert_allclose(sorted(scores), sorted(map(log_probability, texts)), rtol=1e-12)
 
 
-def test_a_beam_is_no_worse_than_the_greedy_choice_and_a_beam_of_one_is_it():
+def test_a_beam_is_no_worse_than_the_greedy_choice_and_a_beam_of_one_equals_it():
     greedy = extend(logits_of, BEGUN[None], 12, likeliest)[0, 1:]
     text = greedy[: np.argmax(greedy == END)] if END in greedy else greedy
     assert search(logits_of, BEGUN, 12, width=1)[0].tokens.tolist() == text.tolist()
@@ -61,7 +61,7 @@ def test_a_finished_row_is_filled_with_padding_while_others_continue():
         assert set(after) <= {PADDING}
 
 
-def test_what_is_drawn_has_the_shares_of_the_logits():
+def test_sampled_tokens_have_the_frequencies_that_the_logits_imply():
     logits = np.tile(np.log([0.5, 0.3, 0.2]), (20_000, 1))
     rng = np.random.Generator(np.random.PCG64(0))
     np.testing.assert_allclose(np.bincount(drawn(1.0, None, rng)(logits)) / 20_000, [0.5, 0.3, 0.2], atol=0.015)
@@ -70,7 +70,7 @@ def test_what_is_drawn_has_the_shares_of_the_logits():
     assert set(drawn(1.0, 2, rng)(logits)) == {0, 1}
 
 
-def test_padding_unknown_and_start_are_never_said():
+def test_padding_unknown_and_start_tokens_are_never_generated():
     found = extend(
         lambda begun: np.tile([9.0, 9, 9, 0, 0, 0, 0], (len(begun), 1)),
         BEGUN[None],

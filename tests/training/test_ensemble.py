@@ -34,7 +34,7 @@ def test_probabilities_are_the_mean_of_those_of_the_seeds(together, tmp_path):
     np.testing.assert_allclose(together.model.spread(ROWS), spread, atol=1e-6)
 
 
-def test_one_file_holds_all_members(together):
+def test_one_file_contains_all_members(together):
     again = rg.load(together.folder)
     assert again.members == 3
     np.testing.assert_array_equal(again.predict_proba(ROWS), together.predict_proba(ROWS))

@@ -27,7 +27,7 @@ def test_any_number_of_rows_takes_a_program_for_each_power_of_two(evaluator):
 
 
 @pytest.mark.parametrize(("rows", "filled"), [(0, 0), (1, 1), (2, 2), (3, 4), (5, 8), (8, 8)])
-def test_what_is_filled_up_repeats_the_last_row(rows, filled):
+def test_padding_repeats_the_last_row(rows, filled):
     column = filled_up(ROWS[:rows])
     assert len(column) == filled
     assert np.array_equal(column[:rows], ROWS[:rows])

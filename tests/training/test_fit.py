@@ -40,7 +40,7 @@ def dataset(x, y=None, target=None, valid=None):
     [PRICE, PRICE[:, None], PRICE.tolist(), pl.Series("price", PRICE), PandasSeries(PRICE), PandasSeries(PRICE, "p")],
     ids=["array", "column", "list", "polars", "pandas", "named"],
 )
-def test_x_and_y_are_taken_in_any_usual_form_row_by_row(x, y):
+def test_x_and_y_are_accepted_in_any_usual_form_row_by_row(x, y):
     found = dataset(x, y)
     assert found.task == "regression"
     expected = PRICE if x is X else (PRICE - PRICE.mean()) / PRICE.std()
@@ -49,7 +49,7 @@ def test_x_and_y_are_taken_in_any_usual_form_row_by_row(x, y):
         assert np.array_equal(found.train["x"], dataset(FRAME, PRICE).train["x"])
 
 
-def test_columns_by_name_hold_their_target_too():
+def test_named_columns_may_include_the_target():
     found = dataset({**COLUMNS, "kind": ["u", "v"] * 20}, target="kind")
     assert (found.task, found.classes, found.features) == ("binary", ("u", "v"), ("a", "b", "c"))
     assert (
@@ -67,7 +67,7 @@ def test_a_frame_of_targets_is_several_targets():
     [(FRAME, pl.Series([np.nan, *PRICE[1:]])), (X, PandasSeries([np.nan, *PRICE[1:]]))],
     ids=["polars", "pandas"],
 )
-def test_a_row_without_a_target_is_left_out_and_that_is_said(x, y, tmp_path):
+def test_a_row_without_a_target_is_left_out_and_reported(x, y, tmp_path):
     run = rg.fit(x, y, network=[rg.Dense(1)], epochs=1, root=tmp_path)
     assert sum(run.dataset.rows.values()) == 39
     assert any("skipped" in note for note in run.dataset.notes), run.dataset.notes
@@ -82,7 +82,7 @@ def test_a_row_without_a_target_is_left_out_and_that_is_said(x, y, tmp_path):
         ({"a": [[1], [2]], "b": [1, 2]}, None, "column 'a': expected one value per row"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_reported(x, y, match):
+def test_mismatched_data_are_reported(x, y, match):
     with pytest.raises(rg.DataError, match=match):
         dataset(x, y)
 
@@ -106,7 +106,7 @@ def test_one_target_gives_a_vector_and_several_a_column_each(run, tmp_path):
     assert scores["r2"] == pytest.approx((scores["r2 of y1"] + scores["r2 of y2"]) / 2)
 
 
-def test_evaluating_takes_targets_beside_the_rows(run):
+def test_evaluating_takes_targets_along_with_the_rows(run):
     whole = run.evaluate(FRAME.with_columns(price=PRICE))
     assert (
         run.evaluate(FRAME, PRICE) == run.evaluate(X, PRICE) == run.evaluate(FRAME, pl.Series("other", PRICE)) == whole
@@ -121,7 +121,7 @@ def test_missing_columns_are_named_and_extra_ones_ignored(run):
     assert np.array_equal(run.predict(FRAME.select("c", "b", "a")), run.predict(FRAME))
 
 
-def test_a_run_shows_itself_in_a_line(run):
+def test_a_run_is_printed_on_one_line(run):
     text = repr(run)
     assert text.startswith("<Run line: regression, test loss ")
     assert f"epochs after 2 epochs, best epoch 2; {run.folder}>" in text
@@ -129,7 +129,7 @@ def test_a_run_shows_itself_in_a_line(run):
     assert repr(run.model) == "<Model line: regression, 1 nodes>"
 
 
-def test_a_model_is_loaded_by_what_a_person_would_type(run, root):
+def test_a_model_is_loaded_by_whatever_a_person_would_type(run, root):
     for name, where in (("last", root), ("line", root), (run.folder.name, root), (run.folder, "nowhere")):
         assert np.isfinite(rg.load(name, runs=where).predict(FRAME)).all()
     with pytest.raises(rg.UsageError, match=r"no run 'nope'.*last"):

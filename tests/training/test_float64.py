@@ -27,7 +27,7 @@ def descended(steps):
     return w, b
 
 
-def test_a_run_in_float64_is_that_of_the_numbers_as_written(tmp_path):
+def test_a_run_in_float64_uses_the_numbers_as_written(tmp_path):
     run = rg.train(CONFIG, root=tmp_path)
     assert run.dataset.train["x"][0, 0] == 0.05
     found, (w, b) = run.model.variables.params["dense_1"], descended(3)

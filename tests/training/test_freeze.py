@@ -34,11 +34,11 @@ def trained(freeze, root):
         (["hidden/*"], {"hidden/weight", "hidden/bias"}),
     ],
 )
-def test_what_matches_stays_and_the_rest_moves(freeze, still, tmp_path):
+def test_matching_parameters_stay_and_the_rest_move(freeze, still, tmp_path):
     assert trained(freeze, tmp_path) == still
 
 
-def test_the_norm_to_clip_by_is_that_of_what_is_trained():
+def test_the_clipping_norm_covers_only_trained_parameters():
     network = rg.Network(rg.Dense(1))
     grads = {"dense_1": {"weight": jnp.array([[300.0]]), "bias": jnp.array([0.3])}}
     params = {"dense_1": {"weight": jnp.array([[1.0]]), "bias": jnp.array([1.0])}}
@@ -50,7 +50,7 @@ def test_the_norm_to_clip_by_is_that_of_what_is_trained():
     assert float(after["dense_1"]["bias"][0]) == pytest.approx(0.7)  # 0.3 is below 0.4: nothing is cut
 
 
-def test_a_trace_says_what_is_frozen_and_gives_it_no_update():
+def test_a_trace_names_frozen_parameters_and_gives_them_no_update():
     text = str(rg.trace(CONFIG | {"freeze": ["last/bias"]}))
     assert "Frozen, and so not updated: last/bias." in text
     step = rg.trace(CONFIG | {"freeze": ["last/bias"]}).numbers
@@ -65,7 +65,7 @@ def test_a_trace_says_what_is_frozen_and_gives_it_no_update():
         (["*"], "freeze: all parameters are frozen"),
     ],
 )
-def test_a_pattern_must_match_and_leave_something(freeze, words, tmp_path):
+def test_a_pattern_must_match_something_and_leave_something_to_train(freeze, words, tmp_path):
     with pytest.raises(ConfigError) as caught:
         rg.train(CONFIG | {"freeze": freeze}, root=tmp_path)
     assert words in str(caught.value)

@@ -31,7 +31,7 @@ def fit(root, rate, **training):
     return rg.fit(X, Y, network=[rg.Dense(1)], optimizer=rg.SGD(rate), root=root, **settings)
 
 
-def test_a_rate_a_thousand_times_too_large_ends_healthy_and_says_what_was_done(tmp_path):
+def test_a_rate_a_thousand_times_too_large_ends_healthy_and_the_interventions_are_reported(tmp_path):
     run = fit(tmp_path, 50.0)
     assert run.stop.reason == "epochs"
     assert run.scores["test"]["r2"] > 0.9
@@ -57,7 +57,7 @@ def test_a_rate_a_thousand_times_too_large_ends_healthy_and_says_what_was_done(t
         ),
     ],
 )
-def test_what_the_guard_did_can_be_made_permanent_as_it_is_written(optimizer, named, tmp_path):
+def test_the_guards_changes_can_be_made_permanent_as_reported(optimizer, named, tmp_path):
     config = {"network": [{"dense": 1}], "optimizer": optimizer, "training": {"epochs": 6, "batch_size": 16}}
     data = from_arrays(X, Y)
     first = rg.train(config, dataset=data, root=tmp_path)
@@ -77,7 +77,7 @@ def test_stop_ends_with_a_reason_and_the_last_healthy_weights(tmp_path):
     assert "the loss rose" in run.stop.sentence
 
 
-def test_what_is_not_finite_is_an_error_under_stop(tmp_path):
+def test_non_finite_values_are_an_error_under_stop(tmp_path):
     with pytest.raises(NonFiniteError, match="first non-finite"):
         fit(tmp_path, 1e30, guard="stop")
 
@@ -115,7 +115,7 @@ def long_run(tmp_path_factory):
     return fit_long(tmp_path_factory.mktemp("long"))
 
 
-def test_a_long_epoch_goes_back_some_hundred_steps_and_takes_every_row_once(long_run):
+def test_a_long_epoch_is_rolled_back_a_few_hundred_steps_and_uses_every_row_once(long_run):
     rows = long_run.dataset.rows["train"]
     assert LEAP < LOOK_STEPS * 2 < rows
     assert {event.step for event in long_run.interventions} == {LOOK_STEPS}  # not 0: what was learnt before is kept
@@ -159,7 +159,7 @@ def config_of_run(run):
     return rg.load(run.folder).config
 
 
-def test_who_gives_up_within_an_epoch_keeps_what_was_learnt_before(tmp_path):
+def test_giving_up_within_an_epoch_keeps_the_progress_made_before(tmp_path):
     with pytest.raises(NonFiniteError, match=r"step 6.*first non-finite.*kept the weights of epoch 1"):
         fit_long(tmp_path, guard="stop")
     (folder,) = tmp_path.iterdir()
@@ -170,7 +170,7 @@ def test_who_gives_up_within_an_epoch_keeps_what_was_learnt_before(tmp_path):
     assert rg.load(folder).facts["metrics"] == summary.metrics
 
 
-def test_a_run_that_is_asked_to_stop_within_an_epoch_ends_at_that_step(long_run):
+def test_a_run_asked_to_stop_within_an_epoch_ends_at_that_step(long_run):
     prepared = prepare(config_of_run(long_run), long_run.dataset)
     asked = iter([None] * 9)  # before the first step, and after each dispatch of 64 and each stretch
     fitted = Loop(
@@ -222,7 +222,7 @@ def test_an_alarm_is_believed_when_the_first_weights_are_better_on_the_same_rows
     assert guard.judged(risen, FULL, 4, compared(first=1.1)) == "the loss rose from 1.1 to 9"
 
 
-def test_the_weights_are_measured_after_a_last_step_that_says_too_little():
+def test_the_weights_are_measured_after_an_inconclusive_last_step():
     losses, rows = np.array([1.0, 1e3]), np.array([95.0, 1.0])
     hard = Compared(lambda steps: 100.0, lambda steps: 120.0, never)
     assert guarding().judged(losses, rows, 4, hard) is None
@@ -230,7 +230,7 @@ def test_the_weights_are_measured_after_a_last_step_that_says_too_little():
     assert guarding().judged(losses, rows, 4, ruined) == "the loss rose from 100 to 900"
 
 
-def test_a_step_that_threw_the_loss_is_compared_on_its_own_rows():
+def test_a_step_after_which_the_loss_jumped_is_compared_on_its_own_rows():
     losses = np.array([1.0, 500.0, 2.0, 1.0])
     steps = gathered(losses, np.full(4, 128.0))
     outlier = Compared(lambda rows: 480.0 if rows == range(1, 2) else 1.0, never, never)
@@ -259,7 +259,7 @@ def test_a_rescue_that_leaves_a_network_that_passes_no_deltas_is_followed_by_a_m
     assert guard.judged(alike, FULL, 0, UNASKED) is None  # long enough
 
 
-def test_what_was_shut_before_or_stays_so_at_any_rate_is_not_the_rates_fault():
+def test_units_dead_before_or_at_any_rate_are_not_blamed_on_the_rate():
     guard = guarding()
     guard.rescue(0, "risen", 0.1, condition(1.0, 0.1))
     assert guard.judged(np.ones(4), FULL, 0, compared(passed=0.0)) is None
@@ -277,7 +277,7 @@ def test_xor_at_a_thousand_times_its_rate_is_solved(tmp_path):
     assert "dense_1/tanh passes" in run.interventions[-1].reason
 
 
-def test_losses_of_few_rows_are_gathered_until_they_tell_something():
+def test_losses_of_few_rows_are_gathered_until_they_are_conclusive():
     losses = np.arange(10.0)
 
     def means(*rows):
@@ -290,7 +290,7 @@ def test_losses_of_few_rows_are_gathered_until_they_tell_something():
     assert means(16, 16, 4) == [0.0, (16 * 1 + 4 * 2) / 20]
 
 
-def test_rows_count_by_their_weights():
+def test_rows_count_according_to_their_weights():
     weights = np.array([1.0, 1.0, 1.0, 1.0, 100.0, 0.0, 0.0], np.float32)
     columns = {"x": np.zeros((7, 1)), "sample_weight": weights}
     assert rows_there(columns, np.arange(4)) == 4
@@ -327,7 +327,7 @@ def test_the_loss_of_an_epoch_counts_each_row_once(tmp_path):
     assert run.history[0].loss == pytest.approx(run.scores["train"]["loss"], rel=1e-4)
 
 
-def test_averages_that_are_not_finite_are_trouble_too(tmp_path):
+def test_non_finite_averages_are_trouble_too(tmp_path):
     x = np.random.default_rng(0).uniform(1, 2, size=(64, 2)).astype(np.float32)
     data = from_arrays(1e13 * x, x.sum(1), settings=rg.DataSettings(task="regression", scale="none"))
     config = {"network": [{"dense": 1}], "optimizer": {"adam": 1e-3}, "training": {"epochs": 2, "batch_size": 16}}

@@ -49,11 +49,11 @@ def test_dead_and_saturated_units_are_counted_by_their_derivative(layer, x, dead
 
 
 @pytest.mark.parametrize("layer", [rg.ReLU(), rg.Sigmoid(), rg.Tanh()])
-def test_what_an_activation_says_of_its_steepest_place_is_so(layer):
+def test_the_steepest_point_declared_by_an_activation_is_correct(layer):
     assert steepest(layer) == layer.steepest == pytest.approx(steepest_on_grid(layer), rel=1e-3)
 
 
-def test_readings_are_recorded_now_and_then_and_change_nothing(tmp_path):
+def test_readings_are_recorded_at_intervals_and_change_nothing(tmp_path):
     plain = rg.train(CONFIG, root=tmp_path / "plain")
     read_run = rg.train(CONFIG, root=tmp_path / "read", readings=True)
     for a, b in zip(*map(jax.tree.leaves, (plain.model.variables, read_run.model.variables)), strict=True):
@@ -77,7 +77,7 @@ def test_readings_are_recorded_now_and_then_and_change_nothing(tmp_path):
     assert "units" in read_run.health or "weights change" in read_run.health
 
 
-def test_after_a_rescue_the_step_is_read_that_is_taken():
+def test_after_a_rescue_the_reading_is_of_the_step_actually_taken():
     def look(stepper, train, batch):
         watch.interval, watch.last_step = 1, -1  # a reading each time
         watch(stepper, train, batch)
@@ -102,5 +102,5 @@ def test_readings_are_in_the_order_of_the_forward_pass():
     assert [list(values) for values in ordered.values()] == [["z", "a", "m"], ["z/bias", "a/weight"]]
 
 
-def test_no_readings_have_no_words():
+def test_missing_readings_produce_no_text():
     assert sentence({}) == ""

@@ -73,7 +73,7 @@ def test_a_run_stores_the_confusion_of_its_test_part(run):
     assert judged.count == len(truth) == 12
 
 
-def test_the_worst_rows_are_those_that_the_model_gives_the_least_probability(run, file):
+def test_the_worst_rows_are_those_to_which_the_model_assigns_the_lowest_probability(run, file):
     judged = read_judged(run.folder)
     rows = rows_of(file, judged)
     share = run.predict_proba(pl.DataFrame(rows))
@@ -135,7 +135,7 @@ def test_without_a_test_part_the_page_says_which_rows_are_shown(run, file, tmp_p
 # ------------------------------------------------------------------------------------------------- from outputs alone
 
 
-def test_two_classes_from_one_logit_are_counted_in_portions():
+def test_two_classes_from_one_logit_are_counted_in_batches():
     rng = np.random.default_rng(1)
     truth, logits = rng.integers(0, 2, (50, 1)).astype("f4"), rng.normal(size=(50, 1)).astype("f4")
     judged = judge("valid", tallied(Labels("y", ("no", "yes"), True), logits, truth, portions=7), BARE)
@@ -166,7 +166,7 @@ def test_many_classes_are_their_most_confused_pairs():
     assert MOST_CLASSES < 300
 
 
-def test_each_label_of_several_has_its_two_by_two():
+def test_each_of_several_labels_has_its_two_by_two_matrix():
     rng = np.random.default_rng(3)
     truth, logits = rng.integers(0, 2, (40, 3)), rng.normal(size=(40, 3))
     target = MultiLabels(("a", "b", "c"), ("a", "b", "c"), ((0, 1),) * 3)
@@ -195,7 +195,7 @@ def test_residuals_are_in_the_targets_own_unit(count):
     assert judged.worst[0].loss == pytest.approx((((found - truth) / 50) ** 2).max(), rel=1e-6)
 
 
-def test_rows_whose_output_is_not_finite_are_the_worst_and_confuse_nothing():
+def test_rows_with_non_finite_output_are_the_worst_and_are_not_counted_in_the_confusion():
     logits = np.array([[3.0, 0.0], [np.nan, 0.0], [0.0, 2.0], [np.inf, 0.0]])
     judged = judge(
         "test",

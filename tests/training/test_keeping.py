@@ -70,7 +70,7 @@ def epoch(number):
     return Epoch(number, number, 0.5, {}, 0.1, 0.1)
 
 
-def test_what_is_new_is_written_when_the_last_time_is_long_ago(clock):
+def test_new_weights_are_written_when_the_last_write_is_long_ago(clock):
     written = []
     keeper = Keeper(lambda variables, best: written.append((variables, best.epoch)), clock)
     for now, best in [(0.5, 1), (0.9, 2), (1.1, 2), (1.2, 3), (2.0, 2), (2.2, 3), (9.0, 3), (9.1, 4)]:
@@ -92,7 +92,7 @@ def test_a_slow_disk_is_written_to_less_often(clock):
     assert written == [1, 51]  # 5 s of 500
 
 
-def test_a_failure_is_reported_once_and_costs_no_run(clock):
+def test_a_failure_is_reported_once_and_does_not_fail_the_run(clock):
     def refuse(variables, best):
         raise ResourceError("disk full")
 

@@ -16,7 +16,7 @@ SEEDS = range(20)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_roc_auc_is_scikit_learns_with_ties_too(seed):
+def test_roc_auc_equals_scikit_learns_also_with_ties(seed):
     rng = np.random.default_rng(seed)
     rows = int(rng.integers(4, 200))
     truth, score = np.arange(rows) % 3 == 0, rng.integers(0, rng.integers(2, 50), rows) / 7
@@ -24,7 +24,7 @@ def test_roc_auc_is_scikit_learns_with_ties_too(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_recall_and_f1_are_scikit_learns(seed):
+def test_recall_and_f1_equal_scikit_learns(seed):
     rng = np.random.default_rng(seed)
     classes = int(rng.integers(2, 9))
     truth, predicted = rng.integers(0, classes, (2, int(rng.integers(1, 100))))
@@ -35,7 +35,7 @@ def test_recall_and_f1_are_scikit_learns(seed):
     assert f1 == pytest.approx(expected[2])
 
 
-def test_errors_of_several_targets_are_scikit_learns():
+def test_errors_of_several_targets_equal_scikit_learns():
     truth, predicted = np.random.default_rng(0).normal(size=(2, 50, 3))
     scores = regression_metrics(truth, predicted, full=True)
     assert scores["r2"] == pytest.approx(metrics.r2_score(truth, predicted))

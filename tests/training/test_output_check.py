@@ -31,7 +31,7 @@ def found(y, *layers, loss=None):
         (NUMBERS, [rg.Dense(1, "relu")], None),
     ],
 )
-def test_right_networks_are_not_worth_a_word(y, layers, loss):
+def test_correct_networks_produce_no_report(y, layers, loss):
     assert found(y, *layers, loss=loss) == ()
 
 

@@ -50,7 +50,7 @@ def numbers(text):
     return np.frombuffer(base64.b64decode(text), np.uint8)
 
 
-def test_the_last_grid_is_what_the_model_predicts_there(run):
+def test_the_last_grid_equals_the_models_predictions(run):
     plane = read_plane(run.folder)
     kept = next(sample for sample in plane.samples if sample.epoch == run.best_epoch == plane.best)
     share = run.predict_proba(pl.DataFrame(dict(zip(plane.columns, cells(plane), strict=True))))

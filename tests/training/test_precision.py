@@ -40,7 +40,7 @@ def test_a_run_learns_and_its_file_predicts_the_same(precision, tmp_path):
     assert f"precision: {precision}" in lines
 
 
-def test_float64_begins_with_the_numbers_of_float32_and_then_has_more_digits(tmp_path):
+def test_float64_starts_with_the_numbers_of_float32_and_then_has_more_digits(tmp_path):
     wide, narrow = (digits(p, [{"dense": "classes"}], tmp_path, epochs=1) for p in ("float64", "float32"))
     one, other = (jax.device_get(run.model.variables.params["dense_1"]["weight"]) for run in (wide, narrow))
     np.testing.assert_allclose(one, other, atol=1e-5)
@@ -75,7 +75,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_gradients_of_bfloat16_are_near_those_of_float32_and_those_near_float64s(name):
+def test_gradients_of_bfloat16_are_near_those_of_float32_which_are_near_those_of_float64(name):
     network, shape, allowed = NETWORKS[name]
     batch = {"x": TOKENS, "y": np.roll(TOKENS, -1, 1)}
     if shape:

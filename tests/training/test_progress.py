@@ -4,7 +4,7 @@ from retrograd.record.events import Epoch
 from retrograd.training.progress import Lines
 
 
-def test_a_line_comes_every_two_seconds_with_the_time_that_is_left(capsys):
+def test_a_line_is_printed_every_two_seconds_with_the_remaining_time(capsys):
     lines = Lines(epochs=10)
     for number in range(1, 6):
         lines(Epoch(number, number, 0.5, {"valid": {"r2": 0.25}}, 0.1, number * 1.0))

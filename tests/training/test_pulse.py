@@ -43,7 +43,7 @@ def test_progress_is_reported_at_most_four_times_a_second_and_waits_for_nothing(
     assert told[3:] == [Progress(32, 5.0, pytest.approx(16 / 0.3))]
 
 
-def test_an_epoch_that_ends_is_progress_enough_and_long_runs_tell_less_often():
+def test_the_end_of_an_epoch_is_progress_enough_and_long_runs_report_less_often():
     now, told = [0.0], []
     pulse = Pulse(told.append, lambda: now[0])
     for step in range(1, 100):  # epochs of two steps, ten a second

@@ -105,7 +105,7 @@ def again(folder, **further):
     return resume_prepared(RunFolder.open(folder), prepared(**further))
 
 
-def test_a_run_of_very_many_epochs_records_ever_fewer_and_continues_to_the_same_bits(tmp_path, monkeypatch):
+def test_a_run_of_very_many_epochs_records_fewer_and_fewer_and_resumes_to_the_same_bits(tmp_path, monkeypatch):
     monkeypatch.setattr(events_module, "WHOLE", 4)
     settings = {"epochs": 21, "shuffle": False}
     unbroken = train_prepared(prepared(**settings), folder=tmp_path / "unbroken", readings=True)
@@ -129,7 +129,7 @@ def test_a_run_whose_rules_follow_from_all_epochs_records_them_all(tmp_path, mon
 
 
 @pytest.mark.parametrize("epoch", [1, 4, 6])
-def test_a_broken_off_run_continues_to_the_same_bits(whole, tmp_path, epoch):
+def test_an_interrupted_run_resumes_to_the_same_bits(whole, tmp_path, epoch):
     folder = crashing(tmp_path / "run", epoch)
     assert len(checkpoint_paths(folder)) == 3
     run = again(folder)
@@ -153,7 +153,7 @@ def test_averaged_weights_are_in_the_model_file_and_their_scores_in_the_notes(wh
         again_loaded.averaged()
 
 
-def test_it_may_break_off_again_and_again(whole, tmp_path):
+def test_a_run_may_be_interrupted_again_and_again(whole, tmp_path):
     folder = crashing(tmp_path / "run", 2)
     for epoch in (3, 3, 5):
 
@@ -166,13 +166,13 @@ def test_it_may_break_off_again_and_again(whole, tmp_path):
     same(again(folder), whole)
 
 
-def test_without_a_checkpoint_a_run_begins_again_in_its_folder(whole, tmp_path):
+def test_without_a_checkpoint_a_run_starts_over_in_its_folder(whole, tmp_path):
     folder = crashing(tmp_path / "run", 3, checkpoint={"seconds": 1000.0})
     assert checkpoint_paths(folder) == []
     same(again(folder), whole)
 
 
-def test_what_fails_in_the_first_epoch_leaves_its_checkpoint(whole, tmp_path, monkeypatch):
+def test_a_failure_in_the_first_epoch_leaves_its_checkpoint(whole, tmp_path, monkeypatch):
     write = RunWriter.write_checkpoint
 
     def crash(self, *arguments):
@@ -187,7 +187,7 @@ def test_what_fails_in_the_first_epoch_leaves_its_checkpoint(whole, tmp_path, mo
     same(again(tmp_path / "run"), whole)
 
 
-def test_damaged_checkpoints_are_passed_over(whole, tmp_path):
+def test_damaged_checkpoints_are_skipped(whole, tmp_path):
     folder = crashing(tmp_path / "run", 4)
     newest, second, third = checkpoint_paths(folder)
     newest.write_bytes(newest.read_bytes()[:-3])
@@ -202,7 +202,7 @@ def test_damaged_checkpoints_are_passed_over(whole, tmp_path):
 @pytest.mark.parametrize(
     "error", [ResourceError("permission denied"), ResourceError("out of memory"), NewerFormatError("format 9")]
 )
-def test_a_checkpoint_that_cannot_be_read_now_is_neither_passed_over_nor_deleted(tmp_path, monkeypatch, error):
+def test_a_checkpoint_that_cannot_be_read_now_is_neither_skipped_nor_deleted(tmp_path, monkeypatch, error):
     with RunWriter.at(tmp_path / "run") as place:
         for step in (1, 2):
             place.write_checkpoint(Checkpoint(step, {}, {}, {}), keep=2)
@@ -224,7 +224,7 @@ def with_facts(folder, change):
     write_checkpoint(folder, dataclasses.replace(checkpoint, facts=facts), keep=9)
 
 
-def test_what_the_guard_remembers_comes_back_with_numbers_that_json_does_not_have(tmp_path):
+def test_the_guards_memory_is_restored_with_numbers_that_json_does_not_have(tmp_path):
     folder = crashing(tmp_path / "run", 3)
     with_facts(folder, {"passed": {"dense_1": float("nan"), "dense_2": float("inf")}, "first_loss": float("nan")})
     with RunWriter.resume(folder) as place:
@@ -234,7 +234,7 @@ def test_what_the_guard_remembers_comes_back_with_numbers_that_json_does_not_hav
 
 
 @pytest.mark.parametrize("change", [{"passed": {"dense_1": "much"}}, {"watched": None}, {"first_loss": [1.0]}])
-def test_facts_of_another_type_are_damage(tmp_path, change):
+def test_facts_of_the_wrong_type_count_as_damage(tmp_path, change):
     folder = crashing(tmp_path / "run", 3)
     (path, *_) = checkpoint_paths(folder)
     with_facts(folder, change)
@@ -243,7 +243,7 @@ def test_facts_of_another_type_are_damage(tmp_path, change):
     assert point.path != path
 
 
-def test_events_that_were_changed_are_no_history_of_a_checkpoint(whole, tmp_path):
+def test_modified_events_are_not_accepted_as_the_history_of_a_checkpoint(whole, tmp_path):
     folder = crashing(tmp_path / "run", 4)
     events = folder / "events.jsonl"
     lines = events.read_bytes().splitlines(keepends=True)
@@ -255,7 +255,7 @@ def test_events_that_were_changed_are_no_history_of_a_checkpoint(whole, tmp_path
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_continues_where_it_was(whole, tmp_path, number):
+def test_a_run_stopped_by_a_signal_continues_where_it_was(whole, tmp_path, number):
     def interrupt(event):
         if event.epoch == 3:
             signal.raise_signal(number)
@@ -296,7 +296,7 @@ def test_a_finished_run_is_trained_further(whole, tmp_path):
     assert rg.load(folder).config.training.epochs == 6
 
 
-def test_a_run_that_broke_off_while_it_was_extended_continues(whole, tmp_path):
+def test_a_run_interrupted_while_being_extended_continues(whole, tmp_path):
     folder = tmp_path / "run"
     train_prepared(prepared(epochs=4), folder=folder, readings=True)
 
@@ -319,7 +319,7 @@ def test_a_rate_that_falls_over_the_whole_run_cannot_be_extended(tmp_path):
         rg.resume(run, epochs=9, progress=False)
 
 
-def test_what_is_not_the_runs_own_is_refused_by_name(tmp_path):
+def test_anything_that_differs_from_the_run_is_refused_by_name(tmp_path):
     folder = crashing(tmp_path / "run", 3)
     before = (folder / "events.jsonl").read_bytes()
     for changes, error, words in [
@@ -349,7 +349,7 @@ def test_rows_that_would_train_in_another_order_are_refused(tmp_path, monkeypatc
     assert (folder / "events.jsonl").read_bytes() == before
 
 
-def test_where_prepared_data_are_kept_and_how_large_a_file_may_be_is_free():
+def test_the_cache_folder_and_the_file_size_limit_may_change():
     settings = plain_config(prepared().config)
     settings["data"] |= {"max_bytes": 1, "cache": "elsewhere"}
     refuse_other_settings("config.yaml", settings, prepared(), extends=False)
@@ -363,7 +363,7 @@ def test_other_versions_are_reported(whole, tmp_path, monkeypatch):
         again(folder)
 
 
-def test_a_run_on_arrays_is_given_them_again(tmp_path):
+def test_a_run_on_arrays_needs_them_again(tmp_path):
     x = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
     settings = {"network": [{"dense": 1}], "epochs": 3, "batch_size": 8, "progress": False}
     whole = rg.fit(x, x.sum(1), root=tmp_path / "a", **settings)
@@ -383,7 +383,7 @@ def test_a_run_on_arrays_is_given_them_again(tmp_path):
             rg.resume(name, 2 * x, x.sum(1), epochs=5, root=tmp_path / "b", progress=False)
 
 
-def test_a_warm_start_survives_the_loss_of_the_run_that_it_came_from(whole, tmp_path):
+def test_a_warm_start_survives_the_loss_of_its_source_run(whole, tmp_path):
     shutil.copytree(whole.folder, tmp_path / "first")
     start = {"start": str(tmp_path / "first")}
     uninterrupted = train_prepared(prepared(**start), folder=tmp_path / "a", readings=True)
@@ -402,7 +402,7 @@ def test_only_an_unfinished_run_of_the_same_configuration_continues_by_itself(tm
     assert unfinished(tmp_path, prepared()) is None
 
 
-def test_a_neighbour_that_cannot_be_read_keeps_no_run_from_going_on(tmp_path):
+def test_an_unreadable_neighbour_does_not_prevent_a_run_from_continuing(tmp_path):
     folder = crashing(tmp_path / "a", 2)
     shutil.copytree(folder, tmp_path / "b")
     (tmp_path / "b" / "config.yaml").write_bytes(b"\xff")

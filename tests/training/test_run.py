@@ -61,7 +61,7 @@ def test_a_loaded_model_predicts_what_the_run_does(tmp_path):
 
 
 @pytest.mark.parametrize("batch_size", ["all", 1, 3])
-def test_batches_of_all_rows_of_one_and_with_a_rest(tmp_path, batch_size):
+def test_batches_of_all_rows_of_one_row_and_with_a_remainder(tmp_path, batch_size):
     run = xor(tmp_path, epochs=2, batch_size=batch_size)
     steps = {"all": 2, 1: 8, 3: 4}[batch_size]
     assert run.history[-1].step == steps
@@ -79,7 +79,7 @@ def test_batches_of_all_rows_of_one_and_with_a_rest(tmp_path, batch_size):
         ({}, "epochs"),
     ],
 )
-def test_each_reason_to_stop_has_its_name(tmp_path, training, reason):
+def test_each_reason_for_stopping_has_its_name(tmp_path, training, reason):
     run = xor(tmp_path, epochs=300, **training)
     assert run.stop.reason == reason
     assert RunFolder.open(run.folder).summary().stop_reason == reason
@@ -102,7 +102,7 @@ def test_a_plateau_lowers_the_learning_rate(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # 1e308 is no float32
-def test_a_first_update_that_overflows_is_put_down_to_the_rate_and_not_to_the_data(tmp_path):
+def test_an_overflowing_first_update_is_blamed_on_the_rate_and_not_on_the_data(tmp_path):
     with pytest.raises(rg.NonFiniteError, match=r"step 1: the update of .*lower optimizer\.sgd\.learning_rate"):
         rg.train(
             {"data": "xor", "network": [{"dense": 1}], "optimizer": {"sgd": 1e308}, "training": {"guard": "stop"}},
@@ -122,7 +122,7 @@ def test_non_finite_training_names_the_layer_and_keeps_good_weights(tmp_path):
     assert RunFolder.open(folder).summary().stop_reason == "non-finite"
 
 
-def test_a_page_that_cannot_be_written_costs_no_run(tmp_path, monkeypatch):
+def test_a_page_that_cannot_be_written_does_not_fail_the_run(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError("no room")
 
@@ -142,7 +142,7 @@ def test_regression_is_measured_in_the_targets_unit(tmp_path):
     assert abs(run.predict(frame).mean() - 3000) < 500
 
 
-def test_fit_takes_objects_names_and_frames_alike(tmp_path):
+def test_fit_accepts_objects_names_and_frames_alike(tmp_path):
     y = (LINE > 3).astype(int)
     by_object = rg.fit(X, y, network=rg.Network(rg.Dense(6, "relu"), rg.Dense("classes")), loss=rg.BinaryCrossEntropy(),
                        optimizer=rg.Adam(0.01), epochs=3, root=tmp_path)  # fmt: skip

@@ -106,7 +106,7 @@ def test_an_interrupt_saves_the_last_whole_stretch_and_nothing_after_it():
         assert outcome(loop_of(run).run(run.first(), place)) == outcome(whole)
 
 
-def test_an_interrupt_at_the_last_epochs_end_takes_nothing_back_of_what_the_rules_say():
+def test_an_interrupt_at_the_end_of_the_last_epoch_does_not_change_the_verdict_of_the_rules():
     run = prepared(CASES["early stopping, and epochs measured in groups"])
     whole = loop_of(run).run(run.first())
     assert whole.stop.reason == "early stopping"
@@ -142,7 +142,7 @@ def test_time_continues_where_it_was():
     assert ended.stop.reason == "time limit"
 
 
-def test_the_place_of_another_network_is_refused_by_name():
+def test_a_checkpoint_of_another_network_is_refused_by_name():
     run, other = (
         prepared(CASES["a guard that rescues"]),
         prepared(CASES["early stopping, and epochs measured in groups"]),
@@ -164,7 +164,7 @@ class Stands(Pulse):
 heard: list[tuple[int, int, int]] = []
 
 
-def test_the_pulse_hears_of_steps_that_a_rescue_undoes():
+def test_the_pulse_is_notified_of_steps_that_a_rescue_undoes():
     run = prepared(CASES["a guard that rescues"])
     heard.clear()
     whole = loop_of(run, pulse=Stands(lambda event: None)).run(run.first())
@@ -183,7 +183,7 @@ class Two(Team):
         raise KeyboardInterrupt(name, value)
 
 
-def test_processes_compare_the_weights_that_they_begin_with():
+def test_processes_compare_their_initial_weights():
     run = prepared(CASES["a guard that rescues"])
     first = run.first()
     asked = []
@@ -197,7 +197,7 @@ def test_processes_compare_the_weights_that_they_begin_with():
 
 
 @pytest.mark.parametrize(("operations", "steps"), [(1.0, 448), (1e9, 448), (1e11, 40), (1e13, 16)])
-def test_large_steps_are_looked_at_more_often(operations, steps, monkeypatch):
+def test_large_steps_are_observed_more_often(operations, steps, monkeypatch):
     monkeypatch.undo()
     assert look_steps(operations) == steps
     assert LOOK_OPERATIONS == 4e12

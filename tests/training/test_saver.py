@@ -20,7 +20,7 @@ def saved(saver, clock, moments):
     return taken
 
 
-def test_a_place_is_saved_when_the_last_time_is_long_ago_and_at_an_interrupt(clock):
+def test_a_place_is_saved_when_the_last_save_is_long_ago_and_at_an_interrupt(clock):
     saver = Saver(lambda place: lambda: None, 60.0, clock=clock)
     moments = [
         (1, "between"),
@@ -33,14 +33,14 @@ def test_a_place_is_saved_when_the_last_time_is_long_ago_and_at_an_interrupt(clo
     assert saved(saver, clock, moments) == [60, 121, 122]
 
 
-def test_the_end_of_a_short_run_is_not_saved_that_of_a_long_one_is(clock):
+def test_the_end_of_a_long_run_is_saved_but_not_that_of_a_short_one(clock):
     for before, taken in [(0.0, []), (55.0, [10])]:
         clock.now = 0.0
         saver = Saver(lambda place: lambda: None, 60.0, before, clock)
         assert saved(saver, clock, [(10, "ended")]) == taken
 
 
-def test_what_takes_long_is_done_less_often(clock):
+def test_slow_saves_are_made_less_often(clock):
     def job(place):
         clock.now += 2.0
         return lambda: None
@@ -81,7 +81,7 @@ def test_any_other_error_of_the_writer_is_raised_at_the_next_stretch_or_the_end(
         saved(saver, clock, [(3, "between")])
 
 
-def test_no_room_for_a_copy_is_no_end_of_the_run_and_who_waits_hears_of_it(clock):
+def test_a_lack_of_memory_for_a_copy_does_not_end_the_run_and_is_reported_to_a_waiting_caller(clock):
     def job(place):
         raise MemoryError
 

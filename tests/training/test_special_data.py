@@ -30,7 +30,7 @@ def images(folder, memory):
     return rg.train(config, root=folder / "runs")
 
 
-def test_decoded_ahead_or_kept_in_memory_training_gives_the_same_weights_bit_for_bit(folder):
+def test_images_decoded_ahead_and_images_in_memory_train_to_the_same_weights_bit_for_bit(folder):
     streamed, kept = images(folder, memory=36), images(folder, memory=14 * 36)
     assert digest(streamed.model.variables.params) == digest(kept.model.variables.params)
     assert streamed.scores == kept.scores

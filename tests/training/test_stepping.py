@@ -32,7 +32,7 @@ def model(tmp_path_factory):
     return rg.train(config, folder=folder / "run").model
 
 
-def test_keys_and_values_are_kept_and_rows_may_change_places(model):
+def test_keys_and_values_are_cached_and_rows_may_change_places(model):
     assert not can_step(model.network)  # it is adapted
     plain = without_adaptation(model)
     assert can_step(plain.network)

@@ -34,7 +34,7 @@ def test_training_ends_when_the_validation_rows_can_show_no_more(valid, rows, re
     assert stop(valid, rows=rows) == reason
 
 
-def test_who_asks_for_epochs_gets_them():
+def test_a_perfect_score_ends_a_run_only_on_request_and_on_held_out_rows():
     perfect = {"accuracy": 1.0, "loss": 0.0}
     assert stop(perfect, early=None) is None
     assert stop(perfect, early=EarlyStopping(stop_when_perfect=False)) is None

@@ -51,7 +51,7 @@ def test_columns_in_files_train_to_the_same_bits(stepper, columns, tmp_path, shu
     assert trained(stepper, mapped(columns, tmp_path), shuffle=shuffle) == trained(stepper, columns, shuffle=shuffle)
 
 
-def test_a_window_holds_no_more_rows_than_its_steps_take(stepper, columns, tmp_path):
+def test_a_window_contains_no_more_rows_than_its_steps_use(stepper, columns, tmp_path):
     course = Course(stepper, TrainingSettings(epochs=1, batch_size=10), mapped(columns, tmp_path), False)
     course.begin(stepper, stepper.start(stepper.network.init(jax.random.key(0), columns), jax.random.key(0)))
     for stretch in course.stretches(range(1)):
@@ -108,7 +108,7 @@ def order_of(rows, epoch, **settings):
     return np.concatenate([full.ravel(), *([] if rest is None else [rest])])
 
 
-def test_blocks_hold_every_row_once_and_depend_on_seed_and_epoch_alone():
+def test_blocks_contain_every_row_once_and_depend_on_seed_and_epoch_alone():
     rows = 3 * WINDOW_BLOCKS * BLOCK_ROWS + 1234
     order = order_of(rows, 0)
     assert np.array_equal(np.sort(order), np.arange(rows))

@@ -12,7 +12,7 @@ from retrograd.training.use.detection import average_precision
 from retrograd.training.use.tallies import MaskTally, TokenTally, tally_of
 
 
-def test_intersection_over_union_is_the_mean_over_classes_that_are_there():
+def test_intersection_over_union_is_the_mean_over_classes_that_occur():
     tally = MaskTally(Masks((0, 1, 2), Form(1, 4, "mask", "stretch", 9, 9), 9))
     for truth, found in (([0, 0, 1, 1], [0, 1, 1, 1]), ([0, 0, 0, 0], [0, 0, 0, 2])):
         tally.add(np.eye(3)[[found]], {"y": np.array([truth])})
@@ -28,7 +28,7 @@ def test_padding_counts_neither_for_accuracy_nor_for_perplexity():
     assert tally.scores(False) == pytest.approx({"accuracy": 2 / 3, "perplexity": expected})
 
 
-def test_outputs_that_are_not_finite_have_no_metrics():
+def test_non_finite_outputs_have_no_metrics():
     tally = TokenTally(0)
     tally.add(np.full((1, 2, 4), np.nan), {"y": np.array([[1, 2]])})
     assert tally.scores(False) == {}
@@ -39,7 +39,7 @@ def test_overlap_is_intersection_over_union():
     np.testing.assert_allclose(overlap(np.array([0, 0, 2, 2.0]), others), [1, 1 / 7, 0, 1 / 4])
 
 
-def test_of_boxes_that_overlap_the_likeliest_of_a_class_stays():
+def test_the_likeliest_of_overlapping_boxes_of_a_class_is_kept():
     edges = np.array([[0, 0, 1, 1], [0, 0, 1, 0.9], [0, 0, 1, 0.9], [0.5, 0.5, 1, 1]])
     scores, classes = np.array([0.8, 0.9, 0.7, 0.2]), np.array([0, 0, 1, 0])
     kept = chosen_boxes(edges, scores, classes)

@@ -35,7 +35,7 @@ def runs(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["last", "the folder", "the file"])
-def test_training_begins_with_the_weights_and_averages_of_a_run_or_a_file(runs, name, tmp_path):
+def test_training_starts_with_the_weights_and_averages_of_a_run_or_a_file(runs, name, tmp_path):
     root, first = runs
     start = {"last": "last", "the folder": str(first.folder), "the file": str(first.folder / "model.safetensors")}[name]
     config = read_config(first.folder / "config.yaml", [f"training.start={start}"])
@@ -56,7 +56,7 @@ def test_a_second_run_continues_learning_where_the_first_one_was(runs, tmp_path)
     assert second.model.config.training.start == str(first.folder / "model.safetensors")
 
 
-def test_a_float64_run_may_begin_with_float32_weights(runs):
+def test_a_float64_run_may_start_with_float32_weights(runs):
     _, first = runs
     changes = [f"training.start={first.folder}", "training.precision=float64"]
     weights = prepare(read_config(first.folder / "config.yaml", changes), first.dataset).first().params["dense_1"]
@@ -82,7 +82,7 @@ def test_other_classes_or_scales_are_reported(runs, tmp_path):
     assert "was trained on other rows or columns" in warning
 
 
-def test_a_path_is_meant_from_the_folder_of_the_configuration_and_a_name_from_the_runs(tmp_path):
+def test_a_path_is_relative_to_the_configurations_folder_and_a_name_to_the_runs(tmp_path):
     (tmp_path / "old").mkdir()
     text = "data: moons\nnetwork: [{{dense: 1}}]\ntraining: {{start: {0}}}\n"
     (tmp_path / "a.yaml").write_text(text.format("old"))
@@ -94,7 +94,7 @@ def test_a_path_is_meant_from_the_folder_of_the_configuration_and_a_name_from_th
 # ------------------------------------------------------------------------------------- the weights that a run keeps
 
 
-def test_a_run_whose_first_weights_are_gone_is_not_said_to_have_begun_with_others(runs, tmp_path):
+def test_a_run_whose_initial_weights_are_missing_does_not_claim_to_have_started_with_others(runs, tmp_path):
     _, first = runs
     second = fit(tmp_path, start=str(first.folder))
     (second.folder / START).unlink()
@@ -103,7 +103,7 @@ def test_a_run_whose_first_weights_are_gone_is_not_said_to_have_begun_with_other
             repeat()
 
 
-def test_the_weights_are_there_while_they_are_written_again(runs, tmp_path, monkeypatch):
+def test_the_weights_exist_while_they_are_being_rewritten(runs, tmp_path, monkeypatch):
     _, first = runs
     prepared = prepare(read_config(first.folder / "config.yaml", [f"training.start={first.folder}"]), first.dataset)
 
@@ -119,7 +119,7 @@ def test_the_weights_are_there_while_they_are_written_again(runs, tmp_path, monk
         assert (place.path / START).read_bytes() == before
 
 
-def test_a_run_that_is_saved_elsewhere_takes_them_along(runs, tmp_path):
+def test_a_run_saved_elsewhere_takes_its_initial_weights_along(runs, tmp_path):
     _, first = runs
 
     def vanish(event):

@@ -48,7 +48,7 @@ def lowest(kind, rates, x, y):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(7))
-def test_the_chosen_rate_lies_where_the_best_ones_are(kind, seed):
+def test_the_chosen_rate_is_among_the_best_ones(kind, seed):
     x, y = columns(seed)
     dataset = from_arrays(
         x[:ROWS], y[:ROWS], valid=(x[ROWS:], y[ROWS:]), settings=rg.DataSettings(scale="none", scale_target="none")

@@ -25,7 +25,7 @@ def searched(**more):
     return parse_search({**PLAIN["search"], **more}, "search")
 
 
-def test_the_section_reads_back_as_it_was_written():
+def test_the_section_survives_a_round_trip():
     config = config_of(Document(PLAIN))
     assert config.search.ranges[0] == ("optimizer.adam.learning_rate", Range("log", (1e-4, 1)))
     assert config.search.options.method == "halving"
@@ -47,20 +47,20 @@ def test_the_section_reads_back_as_it_was_written():
         ({"training.epochs": [5, 9]}, "training.epochs: every setting trains for the same number"),
     ],
 )
-def test_a_mistake_is_told_with_its_place_and_cure(section, words):
+def test_a_mistake_is_reported_with_its_place_and_cure(section, words):
     with pytest.raises(ConfigError, match=words) as caught:
         config_of(Document({**PLAIN, "search": section}))
     assert str(caught.value).startswith("search")
 
 
-def test_each_mistake_in_the_options_is_told_and_the_schema_knows_them():
+def test_each_mistake_in_the_options_is_reported_and_the_schema_refuses_it():
     with pytest.raises(ConfigError) as caught:
         config_of(Document({**PLAIN, "search": {"a.b": [1], "seeds": 0, "trials": "many"}}))
     assert [problem.where for problem in caught.value.problems] == ["search.seeds", "search.trials"]
     assert search_schema()["properties"]["seeds"]["exclusiveMinimum"] == 0
 
 
-def test_ranges_hold_their_ends_and_a_grid_all_combinations():
+def test_ranges_include_their_ends_and_a_grid_all_combinations():
     log = Range("log", (1e-4, 1))
     assert (log.at(0), log.at(0.5), log.at(1)) == (1e-4, 0.01, 1)
     assert Range("integer", (2, 5)).points() == (2, 3, 4, 5)
@@ -69,13 +69,13 @@ def test_ranges_hold_their_ends_and_a_grid_all_combinations():
     assert len(every) == len(set(every)) == 15
 
 
-def test_a_drawn_setting_depends_on_seed_and_number_alone():
+def test_a_sampled_setting_depends_on_seed_and_number_alone():
     assert draw(searched(seed=3), 5) == draw(searched(seed=3, trials=9), 5)
     assert draw(searched(seed=3), 5) != draw(searched(seed=4), 5)
 
 
 @pytest.mark.parametrize(("epochs", "trials"), [(27, 27), (100, 27), (5, 32), (1, 9), (81, 2)])
-def test_rungs_end_with_the_whole_training_and_cost_about_the_same_each(epochs, trials):
+def test_rungs_end_with_the_whole_training_and_each_costs_about_the_same(epochs, trials):
     steps = rungs(epochs, trials)
     assert steps[0][0] == trials
     assert steps[-1][1] == epochs
@@ -113,7 +113,7 @@ def test_halving_promotes_the_best_third_and_no_setting_that_failed():
 BRACKETS = ((27, 9, 3, 1), (12, 4, 2), (6, 2), (4,))  # settings in each rung, from ever higher rungs on
 
 
-def test_with_a_time_budget_one_bracket_of_new_settings_follows_another():
+def test_with_a_time_budget_brackets_of_new_settings_follow_one_another():
     search, epochs = searched(seeds=1), 27
     costs = {}
     for bracket in (*BRACKETS, *BRACKETS):
@@ -135,7 +135,7 @@ def test_with_a_time_budget_one_bracket_of_new_settings_follows_another():
 
 
 @pytest.mark.parametrize(("epochs", "trials"), [(1, 27), (2, 27), (5, 10), (1000, 4)])
-def test_brackets_start_in_every_rung_however_few_there_are(epochs, trials):
+def test_brackets_start_in_every_rung_even_if_there_are_few(epochs, trials):
     steps = rungs(epochs, trials)
     cycle = list(itertools.islice(brackets(steps, timed=True), len(steps)))
     assert [start for _, start in cycle] == list(range(len(steps)))
@@ -145,7 +145,7 @@ def test_brackets_start_in_every_rung_however_few_there_are(epochs, trials):
     assert numbers == list(range(len(numbers)))
 
 
-def test_later_brackets_are_drawn_around_the_best_so_far_and_find_better_ones():
+def test_later_brackets_sample_around_the_best_so_far_and_improve_on_it():
     search = searched(seeds=1)
     cost, costs = lambda proposal: abs(math.log10(dict(proposal.values)["optimizer.adam.learning_rate"]) + 2.2), {}
     drawn = []
@@ -159,7 +159,7 @@ def test_later_brackets_are_drawn_around_the_best_so_far_and_find_better_ones():
     assert min(later) < min(first)
 
 
-def test_promoted_settings_run_best_first_so_that_a_rung_cut_short_has_tried_the_best():
+def test_promoted_settings_run_best_first_so_that_an_interrupted_rung_has_tried_the_best():
     search = searched(trials=9)
     waiting, _ = halving(search, 27, {})
     promoted, _ = halving(search, 27, {each.key: -float(each.number) for each in waiting})
@@ -177,18 +177,18 @@ def test_proposals_do_not_depend_on_the_order_in_which_trials_end():
     assert [each.key for each in halving(search, 27, partly)[0]] == [waiting[0].key]
 
 
-def test_a_grid_is_over_when_each_point_has_all_its_seeds():
+def test_a_grid_ends_when_each_point_has_all_its_seeds():
     search = searched(method="grid")
     assert len(finished(search, proposals, lambda values: 0.0)) == 30
 
 
-def test_tpe_without_optuna_says_how_to_get_it(monkeypatch):
+def test_tpe_without_optuna_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     with pytest.raises(UsageError, match=r"needs Optuna.*retrograd\[tune\]"):
         by_tpe(searched(method="tpe"), 27, {})
 
 
-def test_tpe_comes_nearer_than_its_first_portion_and_repeats():
+def test_tpe_improves_on_its_first_portion_and_is_reproducible():
     pytest.importorskip("optuna")
     search = searched(method="tpe", seeds=1, trials=24)
 

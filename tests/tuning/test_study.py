@@ -84,14 +84,14 @@ def test_a_promoted_trial_ends_like_one_that_trained_in_one_piece(whole, tmp_pat
     assert run.scores["valid"]["loss"] == best.score
 
 
-def test_the_page_and_the_result_stand_beside_the_trials(whole):
+def test_the_page_and_the_result_are_next_to_the_trials(whole):
     page = (whole.folder / "report.html").read_text(encoding="utf-8")
     assert whole.verdict.sentence.split(",")[0] in page
     assert page.count("<svg") >= 2
     assert json.loads((whole.folder / "result.json").read_text())["verdict"]["is_better"] is True
 
 
-def test_a_study_that_is_there_is_neither_overwritten_nor_resumed_with_other_settings(whole):
+def test_an_existing_study_is_neither_overwritten_nor_resumed_with_other_settings(whole):
     with pytest.raises(UsageError, match="already contains a study"):
         rg.tune(PLAIN, folder=whole.folder)
     other = {**PLAIN, "training": {"epochs": 8, "batch_size": 16}}
@@ -100,7 +100,7 @@ def test_a_study_that_is_there_is_neither_overwritten_nor_resumed_with_other_set
     assert facts(rg.tune(PLAIN, folder=whole.folder, resume=True)) == facts(whole)
 
 
-def test_an_interrupted_study_goes_on_to_the_same_end(whole, tmp_path, monkeypatch):
+def test_an_interrupted_study_continues_to_the_same_end(whole, tmp_path, monkeypatch):
     run, count = Bench.run, 0
 
     def interrupted(self, proposal, seconds=None):
@@ -121,7 +121,7 @@ def test_an_interrupted_study_goes_on_to_the_same_end(whole, tmp_path, monkeypat
 
 
 @pytest.mark.slow
-def test_of_two_processes_one_is_killed_and_no_trial_is_lost(whole, tmp_path, monkeypatch):
+def test_no_trial_is_lost_if_one_of_two_processes_is_killed(whole, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     started = []
     popen = subprocess.Popen
@@ -143,7 +143,7 @@ def test_of_two_processes_one_is_killed_and_no_trial_is_lost(whole, tmp_path, mo
     assert facts(found) == facts(whole)
 
 
-def test_a_further_process_is_out_of_reach_of_the_terminal_s_interrupt(tmp_path, monkeypatch):
+def test_the_terminals_interrupt_does_not_reach_a_further_process(tmp_path, monkeypatch):
     script = "import os, pathlib, sys; pathlib.Path(sys.argv[2]).write_text(str(os.getsid(0)))"
     monkeypatch.setattr(workers, "WORKER", script)
     with workers.helpers(1, str(tmp_path / "session")):
@@ -151,7 +151,7 @@ def test_a_further_process_is_out_of_reach_of_the_terminal_s_interrupt(tmp_path,
     assert int((tmp_path / "session").read_text()) != os.getsid(0)
 
 
-def test_a_further_process_ends_in_order_when_its_parent_dies(monkeypatch):
+def test_a_further_process_ends_cleanly_when_its_parent_dies(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     parent = "import os, subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1], str(os.getpid())])"
     script = "import sys, time; from retrograd.tuning.workers import end_with\n"
@@ -162,7 +162,7 @@ def test_a_further_process_ends_in_order_when_its_parent_dies(monkeypatch):
     assert ended.stdout == "saved\n"
 
 
-def test_a_trial_whose_process_dies_twice_is_told_and_left_out(tmp_path):
+def test_a_trial_whose_process_dies_twice_is_reported_and_excluded(tmp_path):
     journal = Journal(tmp_path)
     key = "0000-0-0"
     journal.append(event="began", trial=key)
@@ -175,7 +175,7 @@ def test_a_trial_whose_process_dies_twice_is_told_and_left_out(tmp_path):
     assert "died 2 times" in journal.read().ended[key]["words"]
 
 
-def test_what_is_refused_leaves_nothing_behind_that_the_corrected_call_would_stumble_over(tmp_path, monkeypatch):
+def test_a_refused_call_leaves_nothing_that_would_stop_the_corrected_one(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     ranges = {f"network.{i}.dense.units": {"integer": [1, 100]} for i in (0, 2, 4, 6, 8, 10)}
     deep, moons = [{"dense": 4}, "tanh"] * 6, load(config().data)
@@ -189,7 +189,7 @@ def test_what_is_refused_leaves_nothing_behind_that_the_corrected_call_would_stu
     assert not list(tmp_path.iterdir())
 
 
-def test_of_two_data_sets_that_contradict_one_another_none_is_chosen(tmp_path):
+def test_a_passed_data_set_that_contradicts_the_call_is_refused(tmp_path):
     moons, scales = load(config().data), {"data.scale": ["none", "standard"]}
     with pytest.raises(UsageError, match="jobs: a data set cannot be passed"):
         rg.tune(PLAIN, dataset=moons, jobs=2, root=tmp_path)
@@ -199,7 +199,7 @@ def test_of_two_data_sets_that_contradict_one_another_none_is_chosen(tmp_path):
     assert not config().search.reads_data
 
 
-def test_data_are_read_in_the_precision_of_the_training_as_a_run_of_its_own_reads_them(tmp_path):
+def test_data_are_read_in_the_precision_of_the_training_as_in_an_ordinary_run(tmp_path):
     plain = {**PLAIN, "training": {**PLAIN["training"], "precision": "float64"}}
     (tmp_path / "small.yaml").write_text(json.dumps(plain), encoding="utf-8")
     assert Bench(config_of(Document(plain)), None, "loss", tmp_path)._dataset.train["x"].dtype == "float64"
@@ -214,14 +214,14 @@ def test_a_metric_that_is_not_measured_is_refused_before_anything_is_trained(tmp
         Bench(config(), None, metric, tmp_path).check_metric()
 
 
-def test_a_budget_of_time_is_kept_and_the_end_is_told(tmp_path):
+def test_a_time_budget_is_respected_and_the_end_is_reported(tmp_path):
     begun = time.perf_counter()
     found = rg.tune(PLAIN, root=tmp_path, budget="0.001s")
     assert time.perf_counter() - begun < 20  # generous: it only must not run the whole study
     assert any("budget" in note for note in found.notes)
 
 
-def test_a_trial_that_the_budget_cuts_is_no_result_and_is_trained_anew(tmp_path, monkeypatch):
+def test_a_trial_cut_off_by_the_budget_is_no_result_and_is_trained_again(tmp_path, monkeypatch):
     course = Course(tmp_path, config(), None, (math.inf, math.inf))
     trial, run = Proposal(0, 2, 0, 9, RATE), Bench.run
     monkeypatch.setattr(Bench, "run", lambda self, proposal, seconds=None: run(self, proposal, 1e-6))
@@ -233,7 +233,7 @@ def test_a_trial_that_the_budget_cuts_is_no_result_and_is_trained_anew(tmp_path,
     assert course.journal.read().ended[trial.key]["trained"] == 9
 
 
-def test_a_limit_of_the_configuration_ends_a_trial_like_any_other_reason(tmp_path):
+def test_a_time_limit_in_the_configuration_ends_a_trial_like_any_other_reason(tmp_path):
     limited = config(training={**PLAIN["training"], "time_limit": 1e-6})
     outcome = Bench(limited, None, "loss", tmp_path).run(Proposal(0, 2, 0, 9, RATE), 1000.0)
     assert outcome.epochs < 9
@@ -251,7 +251,7 @@ def test_the_time_of_a_promoted_trial_starts_after_that_of_its_lower_rung(tmp_pa
 
 
 @pytest.mark.parametrize("calls", [0, 1, 2, 5])
-def test_a_trial_has_the_same_result_wherever_memory_gives_way_to_a_run_folder(tmp_path, monkeypatch, calls):
+def test_a_trial_has_the_same_result_wherever_a_run_folder_replaces_memory(tmp_path, monkeypatch, calls):
     plain = {
         "training": {"epochs": 6, "batch_size": 16, "early_stopping": 50},
         "network": [{"dense": 4}, {"dropout": 0.2}, "tanh", {"dense": 1}],
@@ -283,7 +283,7 @@ def test_a_promoted_trial_continues_in_memory_or_is_trained_again_if_its_state_w
     assert not list(tmp_path.iterdir())
 
 
-def test_a_schedule_over_the_whole_run_makes_a_promoted_trial_begin_again(tmp_path):
+def test_a_schedule_over_the_whole_run_makes_a_promoted_trial_start_over(tmp_path):
     cosine = {"adam": {"learning_rate": {"cosine": 0.01}}}
     bench = Bench(config(optimizer=cosine, search={"network.0.dense.units": [4, 8]}), None, "loss", tmp_path)
     bench.run(Proposal(0, 0, 0, 3, ()))
@@ -299,7 +299,7 @@ def test_the_guard_stops_a_trial_and_does_not_lower_its_rate(tmp_path):
     assert trial_config(bench.config, Proposal(0, CONFIRMING, 0, 9, high)).training.guard == "repair"
 
 
-def test_the_budget_is_said_to_have_ended_a_search_only_where_trials_were_left(tmp_path):
+def test_the_budget_is_reported_as_the_end_of_a_search_only_if_trials_remained(tmp_path):
     begun = config(search={"optimizer.adam.learning_rate": [0.1, 0.01], "method": "grid"})
     journal, note = Journal(tmp_path), "the budget ended the search early"
     for trial in due(begun.search, begun, journal.read()):
@@ -320,7 +320,7 @@ def test_a_picture_leaves_out_the_worst_scores_whichever_way_the_metric_goes(met
     assert [drawing[-1].get("class") for drawing in drawings] == ["dot best", "best"]  # the winner lies on top
 
 
-def test_one_fresh_seed_does_not_tell_whether_the_winner_is_better(tmp_path):
+def test_one_fresh_seed_does_not_show_whether_the_winner_is_better(tmp_path):
     begun = config(search={"optimizer.adam.learning_rate": [0.1, 0.01], "method": "grid"})
     journal = Journal(tmp_path)
     for trial in due(begun.search, begun, journal.read()):
@@ -335,7 +335,7 @@ def test_one_fresh_seed_does_not_tell_whether_the_winner_is_better(tmp_path):
     assert not verdict.is_better
 
 
-def test_a_configuration_that_failed_is_said_to_have_failed(tmp_path):
+def test_a_failed_configuration_is_reported_as_failed(tmp_path):
     begun = config(search={"optimizer.adam.learning_rate": [0.1, 0.01], "method": "grid", "metric": "accuracy"})
     journal = Journal(tmp_path)
     for trial in due(begun.search, begun, journal.read()):
@@ -381,7 +381,7 @@ def test_further_seeds_decide_between_the_best_settings(tmp_path):
     assert tried[0].run == storing.folder == "0001-2"
 
 
-def test_finals_that_were_not_completed_decide_nothing(tmp_path):
+def test_incomplete_finals_decide_nothing(tmp_path):
     begun, journal = of_eighteen(tmp_path, dict(list(FINALS.items())[:-1]))
     assert [(each.number, each.seed) for each in due(begun.search, begun, journal.read())] == [(1, 3)]
     assert outcome(tmp_path, begun, begun.search).tried[0].number == 0
@@ -398,7 +398,7 @@ def test_there_are_no_finals_without_time_for_two_settings(tmp_path, finalists):
     assert due(begun.search, begun, journal.read())[0].rung == STORING
 
 
-def test_a_promoted_winner_is_stored_from_memory_and_a_long_one_is_there_already(tmp_path, monkeypatch):
+def test_a_promoted_winner_is_stored_from_memory_and_a_long_one_is_already_stored(tmp_path, monkeypatch):
     bench = Bench(config(), None, "loss", tmp_path)
     ended = bench.run(Proposal(0, 2, 0, 9, RATE))
     monkeypatch.setattr(brief, "trained_in_memory", None)  # neither trains again
@@ -419,7 +419,7 @@ def test_a_study_without_a_finished_trial_fails_and_does_not_block_the_next_one(
 # ------------------------------------------------------------------------------------------- the rate and the optimizers
 
 
-def test_the_rate_is_found_where_it_is_known_to_be_and_the_curve_is_kept(tmp_path, capsys, monkeypatch):
+def test_the_rate_is_near_its_known_optimum_and_the_curve_is_stored(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("small.yaml").write_text(json.dumps({**PLAIN, "search": None, "training": {"epochs": 27}}), encoding="utf-8")
     assert main(["tune", "small.yaml", "--rate"]) == 0
@@ -431,7 +431,7 @@ def test_the_rate_is_found_where_it_is_known_to_be_and_the_curve_is_kept(tmp_pat
     assert stored["updates"] <= 5 * 27 * 2  # five whole runs; an epoch is two steps
 
 
-def test_why_a_rate_was_chosen_is_said_with_what_the_others_did():
+def test_the_reason_for_a_rate_is_reported_with_the_results_of_the_others():
     from retrograd.tuning.rate import Tried
 
     tried = [Tried(0.01, 0.5, 3), Tried(0.1, 0.2, 9), Tried(1.0, math.inf, 1)]
@@ -441,7 +441,7 @@ def test_why_a_rate_was_chosen_is_said_with_what_the_others_did():
     assert "at an end" in reason(tried[:2], 0.1, [(3, 1), (1, 9)])
 
 
-def test_optimizers_are_compared_each_at_its_own_rate(tmp_path, capsys, monkeypatch):
+def test_each_optimizer_is_compared_at_its_own_rate(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plain = {**PLAIN, "search": None, "training": {"epochs": 3, "batch_size": 16}}
     found = rg.compare_optimizers(plain, names=("SGD", "Adam"), seeds=2, root=tmp_path)
@@ -453,7 +453,7 @@ def test_optimizers_are_compared_each_at_its_own_rate(tmp_path, capsys, monkeypa
         rg.compare_optimizers(plain, names=("Adamm",))
 
 
-def test_half_way_and_the_sentence_are_read_off_the_curves():
+def test_the_halfway_point_and_the_sentence_follow_from_the_curves():
     assert half_way([1.0, 0.7, 0.5, 0.1], 0.0) == 3
     assert half_way([], 0.0) is None
     rows = [Compared("A", 0.1, (1.0, 1.1), None, (), None), Compared("B", 0.2, (1.05, 1.15), None, (), None)]
