@@ -31,7 +31,7 @@ AS_ALWAYS = [  # docstrings give shapes without `broadcast`, and along the last 
 
 
 def lengths(axes, shape):
-    """Return the length of each named axis, and of those that `...` or `*places` mean."""
+    """Return the length of each named axis, and of those that `...` or `*positions` mean."""
     (many, *_) = [i for i, axis in enumerate(axes) if axis == "..." or axis.startswith("*")] or [len(axes)]
     after = len(axes) - many - 1
     if many == len(axes):

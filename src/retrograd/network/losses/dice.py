@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 class Dice(Regional):
     """Average over examples and classes the lack of overlap of the predicted region p and the true one, q.
 
-        L = 1 - mean of (2 sum p q + s) / (sum p + sum q + s),  sums over the places of one example
+        L = 1 - mean of (2 sum p q + s) / (sum p + sum q + s),  sums over the positions of one example
 
     p is the softmax over classes, or the sigmoid of a single class; with `from_logits: false` y is p. `smoothing`: s,
     which makes a class that is neither present nor predicted count as right. squared: sums of p² and q² in the
-    denominator. background: whether class 0 counts. ignored: a label whose places are left out.
+    denominator. background: whether class 0 counts. ignored: a label whose positions are left out.
 
     Shapes:  y [batch, ..., classes], t labels [batch, ...] or numbers from 0 to 1 [batch, ..., classes] -> scalar;
              mask and weight [batch]
-    Tape:    p, q, which places count, the two sums
-    Raises:  ShapeError if the target is neither, or there are no places between batch and classes.
+    Tape:    p, q, which positions count, the two sums
+    Raises:  ShapeError if the target is neither, or there are no positions between batch and classes.
     See:     Milletari et al. 2016, arXiv:1606.04797 (squared). Overlap is measured in each image, not in the batch.
     """
 

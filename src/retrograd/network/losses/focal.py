@@ -33,7 +33,7 @@ class Focal(Loss):
         L = -1/n sum alpha_t (1 - p_t)^gamma log p_t,  p_t = sigmoid(y) where t = 1, else sigmoid(-y)
 
     `alpha` is the weight of positives (1 - alpha of negatives); without it both have weight 1. With gamma 0 and no
-    alpha this is binary_cross_entropy. Suited to rare objects among the many places of an image.
+    alpha this is binary_cross_entropy. Suited to rare objects among the many positions of an image.
 
     Shapes:  y [batch, ...], t the same, 0 or 1 -> scalar
     Tape:    y with its sign changed so that the right answer is positive, s y; alpha_t; s

@@ -1,4 +1,4 @@
-"""The base of losses on regions: the places that count, sums over them, and the derivative by the prediction."""
+"""The base of losses on regions: the positions that count, sums over them, and the derivative by the prediction."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Regional(Loss):
 
     _: KW_ONLY
     background: Annotated[bool, Words("whether class 0 counts")] = True
-    ignored: Annotated[Integer | None, Words("label of places to ignore")] = None
+    ignored: Annotated[Integer | None, Words("label of positions to ignore")] = None
     from_logits: Annotated[bool, FROM_LOGITS] = True
 
     terms_for = "example"
     takes_labels = True
 
     def regions(self, y: Array, t: Array) -> tuple[Array, Array, Array]:
-        """Return the predicted and the true regions, and the places that count."""
+        """Return the predicted and the true regions, and the positions that count."""
         return (_shares(y) if self.from_logits else y, *self._target(t, y))
 
     def through(self, p: Array, dp: Array) -> Array:
@@ -48,7 +48,7 @@ class Regional(Loss):
         """Return labels unchanged, regions in the dtype of the computation."""
         classes = prediction.shape[-1]
         if prediction.ndim < 3 or (classes == 1 and not self.background):
-            raise ShapeError(f"expected (batch, places, classes), got {tuple(prediction.shape)}",
+            raise ShapeError(f"expected (batch, positions, classes), got {tuple(prediction.shape)}",
                              cure=f"{self.kind} compares regions of images or sequences")  # fmt: skip
         if target.shape == prediction.shape:
             return target.astype(computing_dtype(prediction))
@@ -62,14 +62,14 @@ class Regional(Loss):
         return target
 
     def _target(self, t: Array, y: Array) -> tuple[Array, Array]:
-        """Return the true regions [batch, ..., classes] and the mask of places that count [batch, ..., 1]."""
+        """Return the true regions [batch, ..., classes] and the mask of positions that count [batch, ..., 1]."""
         if t.ndim == y.ndim:
             return t, jnp.ones_like(y[..., :1])
         chosen, valid = read_labels(t[..., None], y.shape[-1], self.ignored, y.dtype)
         return (chosen == beside(jnp.arange(y.shape[-1], dtype=chosen.dtype), y)).astype(y.dtype), valid
 
     def sums(self, x: Array) -> Array:
-        """Return the sums over the places [batch, classes]."""
+        """Return the sums over the positions [batch, classes]."""
         sums = jnp.sum(x, tuple(range(1, x.ndim - 1)))
         return sums if self.background else sums[:, 1:]
 

@@ -40,8 +40,8 @@ class Tversky(Regional):
 
     Shapes:  y [batch, ..., classes], t labels [batch, ...] or numbers from 0 to 1 [batch, ..., classes] -> scalar;
              mask and weight [batch]
-    Tape:    p, q, which places count, the two sums
-    Raises:  ShapeError if the target is neither, or there are no places between batch and classes.
+    Tape:    p, q, which positions count, the two sums
+    Raises:  ShapeError if the target is neither, or there are no positions between batch and classes.
     See:     Salehi et al. 2017, arXiv:1706.05721 (alpha 0.3, beta 0.7); Abraham & Khan 2018, arXiv:1810.07842.
     """
 
@@ -50,7 +50,7 @@ class Tversky(Regional):
         Words(
             "weight of false positives",
             more="fewer false alarms",
-            less="fewer places are missed",
+            less="fewer positions are missed",
             why="0.5: as dice",
         ),
     ] = 0.5
@@ -58,7 +58,7 @@ class Tversky(Regional):
         NonNegativeFloat,
         Words(
             "weight of false negatives",
-            more="fewer places are missed",
+            more="fewer positions are missed",
             less="fewer false alarms",
             why="0.5: as dice",
         ),

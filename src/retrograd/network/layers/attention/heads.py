@@ -70,7 +70,7 @@ class Heads(NamedTuple):
     ) -> tuple[Array, tuple[Array, Array]]:
         """Let tokens at positions from `start` on attend to themselves and earlier ones, by the formula.
 
-        `kept` caches keys and values [batch, heads, places, width]; it is returned with the new ones added.
+        `kept` caches keys and values [batch, heads, positions, width]; it is returned with the new ones added.
         """
         q, k, v = self._apart(self._scaled(columns) if self.scale else columns)
         places, tokens = kept[0].shape[2], q.shape[3]

@@ -35,7 +35,7 @@ class Turn(NamedTuple):
         return 2 * int(self.share * width / 2)
 
     def angles(self, places: np.ndarray, width: int) -> np.ndarray:
-        """Return the rotation angle of each pair of a head at these positions, [places, pairs]."""
+        """Return the rotation angle of each pair of a head at these positions, [positions, pairs]."""
         half = self.width(width) // 2
         speed = self.base ** (-np.arange(half) / half)
         if self.slow is not None:

@@ -33,14 +33,14 @@ class RandomCrop(Layer):
     Shapes:  x [batch, height, width, channels] -> y, the same
     Tape:    a and b [batch]; None when not training
     See:     Krizhevsky et al. 2012; He et al. 2016 with 4 pixels for images of 32. A network that pools over all
-             places learns to find an object anywhere.
+             positions learns to find an object anywhere.
     """
 
     padding: Annotated[
         NonNegativeInt,
         Words(
             "maximum shift of an image in pixels, in each direction",
-            more="objects appear in more places; too much moves them out of the image",
+            more="objects appear in more positions; too much moves them out of the image",
             less="objects stay nearly where they were",
             why="4: an eighth of images of 32 pixels",
         ),

@@ -1,4 +1,4 @@
-"""Boxes of a few shapes around every place of a map."""
+"""Boxes of a few shapes around every position of a map."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Lengths = Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
 )
 @dataclass(frozen=True)
 class AnchorBoxes(Layer):
-    """Put boxes of fixed sizes around the centre of every place of a map, for a detector to shift.
+    """Put boxes of fixed sizes around the centre of every position of a map, for a detector to shift.
 
         y = (c - s/2, c + s/2), c = ((column + 1/2) / width, (row + 1/2) / height), s = size (ratio^-1/2, ratio^1/2)
 
@@ -44,7 +44,7 @@ class AnchorBoxes(Layer):
              y_max as shares of the image, outside [0, 1] where an anchor crosses the border
     Tape:    the shape of x
     Raises:  ShapeError for anything but a map.
-    See:     Ren et al. 2015, arXiv:1506.01497, section 3.1.1. At each place the ratios of one size are consecutive.
+    See:     Ren et al. 2015, arXiv:1506.01497, section 3.1.1. At each position the ratios of one size are consecutive.
              The paper leaves anchors that cross the border out of training; here they are kept.
     """
 
@@ -56,7 +56,7 @@ class AnchorBoxes(Layer):
     ] = (1.0,)
 
     equations = Equations(
-        forward="y = (c - s/2, c + s/2), c the centre of each place, s = size (1/√ratio, √ratio)",
+        forward="y = (c - s/2, c + s/2), c the centre of each position, s = size (1/√ratio, √ratio)",
         backward=("dx = 0: of x only the shape counts",),
         latex_forward=r"y = (c - s/2, \; c + s/2), \quad s = \mathrm{size} \, (r^{-1/2}, r^{1/2})",
         latex_backward=(r"\delta_x = 0",),
@@ -74,7 +74,7 @@ class AnchorBoxes(Layer):
         return Backward((jnp.zeros(tape.value, dy.dtype),))
 
     def of_map(self, height: int, width: int) -> np.ndarray:
-        """Return the boxes of a map [places * sizes * ratios, 4], row by row."""
+        """Return the boxes of a map [positions * sizes * ratios, 4], row by row."""
         sides = np.array([(size / ratio**0.5, size * ratio**0.5) for size in self.sizes for ratio in self.ratios])
         middle = np.stack(np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height), -1)
         low, high = middle[..., None, :] - sides / 2, middle[..., None, :] + sides / 2

@@ -40,7 +40,7 @@ class CellBoxes(Layer):
     """
 
     equations = Equations(
-        forward="y = (c - s/2, c + s/2), c = (place within the cell + cell) / cells, s = (width, height)",
+        forward="y = (c - s/2, c + s/2), c = (position within the cell + cell) / cells, s = (width, height)",
         backward=("dplace = (dlow + dhigh) / cells", "ds = (dhigh - dlow) / 2"),
         latex_forward=r"y = (c - s/2, c + s/2), \quad c = (x_{1:2} + \mathrm{cell}) / \mathrm{cells}, \; s = x_{3:4}",
         latex_backward=(

@@ -29,7 +29,7 @@ def pad(x: Array, margins: Margins, mode: PaddingMode) -> Array:
 
 
 def pad_back(dx: Array, lengths: Sequence[int], margins: Margins, mode: PaddingMode) -> Array:
-    """Return the deltas of x: those in a margin are added to the places that were copied."""
+    """Return the deltas of x: those in a margin are added to the positions that were copied."""
     for axis, (length, (low, high)) in enumerate(zip(lengths, margins, strict=True), 1):
         turned = jnp.moveaxis(dx, axis, 0)
         sources = _sources(length, low, high, mode)
@@ -40,7 +40,7 @@ def pad_back(dx: Array, lengths: Sequence[int], margins: Margins, mode: PaddingM
 
 
 def _sources(length: int, low: int, high: int, mode: PaddingMode) -> np.ndarray:
-    """Return the source index of each place on the padded axis."""
+    """Return the source index of each position on the padded axis."""
     places = np.arange(-low, length + high)
     if mode == "circular":
         return places % length

@@ -48,7 +48,7 @@ class Conv2D(Convolution):
     axes = 2
     equations = Equations(
         forward="y = x ⋆ W + b",
-        backward=("dx = dy (spread by the stride) ∗ W", "dW = x ⋆ dy", "db = sum of dy over batch and places"),
+        backward=("dx = dy (spread by the stride) ∗ W", "dW = x ⋆ dy", "db = sum of dy over batch and positions"),
         latex_forward=r"y_i = \textstyle\sum_p x_{si + dp} W_p + b",
         latex_backward=(
             r"\delta_{x_k} = \textstyle\sum_{si + dp = k} \delta_{y_i} W_p^\top",

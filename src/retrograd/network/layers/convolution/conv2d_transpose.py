@@ -25,7 +25,7 @@ class Conv2DTranspose(ConvolutionTranspose):
         y[stride i + p] = sum over the i and p that meet there of x[i] W[p], + b
 
     An axis of length n becomes stride · n under `same`; else stride · (n - 1) + kernel, minus the `padding` (numbers
-    of places cut off at both ends), plus `output_padding` at its end. `dilation` and `groups` are as in conv2d.
+    of positions cut off at both ends), plus `output_padding` at its end. `dilation` and `groups` are as in conv2d.
 
     Shapes:  x [batch, height, width, channels] -> y [batch, height', width', filters]
     Params:  weight [*kernel, channels, filters / groups], bias [filters]

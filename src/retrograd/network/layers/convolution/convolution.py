@@ -72,7 +72,7 @@ class Convolution(Layer):
     kernel: Annotated[
         Lengths,
         Words(
-            "places that one output sees, along each axis",
+            "positions that one output sees, along each axis",
             more="larger receptive field; more weights",
             less="fewer weights; more depth needed",
             why="3: two such layers see as far as one of 5, with fewer weights",
@@ -81,16 +81,16 @@ class Convolution(Layer):
     stride: Annotated[
         Lengths,
         Words(
-            "places from one output to the next",
+            "positions from one output to the next",
             more="smaller output, less to compute",
             less="finer output",
-            why="1: every place",
+            why="1: every position",
         ),
     ] = 1
     padding: Annotated[
         CausalPadding,
         Words(
-            "places added at the borders",
+            "positions added at the borders",
             more="larger output",
             less="smaller output",
             why="same: the output is as large as the input (divided by the stride)",
@@ -99,9 +99,9 @@ class Convolution(Layer):
     dilation: Annotated[
         Lengths,
         Words(
-            "distance between the places of a kernel",
+            "distance between the positions of a kernel",
             more="sees further with the same number of weights",
-            less="sees adjacent places",
+            less="sees adjacent positions",
             why="1: neighbours",
         ),
     ] = 1
@@ -117,7 +117,7 @@ class Convolution(Layer):
     activation: Annotated[Layer | None, Registered(layers, only=Activation), ACTIVATION_BEHIND] = None
     weight: Annotated[Initial, FIRST_WEIGHT] = None  # None: chosen by the next activation
     bias: Annotated[InitialOrNone, FIRST_BIAS] = ZEROS
-    padding_mode: Annotated[PaddingMode, Words("values of the added places")] = "zeros"
+    padding_mode: Annotated[PaddingMode, Words("values of the added positions")] = "zeros"
 
     @override
     def rules(self) -> Iterator[Problem]:
@@ -159,7 +159,7 @@ class Convolution(Layer):
         return Forward(convolve(x, weight, window, groups, Behind(bias, residual, relu)), tape)
 
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        """dx = dy ∗ flipped W, dW = x ⋆ dy, db = the sum of dy over batch and places."""
+        """dx = dy ∗ flipped W, dW = x ⋆ dy, db = the sum of dy over batch and positions."""
         x, borders = (tape, None) if self.padding_mode == "zeros" else tape
         weight, groups = params["weight"], self._groups(x)
         window = self._window(x, "valid" if borders else self.padding)
@@ -232,7 +232,7 @@ def data_gradient(dy: Array, weight: Array, window: Window, groups: int = 1) -> 
 
 @weight_gradient_natively
 def weight_gradient(x: Array, dy: Array, window: Window, groups: int, dtype: jnp.dtype) -> Array:
-    """Return dweight[p] = the sum over batch and places i of x[stride i + dilation p]ᵀ dy[i]."""
+    """Return dweight[p] = the sum over batch and positions i of x[stride i + dilation p]ᵀ dy[i]."""
     channels, filters = x.shape[-1], dy.shape[-1]
     shape = (*window.kernel, channels // groups, filters)
     if 1 < groups == channels:  # depthwise

@@ -62,7 +62,7 @@ class ConvolutionTranspose(Layer):
     kernel: Annotated[
         Lengths,
         Words(
-            "places that one input reaches, along each axis",
+            "positions that one input reaches, along each axis",
             more="smoother; more weights",
             less="fewer weights",
         ),
@@ -79,7 +79,7 @@ class ConvolutionTranspose(Layer):
     padding: Annotated[
         Padding,
         Words(
-            "number of places cut off at the borders",
+            "number of positions cut off at the borders",
             more="smaller output",
             less="larger output",
             why="same: the input's size times the stride",
@@ -88,7 +88,7 @@ class ConvolutionTranspose(Layer):
     output_padding: Annotated[
         Lengthening,
         Words(
-            "places added at one end, since a stride leaves the size ambiguous",
+            "positions added at one end, since a stride leaves the size ambiguous",
             more="larger output",
             less="smaller output",
         ),
@@ -100,7 +100,9 @@ class ConvolutionTranspose(Layer):
     dilation: Annotated[
         Lengths,
         Words(
-            "distance between the places that one input reaches", more="reaches further", less="reaches adjacent places"
+            "distance between the positions that one input reaches",
+            more="reaches further",
+            less="reaches adjacent positions",
         ),
     ] = 1
     groups: Annotated[
@@ -116,7 +118,7 @@ class ConvolutionTranspose(Layer):
     multiplies = True
     equations = Equations(
         forward="y = x (spread by the stride) ∗ W + b",
-        backward=("dx = dy ⋆ W", "dW = x ⋆ dy", "db = sum of dy over batch and places"),
+        backward=("dx = dy ⋆ W", "dW = x ⋆ dy", "db = sum of dy over batch and positions"),
         latex_forward=r"y_k = \textstyle\sum_{si + p = k} x_i W_p + b",
         latex_backward=(
             r"\delta_{x_i} = \textstyle\sum_p \delta_{y_{si + p}} W_p^\top",

@@ -120,12 +120,12 @@ class BatchNorm(Normalisation):
         return Backward((dx.astype(dy.dtype),) if counts is None else (dx.astype(dy.dtype), None), grads)
 
     def _counts(self, x: Array, *mask: Array) -> Array | None:
-        """Return 1 for each place that counts, 0 for others [batch, ..., 1]; None if all count."""
+        """Return 1 for each position that counts, 0 for others [batch, ..., 1]; None if all count."""
         if not mask:
             return None
         if mask[0].shape != x.shape[:-1]:
             raise ShapeError(f"expected a mask of shape {x.shape[:-1]}, got {mask[0].shape}",
-                             cure="give one true or false per place")  # fmt: skip
+                             cure="give one true or false per position")  # fmt: skip
         return mask[0].astype(widened(x).dtype)[..., None]
 
     def _updated(self, state: State, mean: Array, var: Array) -> State:

@@ -32,7 +32,7 @@ from retrograd.network.layers.normalisation.normalisation import (
     widened,
 )
 
-PLACES_AND_GROUP = (1, 3)  # of [batch, places, groups, channels of a group]
+PLACES_AND_GROUP = (1, 3)  # of [batch, positions, groups, channels of a group]
 
 
 @layers.register(
@@ -93,6 +93,6 @@ class GroupNorm(Normalisation):
         return self.groups
 
     def _split(self, x: Array) -> Array:
-        """Return x as [batch, places, groups, channels of a group]."""
+        """Return x as [batch, positions, groups, channels of a group]."""
         groups = self._groups(x.shape[-1])
         return x.reshape(x.shape[0], -1, groups, x.shape[-1] // groups)

@@ -57,7 +57,7 @@ class InstanceNorm(Normalisation):
     Params:  scale [channels], bias [channels]
     State:   with `running`, mean, var [channels]: running averages, starting at 0 and 1
     Tape:    xhat, inverse deviation of each channel of each example, whether mean and var are constants
-    Raises:  ShapeError if there is only one place, which would become 0.
+    Raises:  ShapeError if there is only one position, which would become 0.
     See:     Ulyanov et al. 2016, arXiv:1607.08022. PyTorch has no scale and bias by default; its track_running_stats
              is `running`.
     """

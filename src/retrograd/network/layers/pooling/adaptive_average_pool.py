@@ -28,7 +28,7 @@ from retrograd.network.layers.shared.window import Lengths, each_axis, expect_ax
 Places = Annotated[
     Lengths,
     Words(
-        "output places along each axis, for any input size",
+        "output positions along each axis, for any input size",
         more="finer output, more inputs for the next layer",
         less="coarser output",
     ),
@@ -45,7 +45,7 @@ class AdaptiveAveragePool(Layer):
 
         y[i] = the mean of x from floor(i length / output) up to, not including, ceil((i + 1) length / output)
 
-    Shapes:  x [batch, *places, channels], of one to three axes -> y, with `output` for each axis
+    Shapes:  x [batch, *positions, channels], of one to three axes -> y, with `output` for each axis
     Tape:    the lengths of the axes of x
     See:     The regions of PyTorch: neighbours share a value where the lengths do not divide.
     """

@@ -35,8 +35,8 @@ class AdaptiveMaxPool(Layer):
 
         y[i] = max of x from floor(i length / output) up to, not including, ceil((i + 1) length / output)
 
-    Shapes:  x [batch, *places, channels], of one to three axes -> y, with `output` for each axis
-    Tape:    which place of each region won, axis by axis, the lengths of the axes of x
+    Shapes:  x [batch, *positions, channels], of one to three axes -> y, with `output` for each axis
+    Tape:    which position of each region won, axis by axis, the lengths of the axes of x
     See:     The regions of PyTorch: neighbours share a value where the lengths do not divide. Of equal values the first
              one (row by row) gets the delta.
     """

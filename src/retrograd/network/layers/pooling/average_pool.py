@@ -51,10 +51,10 @@ class AveragePool(Layer):
 
         y[i] = the mean over p of x[stride i + dilation p]
 
-    `stride` defaults to the window. `ceil`: a last window may extend beyond the end; places beyond input and padding
+    `stride` defaults to the window. `ceil`: a last window may extend beyond the end; positions beyond input and padding
     never count. `divisor` replaces the number of values that count.
 
-    Shapes:  x [batch, *places, channels], of one to three axes -> y, with shorter axes
+    Shapes:  x [batch, *positions, channels], of one to three axes -> y, with shorter axes
     Tape:    the shape of x
     Raises:  ShapeError if the window is larger than the padded input, or might see only padding.
     See:     Padded zeros count as values unless `count_padding: false`, as in PyTorch; Keras and ONNX omit them.
@@ -70,7 +70,7 @@ class AveragePool(Layer):
 
     dilation: Annotated[Lengths, DILATION] = 1
     divisor: Annotated[
-        PositiveInt | None, Words("divisor of each window's sum", why="none: the number of its places that count")
+        PositiveInt | None, Words("divisor of each window's sum", why="none: the number of its positions that count")
     ] = None
 
     keeps_scale: ClassVar[bool] = True

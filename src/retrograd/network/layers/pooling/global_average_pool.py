@@ -33,21 +33,21 @@ from retrograd.network.layers.shared.window import expect_axes
 )
 @dataclass(frozen=True)
 class GlobalAveragePool(Layer):
-    """Take the mean of each channel, over all places or those selected by a mask.
+    """Take the mean of each channel, over all positions or those selected by a mask.
 
-        y = sum of x over places / number of places
+        y = sum of x over positions / number of positions
 
-    Shapes:  x [batch, *places, channels], of one to three axes, [mask [batch, *places], true where a place counts]
-             -> y [batch, channels]; 0 where no place counts
-    Tape:    the shape of x; with a mask, the mask and the number of places that count
+    Shapes:  x [batch, *positions, channels], of one to three axes, [mask [batch, *positions], true where a position
+             counts] -> y [batch, channels]; 0 where no position counts
+    Tape:    the shape of x; with a mask, the mask and the number of positions that count
     Raises:  ShapeError if a mask does not fit x
     See:     Lin et al. 2014, arXiv:1312.4400: it replaces the wide dense layers at the end of a network. After an
              embedding, with a mask, it gives a bag of words: Iyyer et al. 2015, the deep averaging network.
     """
 
     equations = Equations(
-        forward="y = mean of x over the places (that the mask names)",
-        backward=("dx = dy / number of places, 0 where the mask is false",),
+        forward="y = mean of x over the positions (that the mask names)",
+        backward=("dx = dy / number of positions, 0 where the mask is false",),
         latex_forward=r"y = \frac{1}{n} \textstyle\sum_i x_i",
         latex_backward=(r"\delta_{x_i} = \delta_y / n",),
     )
@@ -74,8 +74,8 @@ class GlobalAveragePool(Layer):
 
 
 def expect_mask(x: Array, mask: Array) -> Array:
-    """Return the mask; raise ShapeError unless it has one entry per place."""
+    """Return the mask; raise ShapeError unless it has one entry per position."""
     if mask.shape != x.shape[:-1]:
         message = f"expected a mask of shape {x.shape[:-1]}, got {mask.shape}"
-        raise ShapeError(message, cure="give one true or false per place")
+        raise ShapeError(message, cure="give one true or false per position")
     return mask

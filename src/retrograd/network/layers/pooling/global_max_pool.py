@@ -20,19 +20,19 @@ from retrograd.network.layers.shared.window import expect_axes
 )
 @dataclass(frozen=True)
 class GlobalMaxPool(Layer):
-    """Keep the largest value of each channel, over all places or those selected by a mask.
+    """Keep the largest value of each channel, over all positions or those selected by a mask.
 
-        y = max over places of x
+        y = max over positions of x
 
-    Shapes:  x [batch, *places, channels], of one to three axes, [mask [batch, *places], true where a place counts]
-             -> y [batch, channels]; 0 where no place counts
-    Tape:    x (-infinity where the mask is false), y; with a mask, whether any place counts
+    Shapes:  x [batch, *positions, channels], of one to three axes, [mask [batch, *positions], true where a position
+             counts] -> y [batch, channels]; 0 where no position counts
+    Tape:    x (-infinity where the mask is false), y; with a mask, whether any position counts
     Raises:  ShapeError if a mask does not fit x
     See:     Of equal values the first one gets the delta, as in PyTorch.
     """
 
     equations = Equations(
-        forward="y = max of x over the places (that the mask names)",
+        forward="y = max of x over the positions (that the mask names)",
         backward=("dx = dy where x is the first to equal y, else 0",),
         latex_forward=r"y = \max_i x_i",
         latex_backward=(r"\delta_{x_i} = \delta_y [i = \mathrm{argmax}]",),

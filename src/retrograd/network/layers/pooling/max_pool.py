@@ -16,21 +16,21 @@ from retrograd.network.layer import Backward, Context, Equations, Forward, Layer
 from retrograd.network.layers.shared.window import Lengths, Padding, Window, expect_axes, fold, place_window, views
 
 MERGED_PLACES = Words(
-    "places merged into one",
+    "positions merged into one",
     more="coarser output, less to compute, larger receptive field",
     less="finer output",
     why="halves each axis",
 )
 POOL_STRIDE = Words(
-    "places from one window to the next",
+    "positions from one window to the next",
     more="smaller output",
     less="windows overlap",
     why="the window size: no overlap",
 )
-BORDER_PLACES = Words("places added at each border", more="larger output", less="smaller output")
+BORDER_PLACES = Words("positions added at each border", more="larger output", less="smaller output")
 DILATION = Words(
-    "distance between the places of a window",
-    more="wider windows with the same number of places",
+    "distance between the positions of a window",
+    more="wider windows with the same number of positions",
     less="denser windows",
     why="1: neighbours",
 )
@@ -55,7 +55,7 @@ class MaxPool(Layer):
 
     `stride` defaults to the window. Padding never wins. `ceil`: a last window may extend beyond the end.
 
-    Shapes:  x [batch, *places, channels], of one to three axes -> y, with shorter axes
+    Shapes:  x [batch, *positions, channels], of one to three axes -> y, with shorter axes
     Tape:    x, y
     Raises:  ShapeError if the window is larger than the padded input, or might see only padding.
     See:     Of equal values the first one (row by row) gets the delta, as in PyTorch.

@@ -28,10 +28,10 @@ from retrograd.network.layer import (
 
 
 class Rows(NamedTuple):
-    """Where the cells of boxes sample along one axis, and the share of each place in a sample."""
+    """Where the cells of boxes sample along one axis, and the share of each position in a sample."""
 
-    shares: Array  # [batch, boxes, size, places]: the mean over the samples of a cell
-    slopes: Array  # [batch, boxes, size, samples, places]: by the coordinate of the sample, over `samples`
+    shares: Array  # [batch, boxes, size, positions]: the mean over the samples of a cell
+    slopes: Array  # [batch, boxes, size, samples, positions]: by the coordinate of the sample, over `samples`
 
 
 @layers.register(
@@ -51,9 +51,9 @@ class RoiAlign(Layer):
              -> y [batch, boxes, size, size, channels]
     Tape:    x, A and B, and their slopes by the coordinates of the samples
     Raises:  ShapeError if the boxes do not fit the images.
-    See:     He et al. 2017, arXiv:1703.06870, with the centre of the first place at 0.5, as torchvision with `aligned:
-             true`. A sample beyond the border takes the value at the border, or 0 if it is more than a place away. The
-             boxes get their exact delta too (none in torchvision).
+    See:     He et al. 2017, arXiv:1703.06870, with the centre of the first position at 0.5, as torchvision with
+             `aligned: true`. A sample beyond the border takes the value at the border, or 0 if it is more than a
+             position away. The boxes get their exact delta too (none in torchvision).
     """
 
     size: Annotated[
@@ -62,7 +62,9 @@ class RoiAlign(Layer):
     ] = 7
     scale: Annotated[
         PositiveFloat,
-        Words("places of x per unit of the boxes, e.g. 1/16 for boxes in pixels", why="1: boxes are in places of x"),
+        Words(
+            "positions of x per unit of the boxes, e.g. 1/16 for boxes in pixels", why="1: boxes are in positions of x"
+        ),
     ] = 1.0
     samples: Annotated[
         PositiveInt,
@@ -104,7 +106,7 @@ class RoiAlign(Layer):
         return Backward((dx, jnp.stack([left, top, right, bottom], -1)))
 
     def _rows(self, low: Array, high: Array, places: int) -> Rows:
-        """Return the shares of the places in the cells between two ends [batch, boxes]."""
+        """Return the shares of the positions in the cells between two ends [batch, boxes]."""
         between = self._between(low.dtype)
         at = self.scale * (low[..., None, None] * (1 - between) + high[..., None, None] * between) - 0.5
         inside = (at >= -1) & (at <= places)

@@ -42,7 +42,7 @@ class Upsample(Layer):
 
         y[i] = sum over k of A[i, k] x[k] along each axis; each row of A is one 1 (nearest) or two shares (bilinear)
 
-    Shapes:  x [batch, *places, channels], of one to three axes -> y, with factor times the lengths
+    Shapes:  x [batch, *positions, channels], of one to three axes -> y, with factor times the lengths
     Tape:    the lengths of the axes of x
     See:     Bilinear as in PyTorch with align_corners false, and Keras: values lie at pixel centres, and the edges
              are repeated.
@@ -54,7 +54,7 @@ class Upsample(Layer):
     ] = 2
     method: Annotated[
         Literal["nearest", "bilinear"],
-        Words("whether places are repeated or interpolated", why="nearest: repeated, the cheapest"),
+        Words("whether positions are repeated or interpolated", why="nearest: repeated, the cheapest"),
     ] = "nearest"
 
     keeps_scale: ClassVar[bool] = True

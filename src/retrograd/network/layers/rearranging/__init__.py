@@ -1,1 +1,1 @@
-"""The same values in other places: other shapes, other orders, parts and borders."""
+"""The same values in other positions: other shapes, other orders, parts and borders."""

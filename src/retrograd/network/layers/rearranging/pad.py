@@ -1,4 +1,4 @@
-"""Adding borders to the places of an example, or cutting them off."""
+"""Adding borders to the positions of an example, or cutting them off."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Removed = Annotated[Numbers, Expect(NUMBERS)]
 )
 @dataclass(frozen=True)
 class Pad(Layer):
-    """Add places around each example: a number, the mirror image, the edge, or the other end.
+    """Add positions around each example: a number, the mirror image, the edge, or the other end.
 
         y[i] = x[i - before] inside, else as set by `mode`
 
@@ -57,13 +57,14 @@ class Pad(Layer):
     """
 
     padding: Annotated[
-        Added, Words("places added at both ends of each axis", more="larger output", less="below 0: places cut off")
+        Added,
+        Words("positions added at both ends of each axis", more="larger output", less="below 0: positions cut off"),
     ]
     mode: Annotated[
         Literal["constant", "reflect", "replicate", "circular"],
-        Words("values of the added places", why="constant: the number `value`"),
+        Words("values of the added positions", why="constant: the number `value`"),
     ] = "constant"
-    value: Annotated[Number, Words("value of the added places, if constant", why="0, as in convolutions")] = 0.0
+    value: Annotated[Number, Words("value of the added positions, if constant", why="0, as in convolutions")] = 0.0
 
     equations = Equations(
         forward="y = x inside, and at the borders what `mode` says",
@@ -101,7 +102,7 @@ class Pad(Layer):
 @layers.register("crop", examples=examples(({"border": 1}, [(2, 4, 3, 2)]), ({"border": [[2, 0], 1]}, [(1, 3, 4, 1)])))
 @dataclass(frozen=True)
 class Crop(Layer):
-    """Cut places off the borders of each example.
+    """Cut positions off the borders of each example.
 
         y[i] = x[i + before]
 
@@ -111,7 +112,9 @@ class Crop(Layer):
     See:     Keras's Cropping; PyTorch's pad with negative numbers, as `pad` here.
     """
 
-    border: Annotated[Removed, Words("places cut off at both ends of each axis", more="smaller output", less="larger")]
+    border: Annotated[
+        Removed, Words("positions cut off at both ends of each axis", more="smaller output", less="larger")
+    ]
 
     equations = Equations(
         forward="y = x without its borders",

@@ -1,4 +1,4 @@
-"""Rearranging channels as places, and back."""
+"""Rearranging channels as positions, and back."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Factor = Annotated[
 )
 @dataclass(frozen=True)
 class PixelShuffle(Layer):
-    """Rearrange channels as places: an image `factor` times as large along each axis, with fewer channels.
+    """Rearrange channels as positions: an image `factor` times as large along each axis, with fewer channels.
 
         y[r i + a, r j + b, c] = x[i, j, (c r + a) r + b]
 
@@ -38,15 +38,15 @@ class PixelShuffle(Layer):
     Tape:    nothing
     Raises:  ShapeError if the factors do not divide the channels.
     See:     Shi et al. 2016, arXiv:1609.05158. The order of the channels is PyTorch's; TensorFlow's depth_to_space has
-             the places before the channels.
+             the positions before the channels.
     """
 
     factor: Factor = 2
 
     keeps_scale: ClassVar[bool] = True
     equations = Equations(
-        forward="y = the channels of x as places",
-        backward=("dx = the places of dy as channels",),
+        forward="y = the channels of x as positions",
+        backward=("dx = the positions of dy as channels",),
         latex_forward=r"y_{ri + a, c} = x_{i, cr + a}",
         latex_backward=(r"\delta_{x_{i, cr + a}} = \delta_{y_{ri + a, c}}",),
     )
@@ -63,7 +63,7 @@ class PixelShuffle(Layer):
 @layers.register("pixel_unshuffle", examples=examples(({}, [(2, 4, 2, 3)]), ({"factor": [2, 3]}, [(1, 2, 6, 1)])))
 @dataclass(frozen=True)
 class PixelUnshuffle(Layer):
-    """Rearrange neighbouring places as channels: a smaller image without loss of information.
+    """Rearrange neighbouring positions as channels: a smaller image without loss of information.
 
         y[i, j, (c r + a) r + b] = x[r i + a, r j + b, c]
 
@@ -77,8 +77,8 @@ class PixelUnshuffle(Layer):
 
     keeps_scale: ClassVar[bool] = True
     equations = Equations(
-        forward="y = the places of x as channels",
-        backward=("dx = the channels of dy as places",),
+        forward="y = the positions of x as channels",
+        backward=("dx = the channels of dy as positions",),
         latex_forward=r"y_{i, cr + a} = x_{ri + a, c}",
         latex_backward=(r"\delta_{x_{ri + a, c}} = \delta_{y_{i, cr + a}}",),
     )
@@ -93,7 +93,7 @@ class PixelUnshuffle(Layer):
 
 
 def shuffled(x: Array, factor: Lengths) -> Array:
-    """Return the channels as places."""
+    """Return the channels as positions."""
     lengths = expect_axes(x, 1, 2, 3)
     factors, axes = each_axis(factor, len(lengths), "factor"), len(lengths)
     channels = x.shape[-1]
@@ -107,7 +107,7 @@ def shuffled(x: Array, factor: Lengths) -> Array:
 
 
 def unshuffled(x: Array, factor: Lengths) -> Array:
-    """Return places as channels: the inverse."""
+    """Return positions as channels: the inverse."""
     lengths = expect_axes(x, 1, 2, 3)
     factors, axes = each_axis(factor, len(lengths), "factor"), len(lengths)
     if any(n % f for n, f in zip(lengths, factors, strict=True)):

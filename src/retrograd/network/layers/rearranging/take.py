@@ -1,4 +1,4 @@
-"""Selecting places of an axis."""
+"""Selecting positions of an axis."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ from retrograd.network.layers.shared.axes import Axes, axes_of
 )
 @dataclass(frozen=True)
 class Take(Layer):
-    """Select one place of an axis, which is then dropped, or several in order: the first token, some features.
+    """Select one position of an axis, which is then dropped, or several in order: the first token, some features.
 
         y[i] = x[at[i]]
 
-    Shapes:  x [batch, n, ...] -> y [batch, ...] for one place, [batch, len(at), ...] for a list
+    Shapes:  x [batch, n, ...] -> y [batch, ...] for one position, [batch, len(at), ...] for a list
     Tape:    the shape of x
-    Raises:  ShapeError if a place does not exist, or the axis is the batch axis.
-    See:     PyTorch's select and index_select, ONNX's Gather. -1 is the last place.
+    Raises:  ShapeError if a position does not exist, or the axis is the batch axis.
+    See:     PyTorch's select and index_select, ONNX's Gather. -1 is the last position.
     """
 
-    at: Annotated[Axes, Words("which place of the axis, or a list of places; -1 is the last")] = 0
+    at: Annotated[Axes, Words("which position of the axis, or a list of positions; -1 is the last")] = 0
     axis: Annotated[Integer, Words("the axis", why="1: the first after the batch, as tokens or steps")] = 1
 
     equations = Equations(
-        forward="y = x at these places of the axis",
-        backward=("dx = dy summed where a place was taken, else 0",),
+        forward="y = x at these positions of the axis",
+        backward=("dx = dy summed where a position was taken, else 0",),
         latex_forward=r"y_i = x_{a_i}",
         latex_backward=(r"\delta_{x_k} = \textstyle\sum_{i: a_i = k} \delta_{y_i}",),
     )
@@ -68,5 +68,5 @@ class Take(Layer):
         places = jnp.asarray(self.at, jnp.int32)
         for place in (self.at,) if isinstance(self.at, int) else self.at:
             if not -length <= place < length:
-                raise ShapeError(f"there is no place {place} on an axis of {length}", where="at")
+                raise ShapeError(f"there is no position {place} on an axis of {length}", where="at")
         return jnp.where(places < 0, places + length, places)

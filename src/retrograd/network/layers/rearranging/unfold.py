@@ -39,21 +39,22 @@ class Unfold(Layer):
 
         y[i] = [x[stride i + dilation p] for every p]
 
-    Shapes:  x [batch, *places, channels] -> y [batch, *windows, kernel places · channels], places row by row
+    Shapes:  x [batch, *positions, channels] -> y [batch, *windows, kernel positions · channels], positions row by row
     Tape:    the shape of x
     Raises:  ShapeError if the kernel is larger than the padded input.
-    See:     PyTorch's Unfold, which has the channels before the places, and all windows along one axis.
+    See:     PyTorch's Unfold, which has the channels before the positions, and all windows along one axis.
     """
 
     kernel: Annotated[
-        Lengths, Words("places that one window sees, along each axis", more="longer rows", less="shorter rows")
+        Lengths, Words("positions that one window sees, along each axis", more="longer rows", less="shorter rows")
     ]
     stride: Annotated[
-        Lengths, Words("places from one window to the next", more="fewer windows", less="more windows", why="1: each")
+        Lengths,
+        Words("positions from one window to the next", more="fewer windows", less="more windows", why="1: each"),
     ] = 1
     padding: Annotated[Padding, Words("zeros added at each border", more="more windows", less="fewer windows")] = 0
     dilation: Annotated[
-        Lengths, Words("distance between the places of a window", more="sees further", less="sees neighbours")
+        Lengths, Words("distance between the positions of a window", more="sees further", less="sees neighbours")
     ] = 1
 
     equations = Equations(

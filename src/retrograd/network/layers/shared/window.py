@@ -41,7 +41,7 @@ class Window:
 
     @property
     def margins(self) -> tuple[tuple[int, int], ...]:
-        """Places to add at both ends so that the last window ends there; negative if no window sees them."""
+        """Positions to add at both ends so that the last window ends there; negative if no window sees them."""
         each = zip(self.padding, self.lengths, self.outputs, self.stride, self.extent, strict=True)
         return tuple((low, (n - 1) * s + e - low - length) for (low, _), length, n, s, e in each)
 
