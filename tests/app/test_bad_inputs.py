@@ -198,7 +198,7 @@ TABLE = [
     Row("A4 inf", "train --lr inf d.csv", 2, r"--lr.*finite"),
     Row("A4 set", "train c.yaml --set optimizer.adam.learning_rate=.inf", 2, r"--set optimizer\.adam.*finite"),
     Row("A4 budget", "repair c.yaml --budget 2weeks", 2, r"--budget.*updates \(20000\) or a time.*found '2weeks'"),
-    Row("A4 choice", "trace c.yaml --format pdf", 2, r"'--format': 'pdf' is not one of"),
+    Row("A4 choice", "trace c.yaml --format pdf", 2, r"--format: expected one of 'text', .*, found 'pdf'"),
     Row("A5", "train no/such.csv", 2, r"no/such\.csv.*not found"),
     Row("A5 diagnose", "diagnose no.csv", 2, r"no\.csv: not found; check the path"),
     Row("A5 config", "train no/such.yaml", 2, r"no/such\.yaml.*not found"),
