@@ -32,7 +32,7 @@ from retrograd.tuning.proposals import CONFIRMING, STORING, Proposal
 from retrograd.tuning.rate import reason
 from retrograd.tuning.study import Course, Study, _facts, due, outcome
 from retrograd.tuning.trial import Bench, score_of, trial_config
-from retrograd.tuning.verdict import ORIGINAL, Tried
+from retrograd.tuning.verdict import ORIGINAL, Tried, ranked
 
 PLAIN = {
     "name": "small",
@@ -396,6 +396,15 @@ def test_settings_that_fail_with_a_further_seed_do_not_win(tmp_path):
 def test_there_are_no_finals_without_time_for_two_settings(tmp_path, finalists):
     begun, journal = of_eighteen(tmp_path, {}, finalists=finalists)
     assert due(begun.search, begun, journal.read())[0].rung == STORING
+
+
+def test_the_winner_has_a_run_folder_even_if_the_budget_ends_with_the_search(tmp_path):
+    course = Course(tmp_path, config(), None, (math.inf, math.inf))
+    for trial in due(course.search, course.config, course.journal.read()):
+        assert course._run(trial, print)
+    course.store_winner()
+    winner = ranked(course.search, course.journal.read(), 9)[0]
+    assert rg.load(tmp_path / "trials" / winner.run).facts["metrics"]["valid"]["loss"] == winner.score
 
 
 def test_a_promoted_winner_is_stored_from_memory_and_a_long_one_is_already_stored(tmp_path, monkeypatch):

@@ -37,6 +37,7 @@ from retrograd.tuning.verdict import (
     judged,
     ranked,
     searched,
+    storing_trial,
 )
 from retrograd.tuning.workers import end_with, helpers
 
@@ -143,6 +144,13 @@ class Course:
                 progress(_in_words(proposal, outcome, self.search.options.metric))
             return True
 
+    def store_winner(self) -> None:
+        """Give the winner its run folder if the budget left no time for it; a brief trial takes little more."""
+        state = self.journal.read()
+        for winner in ranked(self.search, state, self.config.training.epochs)[:1]:
+            if storing_trial(winner).key not in state.costs:
+                self.bench.run(storing_trial(winner))
+
     def _deadline(self, state: State, is_after: bool) -> float:
         """Return when the search ends, or the work after it, in time.time(): what remains suffices for the latter."""
         search, end = self.deadlines
@@ -184,9 +192,7 @@ def due(search: Search, config: RunConfig, state: State, timed: bool = False) ->
         return []
     pairs = ((ORIGINAL, ()), (winner.number, winner.values))
     confirming = [Proposal(number, CONFIRMING, seed, epochs, values) for seed in seeds for number, values in pairs]
-    best_seed = winner.costs.index(min(winner.costs))
-    storing = Proposal(winner.number, STORING, best_seed, winner.epochs, winner.values)
-    return [proposal for proposal in (storing, *confirming) if proposal.key not in state.costs]
+    return [proposal for proposal in (storing_trial(winner), *confirming) if proposal.key not in state.costs]
 
 
 def run_study(
@@ -212,6 +218,7 @@ def run_study(
     begin(folder, config, resumes, layers)
     with helpers(jobs - 1, str(folder), *map(str, deadlines)):
         course.work(progress)
+    course.store_winner()
     return outcome(folder, config, search)
 
 

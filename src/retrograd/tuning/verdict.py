@@ -32,7 +32,7 @@ class Tried(NamedTuple):
     @property
     def run(self) -> str:
         """The name of the run folder of its best seed, which exists for the winner."""
-        return Proposal(self.number, self.rung, self.costs.index(min(self.costs)), self.epochs, self.values).folder
+        return storing_trial(self).folder
 
 
 class Verdict(NamedTuple):
@@ -100,6 +100,11 @@ def final_trials(search: Search, best: Sequence[Tried]) -> list[Proposal]:
     first = search.options.seeds
     seeds = range(first, first + FINAL_SEEDS)
     return [Proposal(trial.number, FINAL, seed, trial.epochs, trial.values) for seed in seeds for trial in best]
+
+
+def storing_trial(winner: Tried) -> Proposal:
+    """Return the trial that gives the winner a run folder, with the best of its seeds."""
+    return Proposal(winner.number, STORING, winner.costs.index(min(winner.costs)), winner.epochs, winner.values)
 
 
 def _tried(search: Search, trial: Tried, rung: int, costs: tuple[float, ...]) -> Tried:
