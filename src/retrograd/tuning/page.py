@@ -70,11 +70,11 @@ def study_page(study: Study) -> str:
 def rate_page(name: str, sweep: Sweep) -> str:
     """Return the page of a sweep: loss over learning rate."""
     points = [(trial.rate, trial.loss, trial.rate == sweep.best) for trial in sweep.tried]
-    rows = [[number(trial.rate, 3), number(trial.loss, 4), str(trial.epochs)] for trial in sweep.tried]
+    rows = [[number(trial.rate, 3), number(trial.loss, 4), f"{trial.epochs:,}"] for trial in sweep.tried]
     body = element(
         "main",
         element("h1", f"Learning rates for {name}, {sweep.optimizer}"),
-        element("p", sweep.why),
+        element("p", f"learning rate {number(sweep.best, 6)}: {sweep.why}"),
         scatter(points, True, "lowest loss by learning rate"),
         table("rates", ["learning rate", "lowest loss", "epochs"], rows),
     )

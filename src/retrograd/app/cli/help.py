@@ -14,9 +14,11 @@ class _Layout:
     """What commands and groups of commands have in common."""
 
     def collect_usage_pieces(self, context: Any) -> list[str]:
-        """Return the pieces of the usage line: `[options] RUN [TEXT]`."""
-        arguments = [param for param in _params(self, context) if param.param_type_name == "argument"]
-        pieces = [_named(param) if param.required else f"[{_named(param)}]" for param in arguments]
+        """Return the pieces of the usage line: `[options] --keep SHARE RUN [TEXT]`."""
+        params = _params(self, context)
+        arguments = [param for param in params if param.param_type_name == "argument"]
+        pieces = [f"{param.opts[0]} {_named(param)}" for param in params if param.required and param not in arguments]
+        pieces += [_named(param) if param.required else f"[{_named(param)}]" for param in arguments]
         more = ["COMMAND ..."] if isinstance(self, typer.core.TyperGroup) else []
         return ["[options]", *pieces, *more]
 
@@ -54,8 +56,8 @@ def _params(command: Any, context: Any) -> list[Any]:
     return params
 
 
-def _named(argument: Any) -> str:
-    return str(argument.metavar or argument.name.upper())
+def _named(param: Any) -> str:
+    return str(param.metavar or param.name.upper())
 
 
 def _option(option: Any, context: Any) -> tuple[str, str]:

@@ -104,7 +104,7 @@ def say_rate(sweep: Sweep, folder: Path, source: str) -> None:
         share = min(max((trial.loss - low) / ((high - low) or 1.0), 0.0), 1.0) if finite else 1.0
         bar = "diverged" if trial.loss == float("inf") else "#" * max(1, round(BAR * share))
         mark = "<- " if trial.rate == sweep.best else "   "
-        print(f"{number(trial.rate, 3):>9}  {number(trial.loss, 4):>11}  {trial.epochs:>6}  {mark}{bar}")
+        print(f"{number(trial.rate, 3):>9}  {number(trial.loss, 4):>11}  {trial.epochs:>6,}  {mark}{bar}")
     print(filled(f"learning rate {sweep.best:g}: {sweep.why}", hang=0))
     print(f"\n  retrograd train {shlex.quote(source)} --lr {sweep.best:g}\nreport: {folder / PAGE}")
 
