@@ -238,7 +238,7 @@ TABLE = [
                r":2: network\.1: dense_1 .*'a/weight' has the shape \(2, 8\), expected \(8, 8\)"),
     bad_config("B7 values", config("[{dense: 4}, {dense: {units: 3, weight: [[1, 2, 3], [4, 5, 6]]}}]"),
                r":2: network\.1: dense_2 .*weight.*\(2, 3\).*\(4, 3\)"),
-    bad_config("B7 reshape", config("[{dense: 4}, {reshape: [9]}]"), r":2: network\.1: reshape_1 .*do not fit \[9\]"),
+    bad_config("B7 reshape", config("[{dense: 4}, {reshape: [9]}]"), r":2: network\.1: reshape_1 .*\[9\] takes 9 values per example, but the input has 4"),
     bad_config("B7 add", config("[{dense: 4, name: a}, {dense: 3, name: b}, {add: {}, inputs: [a, b]}]"),
                r":2: network\.2: add_1 .*equal shape.*\(\d+, 4\) and \(\d+, 3\)"),
     bad_config("B7 residual", config("[{residual: [{dense: 3}]}, {dense: 1}]"), r":2: network\.0: residual_1/add"),

@@ -36,7 +36,7 @@ def test_reshape_fills_in_the_one_open_length(shape, given, expected):
 
 def test_reshape_names_the_sizes_that_do_not_fit():
     with pytest.raises(
-        ShapeError, match=r"shape: \[4, -1\] takes a multiple of 4 values per example, but the input has 6 \(2, 3\)"
+        ShapeError, match=r"shape: \[4, -1\] takes a multiple of 4 values per example, but the input has 6 \(2 x 3\)"
     ):
         forward(Reshape((4, -1)), (5, 2, 3))
 

@@ -74,6 +74,7 @@ class Reshape(Layer):
         lengths = tuple(size // known if n == -1 else n for n in self.shape)
         if math.prod(lengths) != size:
             takes = f"a multiple of {known}" if -1 in self.shape else f"{known}"
-            message = f"{list(self.shape)} takes {takes} values per example, but the input has {size} {sizes}"
+            given = f"{size} ({' x '.join(map(str, sizes))})" if len(sizes) > 1 else f"{size}"
+            message = f"{list(self.shape)} takes {takes} values per example, but the input has {given}"
             raise ShapeError(message, where="shape")
         return lengths
