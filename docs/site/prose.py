@@ -51,39 +51,35 @@ def _escaped(text: str) -> str:
 
 def _blocks(lines: list[str]) -> Iterator[str]:
     """Yield blocks: what belongs to a heading stays with it, indented further or not."""
-    paragraph: list[str] = []
-    formula: list[str] = []
-    facts: list[str] = []
-
-    def ended() -> Iterator[str]:
-        if formula:
-            yield code("\n".join(formula), "python" if formula[0].startswith(">>>") else "text")
-        if paragraph:
-            yield plain(" ".join(paragraph))
-        if facts:
-            yield "\n".join(_fact(fact) for fact in facts)
-        for block in (formula, paragraph, facts):
-            block.clear()
-
+    kind, block = "", []
     for line in lines:
-        heading = HEADING.match(line)
-        if not line.strip():
-            yield from ended()
-        elif heading:
-            if not facts:
-                yield from ended()
-            facts.append(line)
-        elif facts and line.startswith(" "):
-            facts[-1] += " " + line.strip()
-        elif line.startswith(("    ", ">>>")) or (formula and line.startswith("...")):
-            if paragraph or facts:
-                yield from ended()
-            formula.append(line.removeprefix("    "))
-        else:
-            if formula or facts:
-                yield from ended()
-            paragraph.append(line)
-    yield from ended()
+        now = _kind(line, kind, block)
+        if now != kind and block:
+            yield _written(kind, block)
+            block = []
+        kind = now
+        if kind == "facts" and not HEADING.match(line):
+            block[-1] += " " + line.strip()
+        elif kind:
+            block.append(line.removeprefix("    ") if kind == "formula" else line)
+    if block:
+        yield _written(kind, block)
+
+
+def _kind(line: str, before: str, block: list[str]) -> str:
+    """Return what a line belongs to, after the lines of a block."""
+    if not line.strip():
+        return ""
+    if HEADING.match(line) or (before == "facts" and line.startswith(" ")):
+        return "facts"
+    is_formula = line.startswith(("    ", ">>>")) or (before == "formula" and block and line.startswith("..."))
+    return "formula" if is_formula else "paragraph"
+
+
+def _written(kind: str, block: list[str]) -> str:
+    if kind == "formula":
+        return code("\n".join(block), "python" if block[0].startswith(">>>") else "text")
+    return plain(" ".join(block)) if kind == "paragraph" else "\n".join(map(_fact, block))
 
 
 def _fact(line: str) -> str:

@@ -7,6 +7,8 @@ import itertools
 import os
 import shlex
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TextIO
 
@@ -147,20 +149,11 @@ def train(
             resumed = unfinished_run(run, runs, prepared)
             prepared = prepared if resumed else with_first_weights(prepared, runs)
         with Progress(prepared.config.training.epochs, quiet or not leads) as progress:
-
-            def started(prepared: Prepared, folder: Path) -> None:
-                allocator.give_back()
-                allocator.tune(step_bytes(prepared))
-                if not leads:
-                    return
-                if source and not (table or changed or lr or resumed):
-                    carry(source, folder)
-                if source and chosen:
-                    chosen.write(source, quiet, sys.stderr if as_json else sys.stdout)
-                if not quiet:
-                    print_start(prepared, folder, with_options if table else str)
-                    print_resumed(folder)
-
+            copied = source if source and not (table or changed or lr or resumed) else None
+            started = partial(
+                announce, source=source, copied=copied, chosen=chosen, quiet=quiet, as_json=as_json,
+                spell=with_options if table else str,
+            )  # fmt: skip
             common: dict[str, Any] = {
                 "watchers": (progress,), "live": progress.live, "started": started, "readings": True,
                 "returns_when_interrupted": True,
@@ -176,6 +169,30 @@ def train(
     else:
         print_run(finished, chosen.path if chosen else None)
     return EXIT_CODES.get(finished.stop.reason, 0)
+
+
+def announce(
+    prepared: Prepared,
+    folder: Path,
+    source: Path | None,
+    copied: Path | None,
+    chosen: Chosen | None,
+    quiet: bool,
+    as_json: bool,
+    spell: Callable[[str], str],
+) -> None:
+    """Report the start of a run, and put beside it the configuration that it follows."""
+    allocator.give_back()
+    allocator.tune(step_bytes(prepared))
+    if not prepared.team.leads:
+        return
+    if copied:
+        carry(copied, folder)
+    if source and chosen:
+        chosen.write(source, quiet, sys.stderr if as_json else sys.stdout)
+    if not quiet:
+        print_start(prepared, folder, spell)
+        print_resumed(folder)
 
 
 def check_resume(source: Path | None, resume: str | None, extend: int | None, run: Path | None, force: bool) -> None:
