@@ -72,8 +72,8 @@ def test_class_labels_may_be_of_any_type(y, classes):
     assert data.classes == classes
     assert [type(label) for label in data.classes] == [type(label) for label in classes]
     decoded = data.preprocessing.decode(np.where(data.train["y"] == 1, 5.0, -5.0)).labels
-    given = [label.decode() if isinstance(label, bytes) else label for label in np.ravel(np.array(y, object))]
-    assert decoded.tolist() == given
+    labels = [label.decode() if isinstance(label, bytes) else label for label in np.ravel(np.array(y, object))]
+    assert decoded.tolist() == labels
 
 
 def test_several_columns_of_y_are_quantities():

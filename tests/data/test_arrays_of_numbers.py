@@ -1,4 +1,4 @@
-"""An array of numbers is scaled at once, to the bits of a table's columns; whatever else it is, a table knows."""
+"""An array of numbers is scaled at once, to the same bits as a table's columns; any other array is read as a table."""
 
 import numpy as np
 import polars as pl
@@ -22,7 +22,7 @@ def preprocessing(**given):
 
 
 def by_table(prep, x):
-    """Return what the columns of a table make of an array."""
+    """Return an array read as the columns of a table."""
     names = [column.name for column in prep.inputs.columns]
     frame = pl.DataFrame({name: x[:, i] for i, name in enumerate(names)})
     return prep.transform(from_any_frame(frame), with_target=False)["x"]

@@ -30,7 +30,7 @@ def sine(hertz, seconds=0.25, rate=RATE):
 
 
 def written(path, sound, rate=RATE, channels=1):
-    """Write samples from -1 to 1 with 16 bits, as the standard library does."""
+    """Write samples from -1 to 1 in 16 bits with the standard library."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(path), "wb") as file:
         file.setnchannels(channels)
@@ -134,7 +134,7 @@ def test_white_noise_has_its_variance_as_power_and_silence_the_floor():
     sound = 0.3 * RNG.standard_normal(80_000)
     form = Form(RATE, len(sound), 200, 80, 20, 0.0, 4000.0)
     power = np.exp(log_mel(sound, form)).mean(0) / filters(form).sum(0)
-    np.testing.assert_allclose(power, 0.09, rtol=0.1)  # 998 frames of a band: their mean varies by some 5 %
+    np.testing.assert_allclose(power, 0.09, rtol=0.1)  # 998 frames of a band: their mean varies by about 5 %
     np.testing.assert_array_equal(log_mel(np.zeros(2000), FORM), np.log(FLOOR))
 
 
@@ -143,7 +143,7 @@ def test_a_sine_is_loudest_in_the_band_with_the_nearest_centre(hertz):
     middles = edges(FORM)[1:-1]
     nearest = np.argmin(np.abs([mel(m) - mel(hertz) for m in middles]))
     assert (log_mel(sine(hertz), FORM).argmax(1) == nearest).all()
-    assert mel(1000) == pytest.approx(1000, abs=0.02)  # what a mel is
+    assert mel(1000) == pytest.approx(1000, abs=0.02)  # the definition of mel
 
 
 def test_narrow_bands_lengthen_the_transform():
@@ -163,7 +163,7 @@ def test_shorter_sounds_are_filled_up_longer_ones_cut_and_other_rates_resampled(
     assert features.mask.sum(1).tolist() == [23, 23, 8, 1, 23]
     assert not features.x[~features.mask].any()
     np.testing.assert_array_equal(features.x[2, :8], features.x[0, :8])
-    loud = features.x[0] > -8  # less is what rounding to 16 bits leaves
+    loud = features.x[0] > -8  # anything smaller is due to rounding to 16 bits
     assert np.abs(features.x[4] - features.x[0])[2:-2][loud[2:-2]].max() < 0.05  # the ends have no neighbours
     assert len(resampled(np.zeros(22050), 22050, 8000)) == 8000
 
@@ -245,17 +245,17 @@ TARGET = Transcript("said", Vocabulary("characters", False, ("a", "b")))
 def test_a_transcript_is_the_likeliest_alignment_without_blanks():
     path = np.array([[0, 4, 4, 0, 4, 5, 5, 0], [5, 0, 0, 5, 4, 4, 4, 4]])
     outputs = np.eye(6)[path]
-    there = np.arange(8) < np.array([[8], [4]])
-    assert TARGET.decode(outputs, there=there).labels.tolist() == ["aab", "bb"]
+    valid = np.arange(8) < np.array([[8], [4]])
+    assert TARGET.decode(outputs, there=valid).labels.tolist() == ["aab", "bb"]
     assert TARGET.decode(outputs).labels.tolist() == ["aab", "bba"]
     tally = TranscriptTally(TARGET)
-    tally.add(outputs, {"y": np.array([[4, 4, 5], [5, 4, 0]]), "mask": there})
+    tally.add(outputs, {"y": np.array([[4, 4, 5], [5, 4, 0]]), "mask": valid})
     assert tally.scores(True) == {"accuracy": 0.5, "error_rate": 1 / 5}
 
 
-@pytest.mark.parametrize(("found", "truth", "count"), [("", "", 0), ("", "ab", 2), ("kitten", "sitting", 3)])
-def test_edits_are_counted_as_by_levenshtein(found, truth, count):
-    assert edits(np.array(list(map(ord, found))), np.array(list(map(ord, truth)))) == count
+@pytest.mark.parametrize(("text", "truth", "count"), [("", "", 0), ("", "ab", 2), ("kitten", "sitting", 3)])
+def test_edits_are_counted_as_by_levenshtein(text, truth, count):
+    assert edits(np.array(list(map(ord, text))), np.array(list(map(ord, truth)))) == count
 
 
 def test_a_transcript_is_a_kind_of_target():

@@ -14,7 +14,7 @@ def moments(cells, form):
     ]
 
 
-def found(cells, **settings):
+def dates_in(cells, **settings):
     dated = find_date(pl.Series(cells, dtype=pl.String), 0.95, **settings)
     return None if dated is None else moments(cells, dated.form)
 
@@ -49,7 +49,7 @@ def found(cells, **settings):
     ],
 )  # fmt: skip
 def test_dates_are_recognised_and_read_as_people_write_them(cells, expected):
-    assert found(cells) == expected
+    assert dates_in(cells) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_dates_are_recognised_and_read_as_people_write_them(cells, expected):
     ],
 )
 def test_strings_that_only_resemble_dates_are_not_dates(cells):
-    assert found(cells) is None
+    assert dates_in(cells) is None
 
 
 def test_days_and_months_are_distinguished_by_the_whole_column_then_by_others_then_by_the_order_of_rows():
@@ -76,7 +76,7 @@ def test_days_and_months_are_distinguished_by_the_whole_column_then_by_others_th
         [f"{day:02d}/02/2020" for day in range(1, 13)],
         [f"01/{i % 12 + 1:02d}/{2020 + i // 12}" for i in range(15)],
     )
-    assert found([*daily, "13/02/2020"])[0] == "2020-02-01T00:00:00"
+    assert dates_in([*daily, "13/02/2020"])[0] == "2020-02-01T00:00:00"
     assert find_date(pl.Series(daily), 0.95).form == "%d/%m/%Y"
     assert find_date(pl.Series(monthly), 0.95).form == "%d/%m/%Y"  # even steps: months, not days of January
     open_ = pl.Series(["01/02/2020", "03/01/2020", "02/02/2020"])

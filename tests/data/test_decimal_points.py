@@ -34,7 +34,7 @@ def test_codes_dates_and_numbers_in_other_notations_stay_text(cells):
 
 
 def test_the_cost_of_a_wide_table_is_that_of_its_cells(tmp_path, monkeypatch):
-    """Expressions cost a millisecond each: with many of them for every column, wide tables take minutes."""
+    """An expression costs a millisecond: with many of them per column, wide tables would take minutes."""
     calls = []
     collect = pl.LazyFrame.collect
     monkeypatch.setattr(

@@ -6,8 +6,8 @@ from retrograd.data.cells.notation import Notation
 
 
 def read(cells, **settings):
-    found = find_notations({"x": pl.Series("x", cells, dtype=pl.String)}, **settings).get("x")
-    return None if found is None else found.notation.read(pl.Series(cells, dtype=pl.String)).to_list()
+    notation = find_notations({"x": pl.Series("x", cells, dtype=pl.String)}, **settings).get("x")
+    return None if notation is None else notation.notation.read(pl.Series(cells, dtype=pl.String)).to_list()
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_numbers_are_read_as_people_write_them(cells, numbers):
     "cells",
     [
         ["12", "1.5", "-3e2"],
-        ["+49 301 234 567", "+49 301 234 568"],  # telephones
+        ["+49 301 234 567", "+49 301 234 568"],  # phone numbers
         ["030 123 456", "040 222 333"],
         ["192.168.1.1", "10.0.0.1"],
         ["2024-01-31", "2024-02-01"],
@@ -79,7 +79,7 @@ def test_numbers_are_read_as_people_write_them(cells, numbers):
         ["10-20", "20-30"],
         ["1st", "2nd", "3rd"],
         ["A12", "B13"],
-        ["$12", "€15"],  # two currencies are no one quantity
+        ["$12", "€15"],  # two currencies are not one quantity
         ["12 GB", "512 MB"],
         ["12 Monkeys", "Se7en", "Up"],
     ],
@@ -126,7 +126,7 @@ def test_money_has_no_thousandths():
 
 
 def test_a_unit_may_be_on_either_side_if_it_is_always_the_same():
-    found = find_notations({"p": pl.Series(["$12.00 USD", "$1,300.50 USD", "-$7 USD", "$5"])})["p"].notation
-    assert found.read(pl.Series(["$12.00 USD", "$1,300.50 USD", "-$7 USD", "$5"])).to_list() == [12, 1300.5, -7, 5]
-    assert found.read(pl.Series(["$12.00 CAD"])).to_list() == [None]
+    notation = find_notations({"p": pl.Series(["$12.00 USD", "$1,300.50 USD", "-$7 USD", "$5"])})["p"].notation
+    assert notation.read(pl.Series(["$12.00 USD", "$1,300.50 USD", "-$7 USD", "$5"])).to_list() == [12, 1300.5, -7, 5]
+    assert notation.read(pl.Series(["$12.00 CAD"])).to_list() == [None]
     assert not find_notations({"p": pl.Series(["$12 USD", "$13 CAD", "$5 USD"])})

@@ -64,8 +64,8 @@ LETTERS = {
 def test_other_encodings_are_recognised_by_their_letters_and_reported(tmp_path, name, text):
     content = text.encode(name)
     with pytest.warns(RetrogradWarning, match="not UTF-8; read as .* such as .*`encoding:`"):
-        found = find_encoding(lambda: iter([content]), tmp_path / "d.csv")
-    assert content.decode(found) == text
+        encoding = find_encoding(lambda: iter([content]), tmp_path / "d.csv")
+    assert content.decode(encoding) == text
 
 
 def test_a_wrong_chosen_encoding_is_reported_with_what_does_not_fit(read):

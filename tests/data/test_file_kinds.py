@@ -1,4 +1,4 @@
-"""Other files than delimited text: JSON, ARFF, Feather, spreadsheets, databases, archives, and parts of one table."""
+"""Files other than delimited text: JSON, ARFF, Feather, spreadsheets, databases, archives, and parts of one table."""
 
 import bz2
 import gzip
@@ -146,7 +146,7 @@ def test_a_zip_packed_by_an_unknown_method_is_not_called_damaged(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("wine.csv", "a,b\n1,2\n")
     packed = bytearray(path.read_bytes())
-    for signature, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # of the file, and of the directory
+    for signature, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # in the file and in the directory
         packed[packed.index(signature) + place] = 97
     path.write_bytes(packed)
     with pytest.raises(DataError, match=r"cannot be unpacked: .*; unpack it first"):

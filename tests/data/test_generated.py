@@ -1,4 +1,4 @@
-"""Built-in images, sequences and texts: reproducible, and what they say of themselves is so."""
+"""Built-in images, sequences and texts: reproducible, and their stated properties are true."""
 
 import numpy as np
 import pytest

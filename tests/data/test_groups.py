@@ -15,9 +15,9 @@ def notes(name, cells, **split):
 
 @pytest.mark.parametrize("name", ["patient_id", "PatientID", "subject", "User ID", "customer"])
 def test_repeated_groups_are_reported_with_the_split_that_keeps_them_together(name):
-    (told,) = notes(name, VISITS)
-    assert f"split: {{method: group, column: {name}}}" in told
-    assert "20 values in 60 rows" in told
+    (note,) = notes(name, VISITS)
+    assert f"split: {{method: group, column: {name}}}" in note
+    assert "20 values in 60 rows" in note
 
 
 def test_other_columns_and_other_splits_are_silent():

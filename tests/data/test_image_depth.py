@@ -1,4 +1,4 @@
-"""Images of every depth: their values are kept, scaled by the training part, and read alike from a model file."""
+"""Images of every depth: their values are preserved, scaled by the training part, and read alike by a model file."""
 
 import json
 import struct
@@ -26,7 +26,7 @@ def saved(path, image, **options):
 
 
 def thermal(folder, low, high, dtype=np.uint16, suffix="png", count=12):
-    """Write images whose two classes differ by little: all pixels near `low` or near `high`."""
+    """Write images of two barely different classes: all pixels near `low` or near `high`."""
     rng = np.random.default_rng(0)
     for i in range(count):
         level, noise = (low, high)[i % 2], rng.uniform(-0.2, 0.2, (8, 8)) * (high - low)
@@ -64,16 +64,16 @@ def png_of_16_bit_colour(path, pixels):
 )
 def test_each_kind_of_pixel_keeps_its_value(tmp_path, suffix, image, expected):
     path = saved(tmp_path / f"a.{suffix}", image)
-    found = decode(path, DEEP)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found[..., 0], expected, rtol=1e-6)
+    pixels = decode(path, DEEP)
+    assert pixels.dtype == np.float32
+    np.testing.assert_allclose(pixels[..., 0], expected, rtol=1e-6)
     colour = decode(path, Form(2, 3, "rgb", "stretch", 10_000, 1 << 20, deep=True))
     np.testing.assert_allclose(colour[..., 1], expected, rtol=1e-6)
 
 
 def test_deep_images_are_rotated_resized_and_padded_like_others(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned by a quarter
+    exif[0x0112] = 6  # the camera was turned by 90 degrees
     turned = saved(tmp_path / "turned.png", Image.fromarray(np.array([[1000, 2000, 3000]], np.uint16)), exif=exif)
     np.testing.assert_allclose(
         decode(turned, Form(3, 1, "grey", "stretch", 99, 9999, True)).ravel() * 257, [1e3, 2e3, 3e3]
@@ -130,11 +130,11 @@ def test_depths_pages_and_half_read_colours_in_one_folder_are_reported(tmp_path)
     page = Image.fromarray(np.full((8, 8), 9_000, np.uint16))
     saved(folder / "cold" / "y.tif", page, save_all=True, append_images=[page])
     png_of_16_bit_colour(folder / "warm" / "z.png", np.full((8, 8, 3), 40_000))
-    told = " ".join(load(settings).notes)
-    assert "(16-bit: 13, 8-bit: 2), converted to one scale from 0 to 255" in told
-    assert "1 image with several pages; only the first is read: y.tif" in told
-    assert "1 image with 16 bits per channel; only the upper 8 are read" in told
-    assert "z.png" in told
+    notes = " ".join(load(settings).notes)
+    assert "(16-bit: 13, 8-bit: 2), converted to one scale from 0 to 255" in notes
+    assert "1 image with several pages; only the first is read: y.tif" in notes
+    assert "1 image with 16 bits per channel; only the upper 8 are read" in notes
+    assert "z.png" in notes
 
 
 def test_unreadable_images_are_named_or_left_out_as_the_settings_say(tmp_path):
@@ -166,5 +166,5 @@ def test_deep_arrays_are_images_too():
     x, y = rng.integers(29_000, 30_000, (12, 5, 5)), np.arange(12) % 2
     settings = DataSettings(images={"color": "grey"}, split={"method": "none"})
     for array in (x, x / 1000.0):
-        found = from_arrays(array, y, settings=settings).train["x"][..., 0]
-        np.testing.assert_allclose(found, (array - array.mean()) / array.std(), atol=1e-2)
+        images = from_arrays(array, y, settings=settings).train["x"][..., 0]
+        np.testing.assert_allclose(images, (array - array.mean()) / array.std(), atol=1e-2)

@@ -1,4 +1,4 @@
-"""Images: found in folders, tables and arrays, decoded in one form, with masks and boxes; what is wrong is named."""
+"""Images from folders, tables and arrays, decoded to one form, with masks and boxes; faults are named."""
 
 import json
 import warnings
@@ -30,11 +30,11 @@ def save(path, pixels):
 @pytest.fixture
 def classes(tmp_path):
     """A folder with 12 images of 4 x 6 pixels in two classes; the pixels by path."""
-    found = {}
+    saved = {}
     for i in range(12):
         pixels = RNG.integers(0, 256, (4, 6, 3))
-        found[save(tmp_path / "set" / ("cat" if i % 3 else "dog") / f"{i:02}.png", pixels)] = pixels
-    return tmp_path / "set", found
+        saved[save(tmp_path / "set" / ("cat" if i % 3 else "dog") / f"{i:02}.png", pixels)] = pixels
+    return tmp_path / "set", saved
 
 
 def test_a_folder_of_classes_gives_pixels_and_labels_in_the_order_of_the_paths(classes):
@@ -109,17 +109,17 @@ def test_grey_palette_16_bit_and_rotated_images_are_converted_to_the_requested_f
     assert decode(deep, Form(1, 3, "grey", "stretch", 100, 1000))[..., 0].tolist() == [[0, 100, 255]]
     turned = tmp_path / "turned.png"
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned by a quarter
+    exif[0x0112] = 6  # the camera was turned by 90 degrees
     Image.fromarray(np.array([[10, 20, 30]], np.uint8)).save(turned, exif=exif)
     assert decode(turned, Form(3, 1, "grey", "stretch", 100, 1000))[:, 0, 0].tolist() == [10, 20, 30]
 
 
 def test_other_proportions_are_stretched_cropped_or_padded(tmp_path):
     path = save(tmp_path / "wide.png", np.tile(np.repeat([10, 200, 60], 4), (4, 1)))
-    found = {fit: decode(path, Form(4, 4, "grey", fit, 100, 1000))[..., 0] for fit in ("stretch", "crop", "pad")}
-    assert found["crop"].tolist() == [[200] * 4] * 4
-    assert found["pad"][0].tolist() == [0] * 4
-    assert found["stretch"].min() > 0
+    decoded = {fit: decode(path, Form(4, 4, "grey", fit, 100, 1000))[..., 0] for fit in ("stretch", "crop", "pad")}
+    assert decoded["crop"].tolist() == [[200] * 4] * 4
+    assert decoded["pad"][0].tolist() == [0] * 4
+    assert decoded["stretch"].min() > 0
 
 
 def test_a_table_of_paths_contains_labels_or_quantities_and_is_predicted_without_them(tmp_path):
@@ -204,7 +204,7 @@ def test_boxes_survive_a_round_trip_through_cells(tmp_path):
     assert (dataset.task, dataset.sizes["classes"]) == ("detection", 2)
     assert any("1 of 3 objects share a cell" in note for note in dataset.notes)
     columns = dataset.train
-    assert columns["cell_class"].tolist() == [[[0, -1], [-1, 1]], [[-1, -1], [-1, -1]]]  # the larger object stays
+    assert columns["cell_class"].tolist() == [[[0, -1], [-1, 1]], [[-1, -1], [-1, -1]]]  # the larger object is kept
     logits = np.where(columns["cell_object"] > 0, 9.0, -9.0)
     classes = np.where(columns["cell_class"][..., None] == np.arange(2), 9.0, -9.0)
     decoded = dataset.preprocessing.decode(np.concatenate([logits, columns["cell_box"], classes], -1))

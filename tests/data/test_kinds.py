@@ -64,9 +64,9 @@ def test_infinity_counts_as_a_number_so_that_it_can_be_refused():
 
 
 def test_ambiguous_days_and_months_are_reported():
-    found = kinds_of(x=["01/02/2020", "03/04/2020"])["x"]
-    assert found.form == "%m/%d/%Y"
-    assert "%d/%m/%Y as well as" in found.note
+    inferred = kinds_of(x=["01/02/2020", "03/04/2020"])["x"]
+    assert inferred.form == "%m/%d/%Y"
+    assert "%d/%m/%Y as well as" in inferred.note
     assert kinds_of(x=["01/02/2020", "31/03/2020", "30/04/2020"])["x"].form == "%d/%m/%Y"
 
 

@@ -1,4 +1,4 @@
-"""Files as they are published: separated by blanks, with titles, comments, totals and empty columns."""
+"""Files as they are published: separated by spaces, with titles, comments, totals and empty columns."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def read(tmp_path):
 
 
 def lines(form, count=12):
-    """Return this number of lines of a form in which {i} counts and {f} is a fraction."""
+    """Return this number of lines of a pattern, where {i} counts and {f} is a fraction."""
     return "".join(form.format(i=i, f=f"{i / 7:.3f}", w="ab"[i % 2]) + "\n" for i in range(1, count + 1))
 
 

@@ -1,4 +1,4 @@
-"""Quantities over orders of magnitude: taken by their logarithm where that says more, predicted in their own unit."""
+"""Quantities over orders of magnitude: scaled by their logarithm if suitable, predicted in their own unit."""
 
 import numpy as np
 import pytest
@@ -59,8 +59,8 @@ def test_predictions_of_a_target_taken_by_its_logarithm_are_in_its_own_unit(tmp_
     y = 1000 * np.exp(2 * x[:, 0] - x[:, 1])
     settings = parse(DataSettings, {"scale_target": "log", "task": "regression"}, "data")
     run = rg.fit(x, y, data=settings, network=[{"dense": 1}], optimizer={"adam": 0.05}, epochs=60, root=tmp_path)
-    found = np.asarray(run.predict(x)).ravel()
-    assert np.median(np.abs(np.log(found / y))) < 0.1
+    predictions = np.asarray(run.predict(x)).ravel()
+    assert np.median(np.abs(np.log(predictions / y))) < 0.1
     assert run.scores["valid"]["r2"] > 0.9  # of the quantity, not of its logarithm
 
 
@@ -71,9 +71,9 @@ def test_a_network_on_logarithms_is_judged_by_the_quantity_itself():
     program = Program(config, from_arrays(x, y, settings=parse(DataSettings, {"task": "regression"}, "data")))
     changed = remedies["log_target"]().change(config, program)
     other = variant(program, changed)
-    raw, taken = program.dataset.valid["y"], other.dataset.valid["y"]
-    assert not np.allclose(raw, taken)
-    np.testing.assert_allclose(comparable(other.dataset, taken), raw, rtol=1e-5)
+    raw, logarithms = program.dataset.valid["y"], other.dataset.valid["y"]
+    assert not np.allclose(raw, logarithms)
+    np.testing.assert_allclose(comparable(other.dataset, logarithms), raw, rtol=1e-5)
     assert comparable(program.dataset, raw) is raw
     assert other.data.levels is program.data.levels
 
@@ -88,6 +88,6 @@ def test_pixels_and_series_with_levels_of_their_own_take_no_logarithm(tmp_path):
     rows = [f"{name},{i},{i * 10 + 1}" for name in "ab" for i in range(20)]
     (tmp_path / "sold.csv").write_text("\n".join(["shop,day,sold", *rows]))
     windows = {"history": 3, "horizon": 1, "time": "day", "series": "shop"}
-    given = {"path": str(tmp_path / "sold.csv"), "target": "sold", "windows": windows, "scale_target": "log"}
+    section = {"path": str(tmp_path / "sold.csv"), "target": "sold", "windows": windows, "scale_target": "log"}
     with pytest.raises(ConfigError, match="its own level"):
-        load(parse(DataSettings, given, "data"))
+        load(parse(DataSettings, section, "data"))

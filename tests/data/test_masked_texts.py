@@ -112,8 +112,8 @@ def test_a_tokenizers_own_mask_hides_its_tokens(tmp_path):
     tokenizer.save(str(tmp_path / "tok.json"))
     (tmp_path / "t.txt").write_text("the cat sat the cat sat\n" * 4)
     text = {"masked": 0.5, "length": 8, "unit": "tokenizer", "tokenizer": "tok.json"}
-    own = {"padding": 0, "unknown": 1, "start": 2, "end": 3, "mask": 4}
-    for special, mask in ((own, 4), (None, 12)):
+    markers = {"padding": 0, "unknown": 1, "start": 2, "end": 3, "mask": 4}
+    for special, mask in ((markers, 4), (None, 12)):
         made = load(DataSettings(path="t.txt", text={**text, "special": special}, split=NONE), tmp_path)
         assert made.preprocessing.inputs.vocabulary.mask == mask
         assert (made.train["x"] == mask).any()

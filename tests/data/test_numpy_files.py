@@ -80,9 +80,9 @@ def test_a_damaged_header_is_reported(npy, content):
 
 def test_an_archive_is_read_back_by_name(tmp_path):
     np.savez_compressed(tmp_path / "d.npz", x=np.ones((2, 3)), y=np.array(["a", "b"]))
-    found = read_npz(tmp_path / "d.npz", DataSettings())
-    assert found["x"].shape == (2, 3)
-    assert found["y"].tolist() == ["a", "b"]
+    arrays = read_npz(tmp_path / "d.npz", DataSettings())
+    assert arrays["x"].shape == (2, 3)
+    assert arrays["y"].tolist() == ["a", "b"]
 
 
 def test_an_archive_is_measured_before_it_is_decompressed(tmp_path):

@@ -1,4 +1,4 @@
-"""Cells far from all others: found at any scale and shift, not seen in what is merely skewed."""
+"""Cells far from all others: detected at any scale and shift, not reported in merely skewed columns."""
 
 import numpy as np
 import polars as pl
@@ -27,18 +27,18 @@ USUAL = {
 
 @pytest.mark.parametrize("name", USUAL)
 def test_skewed_or_coarse_values_are_not_outliers(name):
-    found = [outliers(USUAL[name](np.random.default_rng(seed))) for seed in range(20)]
-    assert found.count(None) >= 19  # heavy tails may show a gap once in a while
+    results = [outliers(USUAL[name](np.random.default_rng(seed))) for seed in range(20)]
+    assert results.count(None) >= 19  # heavy tails may show a gap once in a while
 
 
 @pytest.mark.parametrize("name", ["normal", "incomes", "waiting times", "ages", "ratings"])
 @pytest.mark.parametrize(("cells", "count"), [([3e9], 1), ([3e9, -3e9], 2), ([1e12] * 4, 4)])
 def test_extreme_cells_are_found_in_any_column(name, cells, count):
     values = np.concatenate([USUAL[name](np.random.default_rng(0)), cells])
-    found = outliers(values)
-    assert found.cells == count
-    assert abs(found.farthest) == max(map(abs, cells))
-    assert (found.low, found.high) == (values[:ROWS].min(), values[:ROWS].max())
+    result = outliers(values)
+    assert result.cells == count
+    assert abs(result.farthest) == max(map(abs, cells))
+    assert (result.low, result.high) == (values[:ROWS].min(), values[:ROWS].max())
     moved = outliers(7.0 - 1e-3 * values)
     assert moved.cells == count
 
@@ -46,15 +46,15 @@ def test_extreme_cells_are_found_in_any_column(name, cells, count):
 @pytest.mark.parametrize(("code", "cells"), [(-999.0, 12), (-999.0, 100), (9999.0, 40), (-9999.0, 3)])
 def test_a_number_that_means_missing_is_recognised_by_its_nines(code, cells):
     values = np.concatenate([np.random.default_rng(1).normal(50, 40, ROWS), np.full(cells, code)])
-    found = outliers(values)
-    assert (found.cells, found.farthest, found.is_code) == (cells, code, True)
-    assert "code for a missing value" in found.words()
+    result = outliers(values)
+    assert (result.cells, result.farthest, result.is_code) == (cells, code, True)
+    assert "code for a missing value" in result.words()
 
 
 def test_extreme_cells_far_from_one_another_are_found():
     usual = np.random.default_rng(5).uniform(0, 3, ROWS)
-    found = outliers(np.concatenate([usual, [103.0, 200.0, 290.0, 380.0]]))
-    assert (found.cells, found.farthest) == (4, 380.0)
+    result = outliers(np.concatenate([usual, [103.0, 200.0, 290.0, 380.0]]))
+    assert (result.cells, result.farthest) == (4, 380.0)
 
 
 def test_binning_never_misses_what_sorting_finds(monkeypatch):
@@ -84,11 +84,11 @@ def test_few_or_equal_values_are_not_judged():
 def test_a_table_with_extreme_cells_is_reported_with_the_setting_that_helps():
     rng = np.random.default_rng(3)
     size = np.concatenate([rng.normal(100, 20, 97), [99999.0] * 3])
-    found = inspect_columns({"size": pl.Series(size), "age": pl.Series(rng.integers(18, 90, 100))}, {})
-    told = [str(each) for each in found if each.name == "outliers"]
-    assert len(told) == 1
-    assert "column 'size': 3 cells are far from all others: 99999" in told[0]
-    assert "missing_values" in told[0]
+    findings = inspect_columns({"size": pl.Series(size), "age": pl.Series(rng.integers(18, 90, 100))}, {})
+    sentences = [str(each) for each in findings if each.name == "outliers"]
+    assert len(sentences) == 1
+    assert "column 'size': 3 cells are far from all others: 99999" in sentences[0]
+    assert "missing_values" in sentences[0]
 
 
 # ----------------------------------------------------------------------------------------------------- robust scaling
@@ -124,8 +124,8 @@ def test_arrays_and_tables_are_scaled_and_clipped_alike_and_new_rows_with_them()
     y = rng.integers(0, 2, 120)
     settings = DataSettings(scale="robust", clip=5.0, task="binary")
     arrays, table = from_arrays(x, y, settings=settings), from_frame({"a": x[:, 0]}, y, settings=settings)
-    for found in (arrays, table):
-        assert max(float(np.abs(part["x"]).max()) for part in (found.train, found.valid, found.test)) <= 5.0
+    for data in (arrays, table):
+        assert max(float(np.abs(part["x"]).max()) for part in (data.train, data.valid, data.test)) <= 5.0
     fresh = np.array([[20.0], [-99999.0]], np.float32)
     assert arrays.preprocessing.transform(fresh, with_target=False)["x"][1, 0] == -5.0
 
@@ -133,7 +133,7 @@ def test_arrays_and_tables_are_scaled_and_clipped_alike_and_new_rows_with_them()
 def test_a_target_is_scaled_robustly_and_predictions_come_back_in_its_unit():
     y = np.r_[np.linspace(0, 10, 99), 1e6]
     x = np.arange(100.0)[:, None]
-    found = from_arrays(x, y, settings=DataSettings(scale_target="robust", task="regression"))
-    scaling = found.preprocessing.target.scaling
+    data = from_arrays(x, y, settings=DataSettings(scale_target="robust", task="regression"))
+    scaling = data.preprocessing.target.scaling
     assert 2 < scaling.scale[0] < 6
-    assert scaling.undo(found.train["y"]).max() == pytest.approx(1e6) or 1e6 not in scaling.undo(found.train["y"])
+    assert scaling.undo(data.train["y"]).max() == pytest.approx(1e6) or 1e6 not in scaling.undo(data.train["y"])

@@ -1,4 +1,4 @@
-"""Folders of parts, and tables of image paths whose settings say nothing about images."""
+"""Folders of parts, and tables of image paths without image settings."""
 
 import numpy as np
 import pytest

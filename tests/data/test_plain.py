@@ -36,14 +36,14 @@ def test_features_and_target_are_the_same_however_they_are_written(tmp_path, lan
     frame = pl.DataFrame(WRITTEN[language])
     frame.write_csv(path, separator=separator)
     expected = from_frame(PLAIN, "price", settings=DataSettings(split=ALL))
-    found = load(DataSettings(path=str(path), target="price", split=ALL, separator=separator))
-    assert found.task == "regression"
-    assert np.array_equal(found.train["x"], expected.train["x"])
-    assert np.array_equal(found.train["y"], expected.train["y"])
-    again = Preprocessing.from_json(found.preprocessing.to_json())
+    data = load(DataSettings(path=str(path), target="price", split=ALL, separator=separator))
+    assert data.task == "regression"
+    assert np.array_equal(data.train["x"], expected.train["x"])
+    assert np.array_equal(data.train["y"], expected.train["y"])
+    again = Preprocessing.from_json(data.preprocessing.to_json())
     assert np.array_equal(again.transform(frame, with_target=True)["x"], expected.train["x"])
     assert np.array_equal(again.transform(PLAIN, with_target=True)["x"], expected.train["x"])
-    french = pl.DataFrame(WRITTEN["fr"])  # a further file may be written otherwise
+    french = pl.DataFrame(WRITTEN["fr"])  # a further file may use another notation
     assert np.array_equal(again.transform(french, with_target=True)["y"], expected.train["y"])
 
 
@@ -66,9 +66,9 @@ def test_a_single_further_row_is_read_like_the_training_rows():
 
 def test_readings_are_reported_with_the_setting():
     notes = from_frame(pl.DataFrame(WRITTEN["en"]), "price", settings=DataSettings(split=ALL)).notes
-    (told,) = [note for note in notes if "written as text" in note]
-    assert "price ('$19,862.65' is 19862.65)" in told
-    assert "`kinds:`" in told
+    (note,) = [note for note in notes if "written as text" in note]
+    assert "price ('$19,862.65' is 19862.65)" in note
+    assert "`kinds:`" in note
     frame = pl.DataFrame({"x": ["24,551", "19,222"], "y": [1.5, 2.5]})
     assert any("`decimal: ','`" in note for note in from_frame(frame, "y", settings=DataSettings(split=ALL)).notes)
 
@@ -106,7 +106,7 @@ def test_columns_are_read_one_after_another(monkeypatch):
 
     class Files(Table):
         def with_columns(self, series):
-            for _ in series:  # as a table in files does, which writes each before it asks for the next
+            for _ in series:  # as a table in files does: it writes each column before it reads the next
                 assert len(alive) == 1
                 alive.clear()
             return self
@@ -125,4 +125,4 @@ def test_complete_rows_are_found_without_the_masks_of_all_columns_at_once():
     finally:
         tracemalloc.stop()
     assert len(rows) == 5_000
-    assert peak < 1_000_000  # 100 columns of marks are 2,000,000
+    assert peak < 1_000_000  # the masks of 100 columns take 2,000,000

@@ -1,4 +1,4 @@
-"""Blocks that polars reads yield the cells, lines and errors of the careful reader, whatever they contain."""
+"""Blocks read by polars yield the cells, lines and errors of the careful reader, whatever they contain."""
 
 import gzip
 import random

@@ -1,4 +1,4 @@
-"""Work ahead: in order, bounded, and with its errors where they belong."""
+"""Work ahead: in order, bounded, with errors raised in their place."""
 
 import threading
 import time
@@ -15,11 +15,11 @@ def test_results_are_in_order_and_equal_those_of_a_plain_map():
 
 def test_no_more_results_than_the_depth_are_computed_ahead():
     made = []
-    found = ahead(lambda i: made.append(i) or i, range(50), depth=3)
-    next(found)
+    results = ahead(lambda i: made.append(i) or i, range(50), depth=3)
+    next(results)
     time.sleep(0.05)
     assert len(made) <= 4
-    found.close()
+    results.close()
     assert len(made) <= 5
 
 
@@ -29,7 +29,7 @@ def test_results_are_computed_on_another_thread_while_the_caller_works():
 
 
 def test_an_error_is_raised_where_its_result_would_have_been():
-    found = ahead(lambda i: 1 // (2 - i), range(5))
-    assert [next(found), next(found)] == [0, 1]
+    results = ahead(lambda i: 1 // (2 - i), range(5))
+    assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ZeroDivisionError):
-        next(found)
+        next(results)

@@ -35,16 +35,16 @@ def features(preprocessing, frame, report=None):
 
 
 def test_each_kind_becomes_its_features():
-    found = features(fitted(), FRAME)
-    assert list(found) == [
+    columns = features(fitted(), FRAME)
+    assert list(columns) == [
         *("大小", "大小_missing", "colour=green", "colour=red", "colour_missing", "ok"),
         *("day", "day_year_sin", "day_year_cos", "day_week_sin", "day_week_cos"),
     ]
-    assert found["大小_missing"] == [0, 0, 1, 0]
-    assert found["colour=red"] == [1, 0, 1, 0]
-    assert found["colour=green"] == [0, 1, 0, 0]
-    assert found["colour_missing"] == [0, 0, 0, 1]
-    assert found["ok"] == [1, 0, 1, 1]
+    assert columns["大小_missing"] == [0, 0, 1, 0]
+    assert columns["colour=red"] == [1, 0, 1, 0]
+    assert columns["colour=green"] == [0, 1, 0, 0]
+    assert columns["colour_missing"] == [0, 0, 0, 1]
+    assert columns["ok"] == [1, 0, 1, 1]
 
 
 def test_a_missing_number_becomes_the_mean_so_it_is_0_when_standardised():
@@ -53,9 +53,9 @@ def test_a_missing_number_becomes_the_mean_so_it_is_0_when_standardised():
 
 
 def test_standardised_numbers_follow_the_formula():
-    found = features(fitted(), FRAME)["大小"]
+    column = features(fitted(), FRAME)["大小"]
     mean, deviation = 8 / 3, math.sqrt(((1 - 8 / 3) ** 2 + (2 - 8 / 3) ** 2 + (5 - 8 / 3) ** 2) / 3)
-    assert found[0] == pytest.approx((1 - mean) / deviation)
+    assert column[0] == pytest.approx((1 - mean) / deviation)
 
 
 def test_minmax_none_and_divide():
@@ -65,15 +65,15 @@ def test_minmax_none_and_divide():
 
 
 def test_dates_are_days_and_cycles():
-    found = features(fitted(scale="none"), FRAME)
-    assert found["day"][0] == 18262  # days from 1970-01-01 to 2020-01-01
-    assert found["day_week_sin"][0] == pytest.approx(math.sin(2 * math.pi * 18262 / 7), abs=1e-6)
+    columns = features(fitted(scale="none"), FRAME)
+    assert columns["day"][0] == 18262  # days from 1970-01-01 to 2020-01-01
+    assert columns["day_week_sin"][0] == pytest.approx(math.sin(2 * math.pi * 18262 / 7), abs=1e-6)
 
 
 def test_times_of_day_become_a_cycle_as_well():
     frame = pl.DataFrame({"t": ["2020-01-01 06:00", "2020-01-01 18:00"], "y": [1.5, 2.5]})
-    found = features(fitted(frame, "y"), frame)
-    assert found["t_day_sin"] == pytest.approx([1, -1])
+    columns = features(fitted(frame, "y"), frame)
+    assert columns["t_day_sin"] == pytest.approx([1, -1])
 
 
 def test_an_embedded_category_is_a_batch_column_of_its_own():
@@ -88,9 +88,9 @@ def test_an_embedded_category_is_a_batch_column_of_its_own():
 def test_unseen_words_and_missing_values_are_handled_and_counted():
     report = Report()
     frame = FRAME.with_columns(pl.Series("colour", ["blue", "red", None, "blue"]))
-    found = features(fitted(), frame, report)
-    assert found["colour=red"] == [0, 1, 0, 0]
-    assert found["colour=green"] == [0, 0, 0, 0]
+    columns = features(fitted(), frame, report)
+    assert columns["colour=red"] == [0, 1, 0, 0]
+    assert columns["colour=green"] == [0, 0, 0, 0]
     assert report.unseen == {"colour": 2}
     assert report.missing == {"大小": 1, "colour": 1}
     assert "column 'colour': 2 cells unseen in training, such as 'blue'" in report.sentences()
@@ -141,11 +141,11 @@ def test_a_file_of_any_format_gives_the_same_numbers_as_the_frame(tmp_path, suff
     }
     write[suffix](path)
     expected = from_frame(frame, "price", settings=DataSettings(split=ALL))
-    found = load(DataSettings(path=str(path), target="price", split=ALL))
-    assert found.classes == expected.classes
-    assert found.features == expected.features
-    assert np.array_equal(found.train["x"], expected.train["x"])
-    assert np.array_equal(found.train["y"], expected.train["y"])
+    data = load(DataSettings(path=str(path), target="price", split=ALL))
+    assert data.classes == expected.classes
+    assert data.features == expected.features
+    assert np.array_equal(data.train["x"], expected.train["x"])
+    assert np.array_equal(data.train["y"], expected.train["y"])
 
 
 def test_a_round_trip_through_json_gives_the_same_bits():
@@ -238,7 +238,7 @@ def test_outputs_of_the_wrong_width_are_refused():
 
 def test_several_outputs_of_one_target_are_all_in_its_unit():
     y = fitted().transform(FRAME, with_target=True)["y"]
-    values = fitted().decode(np.hstack([y, y])).values  # two quantiles, say
+    values = fitted().decode(np.hstack([y, y])).values  # for example two quantiles
     assert np.allclose(values, FRAME["price"].to_numpy()[:, None], rtol=1e-6)
 
 

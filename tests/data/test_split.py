@@ -32,7 +32,7 @@ def test_a_stratified_split_keeps_each_class_in_proportion(counts, seed):
     for i, count in enumerate(counts):
         in_train = np.sum(labels[split.train] == i)
         assert in_train >= 1
-        share = count / len(labels)  # half a row of its own, and its share of the other classes' halves
+        share = count / len(labels)  # half a row itself, and its share of the other classes' halves
         assert abs(in_train - share * len(split.train)) <= 0.5 + share * len(counts) / 2
 
 
@@ -41,11 +41,11 @@ def test_a_class_of_one_row_cannot_be_stratified():
         split_stratified(RowLabels(np.array([0, 0, 1, 0]), ("a", "b")), 0.25, 0.25, 0)
 
 
-@pytest.mark.parametrize(("names", "said"), [(("3", "11"), True), (("-1.5", "2.0"), True), (("3", "b"), False)])
-def test_classes_that_are_all_numbers_may_be_quantities(names, said):
+@pytest.mark.parametrize(("names", "is_reported"), [(("3", "11"), True), (("-1.5", "2.0"), True), (("3", "b"), False)])
+def test_classes_that_are_all_numbers_may_be_quantities(names, is_reported):
     with pytest.raises(DataError) as caught:
         split_stratified(RowLabels(np.array([0, 0, 1, 0]), names), 0.25, 0.25, 0)
-    assert ("task: regression" in str(caught.value)) is said
+    assert ("task: regression" in str(caught.value)) is is_reported
 
 
 def test_a_split_by_time_trains_on_the_past():
@@ -104,10 +104,10 @@ def test_a_stratified_split_cuts_the_order_of_all_rows_by_their_place_in_their_c
     numbers = np.random.default_rng(5).integers(0, 3, 997)
     split = split_stratified(RowLabels(numbers, ("a", "b", "c")), 0.15, 0.2, seed=3)
     rows = np.random.Generator(np.random.PCG64(3)).permutation(997)
-    seen, places = np.zeros(3, int), {}
+    counts, places = np.zeros(3, int), {}
     for row in rows:
-        seen[numbers[row]] += 1
-        places[row] = (seen[numbers[row]] - 0.5) / np.count_nonzero(numbers == numbers[row])
+        counts[numbers[row]] += 1
+        places[row] = (counts[numbers[row]] - 0.5) / np.count_nonzero(numbers == numbers[row])
     order = sorted(rows, key=lambda row: places[row])  # stable
     assert split.train.tolist() == sorted(order[: 997 - 150 - 199])
     assert split.valid.tolist() == sorted(order[997 - 150 - 199 : -199])

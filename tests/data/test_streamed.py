@@ -1,4 +1,4 @@
-"""Tables whose rows stay in files become the data that they become in memory, to the last bit, and are kept."""
+"""Tables whose rows stay in files become the same data as in memory, to the last bit, and are cached."""
 
 import errno
 import fcntl
@@ -33,12 +33,12 @@ def small_blocks(monkeypatch):
 
 @pytest.fixture
 def both(tmp_path):
-    """Return what loads data in memory and from files, compares all of both, and returns the latter."""
+    """Return a function that loads data in memory and from files, compares everything, and returns the latter."""
 
     def loaded(path, **settings):
         plain = DataSettings(path=str(path), stream="never", **settings)
-        kept = DataSettings(path=str(path), stream="always", cache=str(tmp_path / "cache"), **settings)
-        memory, files = load(plain), load(kept)
+        streamed = DataSettings(path=str(path), stream="always", cache=str(tmp_path / "cache"), **settings)
+        memory, files = load(plain), load(streamed)
         assert same(memory, files)
         return files
 
@@ -161,7 +161,7 @@ LATE = {
 @pytest.mark.parametrize("late", LATE)
 def test_values_only_in_the_last_shard_are_treated_as_in_memory(both, tmp_path, late, kind):
     shards = [numbers_and_words(200, 1).sort("y"), numbers_and_words(200, 2).sort("y")]
-    shards += [shards[0], numbers_and_words(100, 3).with_columns(LATE[late])]  # a shard that occurs twice, too
+    shards += [shards[0], numbers_and_words(100, 3).with_columns(LATE[late])]  # also with a shard that occurs twice
     folder = tmp_path / "shards"
     folder.mkdir()
     for i, shard in enumerate(shards):
@@ -218,19 +218,19 @@ def test_a_table_sorted_by_weight_may_have_blocks_of_weight_zero(both, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("row", "weight", "told"),
+    ("row", "weight", "message"),
     [
         (150, -1, r"d\.csv:152: sample_weight: line 152 has the negative weight -1"),
         (0, 0, r"d\.csv: sample_weight: every weight is 0"),
     ],
 )
-def test_a_bad_weight_of_a_late_block_is_reported_with_its_line(tmp_path, row, weight, told):
+def test_a_bad_weight_of_a_late_block_is_reported_with_its_line(tmp_path, row, weight, message):
     table = {"x": [f"{i}.5" for i in range(200)], "w": [abs(weight)] * 200, "y": [0, 1] * 100}
     table["w"][row] = weight
     path = write(tmp_path / "d.csv", table)
     settings = {"target": "y", "weight": "w", "split": {"method": "none"}, "cache": str(tmp_path / "c")}
     for stream in ("never", "always"):
-        with pytest.raises(DataError, match=told):
+        with pytest.raises(DataError, match=message):
             load(DataSettings(path=str(path), stream=stream, **settings))
 
 
@@ -244,7 +244,7 @@ def test_a_damaged_page_is_reported_with_its_file(tmp_path, shards):
         frame.write_parquet(folder / f"{i}.parquet", compression="zstd")
     path = folder / f"{shards // 2}.parquet"
     content = bytearray(path.read_bytes())
-    content[40:4000] = bytes(3960)  # of a page; the footer at the end stays whole
+    content[40:4000] = bytes(3960)  # inside a page; the footer at the end stays intact
     path.write_bytes(content)
     settings = {"path": str(folder if shards > 1 else path), "target": "y", "cache": str(tmp_path / "c")}
     for stream in ("never", "always"):
@@ -253,8 +253,8 @@ def test_a_damaged_page_is_reported_with_its_file(tmp_path, shards):
 
 
 @pytest.fixture
-def kept(tmp_path, monkeypatch):
-    """Return what loads the same table from files, and how often it was read."""
+def load_cached(tmp_path, monkeypatch):
+    """Return a function that loads the same table from files and returns how often it was read."""
     write(tmp_path / "shards" / "a.csv", columns(100))
     write(tmp_path / "shards" / "b.csv", columns(100, seed=1))
     counted = []
@@ -271,19 +271,19 @@ def kept(tmp_path, monkeypatch):
     return loaded
 
 
-def test_the_next_run_reads_the_cache_of_the_first_one(kept):
-    first, reads = kept()
-    again, more = kept()
+def test_the_next_run_reads_the_cache_of_the_first_one(load_cached):
+    first, reads = load_cached()
+    again, more = load_cached()
     assert (reads, more) == (1, 1)
     assert same(first, again)
-    assert kept(exclude=["size"])[1] == 2  # other settings, other columns
-    assert kept(max_bytes=2**30)[1] == 2  # which changes no number
-    shown = kept_data(cache_root(again.train["x"].filename.parent.parent))
-    assert shown.tables == 2
+    assert load_cached(exclude=["size"])[1] == 2  # other settings, other columns
+    assert load_cached(max_bytes=2**30)[1] == 2  # changes no number
+    entries = kept_data(cache_root(again.train["x"].filename.parent.parent))
+    assert entries.tables == 2
 
 
-def test_a_row_is_shown_without_reading_all_others(kept, monkeypatch):
-    (seen,) = kept()[0].seen.values()
+def test_a_row_is_shown_without_reading_all_others(load_cached, monkeypatch):
+    (seen,) = load_cached()[0].seen.values()
     heights = []
     collect = pl.LazyFrame.collect
     monkeypatch.setattr(pl.LazyFrame, "collect", lambda scan: heights.append((cells := collect(scan)).height) or cells)
@@ -292,22 +292,22 @@ def test_a_row_is_shown_without_reading_all_others(kept, monkeypatch):
     assert heights == [1] * 7
 
 
-def test_a_changed_shard_is_read_again(kept, tmp_path):
-    first, _ = kept()
+def test_a_changed_shard_is_read_again(load_cached, tmp_path):
+    first, _ = load_cached()
     text = (tmp_path / "shards" / "b.csv").read_text()
     times = (tmp_path / "shards" / "b.csv").stat()
     (tmp_path / "shards" / "b.csv").write_text(text.replace("green", "white"))
-    os.utime(tmp_path / "shards" / "b.csv", ns=(times.st_atime_ns, times.st_mtime_ns))  # and the size is the same
-    changed, reads = kept()
+    os.utime(tmp_path / "shards" / "b.csv", ns=(times.st_atime_ns, times.st_mtime_ns))  # with the same size
+    changed, reads = load_cached()
     assert reads == 2
     assert changed.digest != first.digest
     write(tmp_path / "shards" / "c.csv", columns(100, seed=2))
-    assert kept()[0].rows["train"] == 210
+    assert load_cached()[0].rows["train"] == 210
 
 
 @pytest.mark.parametrize("damage", ["manifest", "cut", "missing", "kind"])
-def test_damaged_entries_are_rebuilt(kept, damage):
-    first, _ = kept()
+def test_damaged_entries_are_rebuilt(load_cached, damage):
+    first, _ = load_cached()
     whole = np.array(first.train["x"])
     path = first.train["x"].filename
     if damage == "manifest":
@@ -318,16 +318,16 @@ def test_damaged_entries_are_rebuilt(kept, damage):
         path.unlink()
     else:
         np.save(path, np.zeros((3, 2)))
-    again, reads = kept()
+    again, reads = load_cached()
     assert reads == 2
     assert np.array_equal(again.train["x"], whole)
     assert not [*path.parent.parent.glob("*.tmp")]
 
 
-def test_one_of_two_processes_writes_while_the_other_waits(kept, tmp_path):
+def test_one_of_two_processes_writes_while_the_other_waits(load_cached, tmp_path):
     results = []
     with warnings.catch_warnings():
-        threads = [threading.Thread(target=lambda: results.append(kept())) for _ in range(2)]
+        threads = [threading.Thread(target=lambda: results.append(load_cached())) for _ in range(2)]
         with locked(tmp_path / "cache", "other"):
             for thread in threads:
                 thread.start()
@@ -337,14 +337,14 @@ def test_one_of_two_processes_writes_while_the_other_waits(kept, tmp_path):
     assert same(*(data for data, _ in results))
 
 
-def test_leftovers_of_a_killed_process_are_removed_by_the_next_one(kept, tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "rmtree", lambda path, **_: None)  # as a kill does, nothing is tidied up
+def test_leftovers_of_a_killed_process_are_removed_by_the_next_one(load_cached, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **_: None)  # as after a kill, nothing is cleaned up
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "retrograd.data.streaming.write_manifest", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt)
         )
         with pytest.raises(KeyboardInterrupt):
-            kept()
+            load_cached()
     assert len([*(tmp_path / "cache").glob("*.tmp")]) == 1
     monkeypatch.undo()
     data = load(
@@ -354,20 +354,20 @@ def test_leftovers_of_a_killed_process_are_removed_by_the_next_one(kept, tmp_pat
     assert not [*(tmp_path / "cache").glob("*.tmp")]
 
 
-def test_clearing_removes_everything_that_is_not_being_written(kept, tmp_path):
-    kept()
-    shown = kept_data(tmp_path / "cache")
-    assert (shown.tables, shown.bytes > 10_000) == (1, True)
+def test_clearing_removes_everything_that_is_not_being_written(load_cached, tmp_path):
+    load_cached()
+    entries = kept_data(tmp_path / "cache")
+    assert (entries.tables, entries.bytes > 10_000) == (1, True)
     key = next((tmp_path / "cache").glob("*/")).name
     with locked(tmp_path / "cache", key):
         assert clear_data(tmp_path / "cache").tables == 0
-    assert clear_data(tmp_path / "cache") == shown
+    assert clear_data(tmp_path / "cache") == entries
     assert kept_data(tmp_path / "cache").tables == 0
     assert kept_data(tmp_path / "nowhere").tables == 0
 
 
-def test_clearing_leaves_what_a_run_uses_until_it_ends(kept, tmp_path):
-    data, _ = kept()
+def test_clearing_leaves_what_a_run_uses_until_it_ends(load_cached, tmp_path):
+    data, _ = load_cached()
     (seen,) = data.seen.values()
     del data
     removed = clear_data(tmp_path / "cache")
@@ -377,8 +377,8 @@ def test_clearing_leaves_what_a_run_uses_until_it_ends(kept, tmp_path):
     assert clear_data(tmp_path / "cache")[1::2] == (1, 0)
 
 
-def test_clearing_leaves_the_folders_of_others(kept, tmp_path):
-    kept()
+def test_clearing_leaves_the_folders_of_others(load_cached, tmp_path):
+    load_cached()
     whole = next((tmp_path / "cache").glob("*/"))
     others = (
         "website",
@@ -397,20 +397,20 @@ def test_clearing_leaves_the_folders_of_others(kept, tmp_path):
     assert {path.name for path in (tmp_path / "cache").glob("*/")} == {*others}
 
 
-def test_the_least_recently_used_entries_are_removed_unless_a_run_uses_them(kept, tmp_path, monkeypatch):
+def test_the_least_recently_used_entries_are_removed_unless_a_run_uses_them(load_cached, tmp_path, monkeypatch):
     def folder(data):
         return data.train["x"].filename.parent
 
-    oldest, _ = kept()  # which stays in use
-    old, used_again = (folder(kept(exclude=[name])[0]) for name in ("size", "count"))
+    oldest, _ = load_cached()  # which stays in use
+    old, used_again = (folder(load_cached(exclude=[name])[0]) for name in ("size", "count"))
     for second, path in enumerate((used_again, folder(oldest), old)):
         os.utime(path, (1e9 + second, 1e9 + second))
-    kept(exclude=["count"])
+    load_cached(exclude=["count"])
     total = kept_data(tmp_path / "cache").bytes
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=4 * (total - 1)))
-    kept(exclude=["price"])
+    load_cached(exclude=["price"])
     assert (folder(oldest).exists(), old.exists(), used_again.exists()) == (True, False, True)
-    assert kept(exclude=["count"])[1] == 4
+    assert load_cached(exclude=["count"])[1] == 4
 
 
 def test_a_folder_that_cannot_be_written_to_is_reported(tmp_path):
@@ -421,7 +421,7 @@ def test_a_folder_that_cannot_be_written_to_is_reported(tmp_path):
 
 @pytest.fixture
 def without_locks(monkeypatch):
-    """Let files be where there are no locks, as on some network drives."""
+    """Simulate a file system without locks, such as some network drives."""
     monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOLCK, "No locks available")))
 
 
@@ -435,41 +435,41 @@ def test_without_a_cache_folder_a_table_is_read_into_memory_by_default(tmp_path,
     assert same(data, load(DataSettings(path=settings["path"], stream="never")))
 
 
-def test_a_read_only_cache_is_read(kept, monkeypatch):
-    first, _ = kept()
+def test_a_read_only_cache_is_read(load_cached, monkeypatch):
+    first, _ = load_cached()
     refuse = lambda *_, **__: (_ for _ in ()).throw(PermissionError(errno.EACCES, "Permission denied"))  # noqa: E731
     monkeypatch.setattr("pathlib.Path.touch", refuse)
     monkeypatch.setattr("pathlib.Path.mkdir", refuse)
-    again, reads = kept()
+    again, reads = load_cached()
     assert reads == 1
     assert same(first, again)
 
 
 @pytest.mark.parametrize(
-    ("error", "told", "names_cache"),
+    ("error", "message", "names_cache"),
     [
         (ResourceError("permission denied", where="d.csv"), "permission denied", False),
         (FileNotFoundError(errno.ENOENT, "No such file", "/d.csv"), "No such file", False),
         (OSError(errno.ENOSPC, "No space left on device"), "No space left", True),
     ],
 )
-def test_errors_of_the_input_are_not_blamed_on_the_cache(kept, monkeypatch, error, told, names_cache):
+def test_errors_of_the_input_are_not_blamed_on_the_cache(load_cached, monkeypatch, error, message, names_cache):
     def read(*_):
         raise error
 
     monkeypatch.setattr("retrograd.data.streaming.read_source", read)
-    with pytest.raises(OSError, match=told) as caught:
-        kept()
+    with pytest.raises(OSError, match=message) as caught:
+        load_cached()
     assert ("--cache" in str(caught.value)) == names_cache
 
 
-def test_a_lack_of_memory_is_not_blamed_on_the_disk(kept, monkeypatch):
+def test_a_lack_of_memory_is_not_blamed_on_the_disk(load_cached, monkeypatch):
     def read(*_):
         raise OSError("Cannot allocate memory (os error 12)")  # as polars raises it
 
     monkeypatch.setattr("retrograd.data.streaming.read_source", read)
     with pytest.raises(MemoryError, match="ulimit"):
-        kept()
+        load_cached()
 
 
 def test_data_that_cannot_stay_in_files_are_reported(tmp_path):

@@ -1,4 +1,4 @@
-"""Free text beside numbers: recognised by the whole column, cut into tokens, and round-tripped through the model."""
+"""Free text along with numbers: recognised by the whole column, split into tokens, and restored with the model."""
 
 import json
 
@@ -54,7 +54,7 @@ def test_a_text_column_becomes_tokens_and_a_mask_beside_the_numbers():
     settings = DataSettings(kinds={"my.review": "text"}, scale="none")
     data = from_frame(frame, "y", settings=settings)
     assert any("my.review" in note for note in data.notes)
-    np.testing.assert_array_equal(data.train["x"], [[0, 1], [1, 2], [0, 3]])  # the second says: no text here
+    np.testing.assert_array_equal(data.train["x"], [[0, 1], [1, 2], [0, 3]])  # the second one: no text
     assert data.features == ("my.review_missing", "n")
     bad, good, one = 4, 5, 6
     np.testing.assert_array_equal(data.train["my_review"], [[good, one], [1, 0], [bad, 0]])

@@ -71,7 +71,7 @@ def test_running_text_is_shifted_by_one_token_and_split_by_time(tmp_path):
         np.testing.assert_array_equal(part["x"][:, 1:], np.where(part["mask"][:, 1:], part["y"][:, :-1], PADDING))
     parts = [vocabulary.decode(part["x"][part["mask"]]) for part in (dataset.train, dataset.valid, dataset.test)]
     whole = "".join(parts).replace("?", "")
-    assert len(whole) >= len(text) - 6  # the later parts hold digits that the first does not
+    assert len(whole) >= len(text) - 6  # the later parts contain digits that the first does not
     assert parts[0] == text[: len(parts[0])]
 
 
@@ -184,10 +184,10 @@ def test_a_vocabulary_with_a_repeated_token_is_refused():
 
 
 @pytest.mark.parametrize(
-    "given", [["a b", "c"], ("a b", "c"), np.array(["a b", "c"]), pl.Series(["a b", "c"])], ids=type
+    "texts", [["a b", "c"], ("a b", "c"), np.array(["a b", "c"]), pl.Series(["a b", "c"])], ids=type
 )
-def test_texts_may_be_in_any_kind_of_list(given):
-    assert listed_texts(given) == ["a b", "c"]
+def test_texts_may_be_in_any_kind_of_list(texts):
+    assert listed_texts(texts) == ["a b", "c"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Windows over a table in the order of time: histories, futures, and no row in two parts."""
+"""Windows over a table in order of time: histories, futures, and no row in two parts."""
 
 import json
 
@@ -23,12 +23,12 @@ def dataset(frame=FRAME, windows=None, **settings):
 
 
 def test_a_window_is_the_history_and_the_rows_after_it():
-    found = dataset(split={"method": "none"})
-    assert found.train["x"].shape == (ROWS - 4, 3, 2)
-    np.testing.assert_array_equal(found.train["x"][5, :, 0], [10, 12, 14])
-    np.testing.assert_array_equal(found.train["y"][5], [16, 18])
-    assert found.preprocessing.target.names == ("a+1", "a+2")
-    assert found.sizes["targets"] == 2
+    data = dataset(split={"method": "none"})
+    assert data.train["x"].shape == (ROWS - 4, 3, 2)
+    np.testing.assert_array_equal(data.train["x"][5, :, 0], [10, 12, 14])
+    np.testing.assert_array_equal(data.train["y"][5], [16, 18])
+    assert data.preprocessing.target.names == ("a+1", "a+2")
+    assert data.sizes["targets"] == 2
 
 
 def test_rows_are_sorted_by_time_whatever_their_order():
@@ -37,45 +37,45 @@ def test_rows_are_sorted_by_time_whatever_their_order():
 
 
 def test_targets_are_in_one_part_only_and_histories_reach_back_before_it():
-    found = dataset()
-    parts = [found.train, found.valid, found.test]
+    data = dataset()
+    parts = [data.train, data.valid, data.test]
     first, last = [part["y"].min() for part in parts], [part["y"].max() for part in parts]
     assert last[0] < first[1]
     assert last[1] < first[2]
     assert all(part["x"][..., 0].max(axis=1).tolist() == (part["y"][:, 0] - 2).tolist() for part in parts)
-    assert [last[0] + 2, last[1] + 2] == first[1:]  # no window is lost where the parts meet but those across
+    assert [last[0] + 2, last[1] + 2] == first[1:]  # where parts meet, only the windows across the border are lost
 
 
 def test_windows_are_one_stride_apart_and_the_last_one_is_always_included():
-    found = dataset(windows={"stride": 4}, split={"method": "none"})
-    np.testing.assert_array_equal(np.diff(found.train["x"][:, 0, 0]), 8)
-    assert found.train["y"][-1, -1] == 2 * (ROWS - 1)
-    ends = found.preprocessing.transform(FRAME, with_target=False)["x"][:, -1, 0]
-    assert ends[-1] == 2 * (ROWS - 1)  # nothing is known of what follows it
+    data = dataset(windows={"stride": 4}, split={"method": "none"})
+    np.testing.assert_array_equal(np.diff(data.train["x"][:, 0, 0]), 8)
+    assert data.train["y"][-1, -1] == 2 * (ROWS - 1)
+    ends = data.preprocessing.transform(FRAME, with_target=False)["x"][:, -1, 0]
+    assert ends[-1] == 2 * (ROWS - 1)  # nothing after it is known
 
 
 def test_features_choose_the_inputs_and_categories_may_be_embedded():
     frame = FRAME.with_columns(pl.Series("kind", ["x", "y"] * (ROWS // 2)))
-    found = dataset(frame, features=("b", "kind"), categories="embed", split={"method": "none"})
-    assert found.train["x"].shape[-1] == 1
-    assert found.train["kind"].shape == (ROWS - 4, 3)
-    assert found.sizes["kind"] == 3
+    data = dataset(frame, features=("b", "kind"), categories="embed", split={"method": "none"})
+    assert data.train["x"].shape[-1] == 1
+    assert data.train["kind"].shape == (ROWS - 4, 3)
+    assert data.sizes["kind"] == 3
 
 
 def test_a_series_is_scaled_by_training_rows_alike_at_each_step():
-    found = dataset(scale="standard")
-    scaling = found.preprocessing.target.scaling
+    data = dataset(scale="standard")
+    scaling = data.preprocessing.target.scaling
     assert scaling.offset[0] == scaling.offset[1]
-    cut = len(found.train["x"]) + 4
-    np.testing.assert_allclose(scaling.offset[0], FRAME["a"][:cut].mean())
-    restored = scaling.undo(found.train["y"])
+    end = len(data.train["x"]) + 4
+    np.testing.assert_allclose(scaling.offset[0], FRAME["a"][:end].mean())
+    restored = scaling.undo(data.train["y"])
     np.testing.assert_allclose(restored[0], [6, 8], rtol=1e-6)
 
 
 def test_preprocessing_of_windows_survives_json():
-    found = dataset(scale="standard")
-    again = Preprocessing.from_json(json.loads(json.dumps(found.preprocessing.to_json())))
-    assert again == found.preprocessing
+    data = dataset(scale="standard")
+    again = Preprocessing.from_json(json.loads(json.dumps(data.preprocessing.to_json())))
+    assert again == data.preprocessing
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,8 @@ def test_a_split_that_would_cut_through_windows_is_refused():
 
 
 def test_a_file_to_predict_from_may_lack_the_target_if_it_is_not_a_feature():
-    found = dataset(features=("b",), split={"method": "none"})
-    columns = found.preprocessing.transform(FRAME.select("t", "b")[-3:], with_target=False)
+    data = dataset(features=("b",), split={"method": "none"})
+    columns = data.preprocessing.transform(FRAME.select("t", "b")[-3:], with_target=False)
     assert columns["x"].shape == (1, 3, 1)
 
 
@@ -114,8 +114,8 @@ def test_the_time_format_in_the_settings_is_stored_for_prediction():
     months = [f"{2001 + i}-{i + 2:02d}" for i in range(10)]  # each could be a season
     frame = pl.DataFrame({"month": months, "y": [float(i) for i in range(10)]})
     settings = DataSettings(windows=WindowSettings(history=2, time="month"), kinds={"month": "%Y-%m"}, split=SplitSettings(method="none"))  # fmt: skip
-    found = from_frame(frame, "y", settings=settings)
-    assert found.train["x"].shape == (8, 2, 1)
-    again = Preprocessing.from_json(json.loads(json.dumps(found.preprocessing.to_json())))
+    data = from_frame(frame, "y", settings=settings)
+    assert data.train["x"].shape == (8, 2, 1)
+    again = Preprocessing.from_json(json.loads(json.dumps(data.preprocessing.to_json())))
     assert again.transform(frame[::-1][:2], with_target=False)["x"].shape == (1, 2, 1)
     assert again.rows_of(frame[::-1][:2]).frame["month"].to_list() == months[-2:]

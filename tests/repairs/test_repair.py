@@ -1,4 +1,4 @@
-"""Repairs: what was measured better is kept, as small as it can be, in the user's own words."""
+"""Repairs: a measured improvement is kept, as small as possible, in the user's own notation."""
 
 import dataclasses
 
@@ -40,7 +40,7 @@ def source(settings):
 
 @pytest.fixture(scope="module")
 def sick():
-    """A network whose weights begin at 0 and stay there; everything else is well."""
+    """A network whose weights start at 0 and stay there; everything else is healthy."""
     zeros = {"units": 8, "activation": "relu", "weight": "zeros"}
     case = setup("halves", network=[{"dense": zeros}, {"dense": {"units": 1, "weight": "zeros"}}],
                  training={"epochs": 30, "batch_size": 16})  # fmt: skip
@@ -69,9 +69,9 @@ def test_a_repair_is_no_larger_than_what_was_tried(repaired):
 
 def test_nothing_is_tried_on_a_healthy_configuration():
     healthy = setup("blobs", network=[{"dense": {"units": 8, "activation": "relu"}}, {"dense": 3}])
-    found = treat(examine(healthy.program(), 1))
-    assert found.search is None
-    assert found.sentence.startswith("nothing to repair")
+    treatment = treat(examine(healthy.program(), 1))
+    assert treatment.search is None
+    assert treatment.sentence.startswith("nothing to repair")
 
 
 def test_random_search_stays_within_its_budget(sick, monkeypatch):
@@ -138,8 +138,8 @@ def test_frozen_weights_stay_frozen_whatever_a_remedy_drops_or_inserts():
     program = case.program()
     fewer = remedies["fewer_layers"]().change(program.config, program)
     assert [entry.name for entry in fewer.network] == [None, None, None, "dense_5"]
-    assert fewer.freeze == ("dense_5/weight", "*/bias")  # the third layer is gone
-    assert fewer.penalties == ()  # without a pattern it would mean all weights
+    assert fewer.freeze == ("dense_5/weight", "*/bias")  # the third layer was removed
+    assert fewer.penalties == ()  # without a pattern it would freeze all weights
     two = setup("halves", network=[hidden, "sigmoid", {"dense": 3}, "relu", {"dense": 1, "inputs": ["relu_1"]}])
     changed = remedies["hidden_relu"]().change(two.program().config, two.program())
     assert [entry.name for entry in changed.network] == [
@@ -148,7 +148,7 @@ def test_frozen_weights_stay_frozen_whatever_a_remedy_drops_or_inserts():
         None,
         None,
         None,
-    ]  # else the second relu would be relu_2
+    ]  # otherwise the second relu would be relu_2
     assert Network(*changed.network).nodes[-1].inputs == ("relu_1",)
 
 

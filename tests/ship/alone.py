@@ -1,4 +1,4 @@
-"""Layers alone as an ONNX model, and how far that lies from what the layers compute."""
+"""Single layers as an ONNX model, and how far its results are from the layers' own."""
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,12 @@ from retrograd.ship.onnx.session import run, session
 
 
 def differences(cases, seed=0):
-    """Return for {name: (layer, inputs)} how far the outputs of the ONNX forms lie from the layers', at the batch of
-    the inputs and at twice it: the largest difference over the largest output or 1, by case, output and rows; a wrong shape is infinity.
+    """Return for {name: (layer, inputs)} how far the outputs of the ONNX forms are from the layers'.
 
-    All cases are one program and one graph, which are the costly part.
+    At the batch size of the inputs and at twice it: the largest difference over the largest output or 1, by case, output
+    and rows; infinity for a wrong shape.
+
+    All cases share one program and one graph, because building those is expensive.
     """
     rng = np.random.default_rng(seed)
     once, more = ({case: [_narrow(draw_input(rng, each)) for each in inputs] for case, (_, inputs) in cases.items()}
@@ -29,20 +31,20 @@ def differences(cases, seed=0):
         return [{case: layer.forward(*weights[case], Context(), *xs[case]).y for case, (layer, _) in cases.items()}
                 for xs in batches]  # fmt: skip
 
-    wanted = jax.device_get(jax.jit(outputs)(weights, (once, twice)))
-    running = session(_model(cases, weights, specs, wanted[0]))
+    expected = jax.device_get(jax.jit(outputs)(weights, (once, twice)))
+    running = session(_model(cases, weights, specs, expected[0]))
     apart = {}
-    for xs, ys in zip((once, twice), wanted, strict=True):
-        found = run(running, {f"{case}/x{i}": x for case, arrays in xs.items() for i, x in enumerate(arrays)})
+    for xs, ys in zip((once, twice), expected, strict=True):
+        results = run(running, {f"{case}/x{i}": x for case, arrays in xs.items() for i, x in enumerate(arrays)})
         for case, y in ys.items():
             rows = len(xs[case][0])
-            apart |= {f"{case}: {name} of {rows} rows": distance(found[f"{case}/{name}"], part)
+            apart |= {f"{case}: {name} of {rows} rows": distance(results[f"{case}/{name}"], part)
                       for name, part in named(y).items()}  # fmt: skip
     return apart
 
 
 def _weights(rng, layer, specs):
-    """Return parameters and state of a layer's shapes, none of them where a term would hide; variances are above 0."""
+    """Return parameters and state of a layer's shapes, none hiding a term; variances are above 0."""
     first = jax.eval_shape(lambda key: layer.init(key, *specs), jax.random.key(0))
     params = {name: rng.normal(0.3, 0.5, p.shape).astype(p.dtype) for name, p in first.params.items()}
     return params, {name: rng.uniform(0.5, 1.5, s.shape).astype(s.dtype) for name, s in first.state.items()}

@@ -31,7 +31,7 @@ def family(name):
 def test_backward_forms_compute_what_the_layers_compute(chosen):
     cases, refused = {}, []
     for name in KINDS:
-        if family(name) == chosen and name != "token_dropout":  # of identifiers, which have no delta
+        if family(name) == chosen and name != "token_dropout":  # identifiers have no delta
             for i, example in enumerate(layers.entry(name).facts.get("examples", ())):
                 layer = layers[name](**example.settings)
                 try:
@@ -56,10 +56,10 @@ def test_a_setting_without_a_backward_form_is_refused_with_the_layers_name():
 
 
 def differences(cases):
-    """Return how far deltas and gradients of {case: (layer, inputs)} lie from the layers', all in one program."""
+    """Return how far deltas and gradients of {case: (layer, inputs)} are from the layers', all in one program."""
     rng = np.random.default_rng(0)
     xs = {case: [narrow(draw_input(rng, each)) for each in inputs] for case, (_, inputs) in cases.items()}
-    first = {case: drawn(rng, layer, xs[case]) for case, (layer, _) in cases.items()}
+    first = {case: random_variables(rng, layer, xs[case]) for case, (layer, _) in cases.items()}
 
     def forward(first, xs):
         return {case: layer.forward(*first[case], Context(), *xs[case]).y for case, (layer, _) in cases.items()}
@@ -68,30 +68,30 @@ def differences(cases):
     dys = jax.tree.map(lambda s: rng.normal(size=s.shape).astype(np.float32), shapes)
 
     def both(first, xs, dys):
-        given = {}
+        outputs = {}
         for case, (layer, _) in cases.items():
             step = layer.forward(*first[case], Context(), *xs[case])
             back = layer.backward(first[case][0], step.tape, dys[case])
             deltas = {f"dx{i}": d for i, d in enumerate(back.inputs) if d is not None}
-            given[case] = (step.y, deltas | dict(back.grads or {}))
-        return given
+            outputs[case] = (step.y, deltas | dict(back.grads or {}))
+        return outputs
 
-    wanted = jax.device_get(jax.jit(both)(first, xs, dys))
+    expected = jax.device_get(jax.jit(both)(first, xs, dys))
     fed = {f"{case}/x{i}": x for case, arrays in xs.items() for i, x in enumerate(arrays)}
     fed |= {f"{case}/d{name}": d for case, dy in dys.items() for name, d in named(dy).items()}
-    found = run(session(model(cases, first, xs, dys, wanted)), fed)
-    return {f"{case}: {name}": distance(found[f"{case}: {name}"], part)
-            for case, (y, parts) in wanted.items() for name, part in (named(y) | parts).items()}  # fmt: skip
+    results = run(session(model(cases, first, xs, dys, expected)), fed)
+    return {f"{case}: {name}": distance(results[f"{case}: {name}"], part)
+            for case, (y, parts) in expected.items() for name, part in (named(y) | parts).items()}  # fmt: skip
 
 
-def drawn(rng, layer, xs):
-    """Parameters and state, none of them where a term would hide."""
+def random_variables(rng, layer, xs):
+    """Return parameters and state, none with a value that would hide a term."""
     first = jax.eval_shape(lambda key: layer.init(key, *(Spec(x.shape, x.dtype) for x in xs)), jax.random.key(0))
     params = {name: rng.normal(0.3, 0.5, p.shape).astype(p.dtype) for name, p in first.params.items()}
     return params, {name: rng.uniform(0.5, 1.5, s.shape).astype(s.dtype) for name, s in first.state.items()}
 
 
-def model(cases, first, xs, dys, wanted):
+def model(cases, first, xs, dys, expected):
     graph, ins, outs = Graph(), [], []
 
     def entrance(name, array):
@@ -103,18 +103,18 @@ def model(cases, first, xs, dys, wanted):
         inputs = tuple(entrance(f"{case}/x{i}", x) for i, x in enumerate(xs[case]))
         graph.path = case
         weights = {name: graph.constant(array, name) for name, array in (params | state).items()}
-        y, parts = wanted[case]
-        taken = to_onnx_backward.forward(graph, f"{case}/{layer.kind}", layer, weights, params | state, inputs, y)
+        y, parts = expected[case]
+        step = to_onnx_backward.forward(graph, f"{case}/{layer.kind}", layer, weights, params | state, inputs, y)
         dy = {name: entrance(f"{case}/d{name}", d) for name, d in named(dys[case]).items()}
         dy = dy if isinstance(y, dict) else dy["output"]
         wants = tuple(f"dx{i}" in parts for i in range(len(inputs)))
         back = to_onnx_backward.backward(
             graph,
             f"{case}/{layer.kind}",
-            Seen(layer, weights, inputs, taken.y, taken.tape, dy, wants, frozenset(params)),
+            Seen(layer, weights, inputs, step.y, step.tape, dy, wants, frozenset(params)),
         )
         deltas = {f"dx{i}": d for i, d in enumerate(back.inputs) if d is not None}
-        for name, value in (named(taken.y) | deltas | back.grads).items():
+        for name, value in (named(step.y) | deltas | back.grads).items():
             graph.result(value, f"{case}: {name}")
             outs.append((f"{case}: {name}", "float32", (named(y) | parts)[name].shape))
     return model_of(graph, ins, outs)

@@ -34,20 +34,21 @@ def test_a_strictly_compiled_file_computes_what_the_network_computes(layers, sha
     variables = network.init(jax.random.key(0), {"x": x})
     rng = np.random.default_rng(1)
     state = jax.tree.map(lambda s: np.asarray(s) + rng.uniform(0.1, 0.9, s.shape).astype(np.float32), variables.state)
-    wanted = rg.forward(network, variables.params, state, rg.Context(), {"x": x}).outputs[network.output]
+    expected = rg.forward(network, variables.params, state, rg.Context(), {"x": x}).outputs[network.output]
     source = write(network, rg.Variables(variables.params, state), Spec((1, *shape), np.dtype(np.float32)), "t")
-    found = outputs_of(source, x, np.prod(wanted.shape[1:]))
-    np.testing.assert_allclose(found, np.asarray(wanted).reshape(len(x), -1), atol=1e-5)  # float32 sums
+    computed = outputs_of(source, x, np.prod(expected.shape[1:]))
+    np.testing.assert_allclose(computed, np.asarray(expected).reshape(len(x), -1), atol=1e-5)  # float32 sums
 
 
 def test_every_activation_is_available():
     network = rg.Network(*(rg.named(kind(), f"a{i}", inputs=["x"]) for i, kind in enumerate(FORMULAS)),
                          rg.named(rg.Concat(), "all", inputs=[f"a{i}" for i in range(len(FORMULAS))]))  # fmt: skip
     x = np.linspace(-8, 8, 33, dtype=np.float32)[None]
-    wanted = rg.forward(network, {}, {}, rg.Context(), {"x": x}).outputs[network.output]
+    expected = rg.forward(network, {}, {}, rg.Context(), {"x": x}).outputs[network.output]
     source = write(network, rg.Variables({}, {}), Spec(x.shape, x.dtype), "t")
-    scale = np.maximum(1, np.abs(wanted))
-    assert (np.abs(outputs_of(source, x, wanted.shape[1]) - wanted) / scale).max() < 1e-5  # float32, of exp(8) as well
+    scale = np.maximum(1, np.abs(expected))
+    error = np.abs(outputs_of(source, x, expected.shape[1]) - expected) / scale
+    assert error.max() < 1e-5  # float32, also for exp(8)
 
 
 SETTINGS = [rg.ReLU(threshold=0.5), rg.Softplus(beta=3), rg.HardSigmoid(slope=0.3), rg.ELU(alpha=1e-5), rg.ELU(alpha=1e5),
@@ -61,11 +62,11 @@ def test_settings_of_activations_are_written_and_layers_whose_names_collide_in_c
                          rg.named(rg.Concat(), "all", inputs=[*(f"a{i}" for i in range(len(SETTINGS))), "a-b", "a_b"]),
                          rg.named(rg.Dense(2), "aside", inputs=["x"]))  # fmt: skip
     variables = network.init(jax.random.key(0), {"x": x})
-    wanted = rg.forward(network, *variables, rg.Context(), {"x": x}).outputs["all"]
+    expected = rg.forward(network, *variables, rg.Context(), {"x": x}).outputs["all"]
     source = write(network, variables, Spec(x.shape, x.dtype), "t", output="all")
-    assert f"#define NET_OUTPUTS {wanted.shape[1]}" in source
-    found, scale = outputs_of(source, x, wanted.shape[1]), np.maximum(1, np.abs(wanted))
-    assert (np.abs(found - wanted) / scale).max() < 1e-5  # float32
+    assert f"#define NET_OUTPUTS {expected.shape[1]}" in source
+    computed, scale = outputs_of(source, x, expected.shape[1]), np.maximum(1, np.abs(expected))
+    assert (np.abs(computed - expected) / scale).max() < 1e-5  # float32
 
 
 def test_non_finite_weights_are_named():

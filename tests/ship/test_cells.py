@@ -1,4 +1,4 @@
-"""The preprocessing inside a file: what comes out for rows as their user has them."""
+"""The preprocessing inside a file: its results for rows as a user would pass them."""
 
 import json
 from datetime import date
@@ -19,7 +19,7 @@ DAYS = [date(2020 + i % 4, 1 + i % 12, 1 + i % 28) for i in range(ROWS)]
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    """A model of all kinds of columns, its file, and the frame that it was trained on."""
+    """A model of all kinds of columns, its file, and the frame it was trained on."""
     folder = tmp_path_factory.mktemp("cells")
     rng = np.random.default_rng(0)
     area = rng.normal(1e9, 3, ROWS)
@@ -46,7 +46,7 @@ def test_every_column_is_an_input_with_its_name(house):
 def test_rows_with_gaps_unseen_words_and_unreadable_cells_are_predicted_and_reported(house):
     trained, exported, _ = house
     running = session(exported.path)
-    said = run(running, {
+    outputs = run(running, {
         "floor area": np.array([1e9 + 1.25, np.nan, 1e9, np.inf]),
         'the "city"': np.array(["Rome, old", "", "Atlantis", "Berlin"], object),
         "garden": np.array(["YES", "", "no", "perhaps"], object),
@@ -60,8 +60,8 @@ def test_rows_with_gaps_unseen_words_and_unreadable_cells_are_predicted_and_repo
         "sold": [date(2021, 5, 17), None, date(2019, 4, 14), date(2022, 1, 8)],
         "age": [3.0, None, 1.0, None],
     })  # fmt: skip
-    np.testing.assert_allclose(said["values"][:, 0], trained.predict(frame), rtol=1e-7)  # a float32's last bit
-    assert said["cells"].tolist() == [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 2, 0, 0, 0], [3, 0, 3, 0, 1]]
+    np.testing.assert_allclose(outputs["values"][:, 0], trained.predict(frame), rtol=1e-7)  # a float32's last bit
+    assert outputs["cells"].tolist() == [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 2, 0, 0, 0], [3, 0, 3, 0, 1]]
 
 
 def test_the_model_file_reads_cells_as_a_csv_file_contains_them(house, tmp_path):
@@ -82,18 +82,18 @@ def test_the_model_file_reads_cells_as_a_csv_file_contains_them(house, tmp_path)
         "sold": [date(2021, 5, 17), None, date(2020, 2, 29), None, date(1969, 12, 31)],
         "age": [3.0, None, 1.0, None, 7.0],
     })  # fmt: skip
-    said = run(session(exported.path), {"rows": np.array(rows, object)})
-    np.testing.assert_allclose(said["values"][:, 0], trained.predict(frame), rtol=1e-7)  # a float32's last bit
-    assert said["cells"].tolist() == [[0] * 5, [1] * 5, [0, 2, 0, 0, 0], [3, 0, 3, 3, 3], [0] * 5]
+    outputs = run(session(exported.path), {"rows": np.array(rows, object)})
+    np.testing.assert_allclose(outputs["values"][:, 0], trained.predict(frame), rtol=1e-7)  # a float32's last bit
+    assert outputs["cells"].tolist() == [[0] * 5, [1] * 5, [0, 2, 0, 0, 0], [3, 0, 3, 3, 3], [0] * 5]
 
 
 def test_the_file_says_how_its_cells_are_read(house):
     _, exported, _ = house
-    said = {entry.key: json.loads(entry.value) for entry in onnx.load(exported.path).metadata_props}
-    assert said["columns"][::4] == ["floor area", "age"]  # numbers
-    assert [column["kind"] for column in said["columns"][1:4]] == ["category", "boolean", "date"]
-    assert said["columns"][1]["words"] == ["Berlin", "Rome, old", "Ös"]
-    assert said["columns"][3]["unit"] == "days since 1970-01-01"
+    metadata = {entry.key: json.loads(entry.value) for entry in onnx.load(exported.path).metadata_props}
+    assert metadata["columns"][::4] == ["floor area", "age"]  # numbers
+    assert [column["kind"] for column in metadata["columns"][1:4]] == ["category", "boolean", "date"]
+    assert metadata["columns"][1]["words"] == ["Berlin", "Rome, old", "Ös"]
+    assert metadata["columns"][3]["unit"] == "days since 1970-01-01"
 
 
 def test_a_table_of_numbers_is_one_input(tmp_path):
@@ -102,9 +102,9 @@ def test_a_table_of_numbers_is_one_input(tmp_path):
     trained = rg.fit(frame, target="kind", network=[rg.Dense("classes")], epochs=1, root=tmp_path, progress=False)
     exported = rg.export(trained, tmp_path / "m.onnx")
     assert exported.inputs == (("rows", "double", ("batch", 3)),)
-    said = run(session(exported.path), {"rows": x})
-    np.testing.assert_allclose(said["probabilities"], trained.predict_proba(frame), atol=1e-6)
-    assert said["label"].tolist() == trained.predict(frame).tolist()
+    outputs = run(session(exported.path), {"rows": x})
+    np.testing.assert_allclose(outputs["probabilities"], trained.predict_proba(frame), atol=1e-6)
+    assert outputs["label"].tolist() == trained.predict(frame).tolist()
 
 
 def test_images_are_input_as_pixels(tmp_path):
@@ -115,8 +115,8 @@ def test_images_are_input_as_pixels(tmp_path):
                      data=rg.DataSettings(images=rg.ImageSettings()))  # fmt: skip
     exported = rg.export(trained, tmp_path / "m.onnx")
     assert exported.inputs == (("image", "uint8", ("batch", 6, 6, 3)),)
-    said = run(session(exported.path), {"image": pixels})
-    np.testing.assert_allclose(said["probabilities"], trained.predict_proba(pixels), atol=1e-6)
+    outputs = run(session(exported.path), {"image": pixels})
+    np.testing.assert_allclose(outputs["probabilities"], trained.predict_proba(pixels), atol=1e-6)
 
 
 def test_texts_are_input_as_token_ids_of_the_vocabulary_in_the_metadata(tmp_path):
@@ -129,15 +129,16 @@ def test_texts_are_input_as_token_ids_of_the_vocabulary_in_the_metadata(tmp_path
     trained = rg.fit(texts, [1, 0, 1, 0] * 8, network=network, epochs=1, root=tmp_path, progress=False,
                      data=rg.DataSettings(text=rg.TextSettings(unit="words")))  # fmt: skip
     exported = rg.export(trained, tmp_path / "m.onnx")
-    said = {entry.key: json.loads(entry.value) for entry in onnx.load(exported.path).metadata_props}["text"]
-    ids = np.zeros((2, said["length"]), np.int32)
+    metadata = {entry.key: json.loads(entry.value) for entry in onnx.load(exported.path).metadata_props}["text"]
+    ids = np.zeros((2, metadata["length"]), np.int32)
     for row, text in zip(ids, ["good fine", "strange bad"], strict=True):
         words = [
-            said["first"] + said["tokens"].index(w) if w in said["tokens"] else said["unknown"] for w in text.split()
+            metadata["first"] + metadata["tokens"].index(w) if w in metadata["tokens"] else metadata["unknown"]
+            for w in text.split()
         ]
         row[: len(words)] = words
-    found = run(session(exported.path), {"x": ids})["probabilities"]
-    np.testing.assert_allclose(found, trained.predict_proba(["good fine", "strange bad"]), atol=1e-6)
+    probabilities = run(session(exported.path), {"x": ids})["probabilities"]
+    np.testing.assert_allclose(probabilities, trained.predict_proba(["good fine", "strange bad"]), atol=1e-6)
 
 
 def test_windows_are_input_as_the_cells_of_their_rows(tmp_path):
@@ -149,6 +150,6 @@ def test_windows_are_input_as_the_cells_of_their_rows(tmp_path):
     exported = rg.export(trained, tmp_path / "m.onnx")
     assert exported.inputs == (("load", "double", ("batch", 6)), ("open", "string", ("batch", 6)))
     fed = {"load": wave[None, -6:], "open": frame["open"].to_numpy()[None, -6:].astype(object)}
-    said = run(session(exported.path), fed)
-    np.testing.assert_allclose(said["values"], trained.predict(frame)[-1:], rtol=1e-6)  # float32 sums
-    assert said["cells"].shape == (1, 6, 2)
+    outputs = run(session(exported.path), fed)
+    np.testing.assert_allclose(outputs["values"], trained.predict(frame)[-1:], rtol=1e-6)  # float32 sums
+    assert outputs["cells"].shape == (1, 6, 2)

@@ -29,9 +29,9 @@ def test_a_file_agrees_with_predict_for_any_number_of_rows(tmp_path):
     exported = rg.export(trained, tmp_path / "m.onnx", from_x=True)
     running = session(exported.path)
     for rows in (1, 2, 40):
-        said = run(running, {"x": X[:rows]})
-        assert said["label"].tolist() == trained.predict(X[:rows]).tolist()
-        np.testing.assert_allclose(said["probabilities"], trained.predict_proba(X[:rows]), atol=1e-6)  # float32 sums
+        outputs = run(running, {"x": X[:rows]})
+        assert outputs["label"].tolist() == trained.predict(X[:rows]).tolist()
+        np.testing.assert_allclose(outputs["probabilities"], trained.predict_proba(X[:rows]), atol=1e-6)  # float32 sums
     assert exported.difference < 1e-5
     assert exported.compared == ("6 held-out rows", "64 generated rows")
 
@@ -39,16 +39,17 @@ def test_a_file_agrees_with_predict_for_any_number_of_rows(tmp_path):
 def test_an_ensemble_is_one_file_that_averages(tmp_path):
     trained = fit(tmp_path, network=[{"dense": "classes"}], ensemble=2)
     exported = rg.export(trained, tmp_path / "m.onnx", from_x=True)
-    said = run(session(exported.path), {"x": X})
-    np.testing.assert_allclose(said["probabilities"], trained.predict_proba(X), atol=1e-6)  # float32 sums
+    outputs = run(session(exported.path), {"x": X})
+    np.testing.assert_allclose(outputs["probabilities"], trained.predict_proba(X), atol=1e-6)  # float32 sums
 
 
 def test_values_are_output_in_their_own_unit(tmp_path):
     y = 1000 + 50 * X[:, 0]
     trained = fit(tmp_path, y=y, network=[{"dense": 1}], data=rg.DataSettings(scale_target="standard"))
     exported = rg.export(trained, tmp_path / "m.onnx", from_x=True)
-    said = run(session(exported.path), {"x": X})["values"][:, 0]
-    np.testing.assert_allclose(said, trained.predict(X), rtol=1e-7)  # the last bit of a float32 times spread over level
+    outputs = run(session(exported.path), {"x": X})["values"][:, 0]
+    # the last bit of a float32 times spread over level
+    np.testing.assert_allclose(outputs, trained.predict(X), rtol=1e-7)
 
 
 @pytest.mark.parametrize("members", [1, 2])
@@ -60,18 +61,18 @@ def test_counts_are_output_as_rates(tmp_path, members):
     assert np.corrcoef(np.log(rates), X[:, 0])[0, 1] > 0.9
     assert trained.scores["train"]["r2"] > 0.5
     rg.export(trained, tmp_path / "m.onnx", from_x=True)
-    said = run(session(tmp_path / "m.onnx"), {"x": X})
-    np.testing.assert_allclose(said["values"][:, 0], rates, rtol=1e-5)
+    outputs = run(session(tmp_path / "m.onnx"), {"x": X})
+    np.testing.assert_allclose(outputs["values"][:, 0], rates, rtol=1e-5)
 
 
 def test_the_file_says_what_it_is(tmp_path):
     trained = fit(tmp_path, network=[{"dense": "classes"}])
     rg.export(trained, tmp_path / "m.onnx", from_x=True)
-    said = {entry.key: json.loads(entry.value) for entry in onnx.load(tmp_path / "m.onnx").metadata_props}
-    assert said["classes"] == ["high", "low", "middle"]
-    assert said["run"] == trained.folder.name
-    assert said["checksum"] == trained.model.facts["weights"]
-    assert said["least_onnxruntime"] == "1.20"
+    metadata = {entry.key: json.loads(entry.value) for entry in onnx.load(tmp_path / "m.onnx").metadata_props}
+    assert metadata["classes"] == ["high", "low", "middle"]
+    assert metadata["run"] == trained.folder.name
+    assert metadata["checksum"] == trained.model.facts["weights"]
+    assert metadata["least_onnxruntime"] == "1.20"
 
 
 def test_shared_weights_are_stored_once_and_several_outputs_are_written(tmp_path):
@@ -146,10 +147,10 @@ def test_weights_too_large_for_one_file_are_written_to_a_second_one_and_reported
     path = tmp_path / "there" / "m.onnx"
     assert main(["export", str(trained.folder), str(path), "--from-x"]) == 0
     assert "over 2 GB: the weights are in m.onnx.data; keep it next to the model" in capsys.readouterr().out
-    assert path.stat().st_size < whole.bytes - 6 * 64 * 4 + 100  # and where these lie
+    assert path.stat().st_size < whole.bytes - 6 * 64 * 4 + 100  # and where these are
     onnx.checker.check_model(str(path))
-    for name, said in run(session(whole.path), {"x": X}).items():
-        np.testing.assert_array_equal(run(session(path), {"x": X})[name], said)
+    for name, output in run(session(whole.path), {"x": X}).items():
+        np.testing.assert_array_equal(run(session(path), {"x": X})[name], output)
     assert {t.data_location for t in onnx.load(path, load_external_data=False).graph.initializer} == {0, 1}
     with pytest.raises(rg.ResourceError, match="a training step can have at most 2 GB"):
         rg.export(trained, path, from_x=True, train_step="head")
@@ -169,8 +170,8 @@ def test_columns_may_have_the_names_of_outputs(tmp_path):
 def test_the_file_names_the_run_that_last_stands_for(tmp_path):
     trained = fit(tmp_path, network=[{"dense": "classes"}])
     rg.export("last", tmp_path / "m.onnx", from_x=True, runs=tmp_path)
-    said = {entry.key: json.loads(entry.value) for entry in onnx.load(tmp_path / "m.onnx").metadata_props}
-    assert said["run"] == trained.folder.name
+    metadata = {entry.key: json.loads(entry.value) for entry in onnx.load(tmp_path / "m.onnx").metadata_props}
+    assert metadata["run"] == trained.folder.name
 
 
 @pytest.mark.parametrize(

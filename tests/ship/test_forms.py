@@ -14,7 +14,7 @@ from retrograd.ship.onnx.registry import to_onnx
 from tests.ship.alone import differences
 
 LAYERS = [name for name in layers if layers[name].__module__.startswith("retrograd.")]
-KINDS = [name for name in LAYERS if name != "match_boxes"]  # which makes targets: no network in use has it
+KINDS = [name for name in LAYERS if name != "match_boxes"]  # it produces targets: no deployed network contains it
 FAMILIES = {name: layers[name].__module__.removeprefix("retrograd.network.layers.").partition(".")[0] for name in KINDS}
 ALLOWED = 1e-5  # float32 sums in another order
 

@@ -1,4 +1,4 @@
-"""Channels removed from networks: the smaller network computes what the whole one does with zeros for what went."""
+"""Channels removed from networks: the smaller network equals the full one with the removed parts set to zero."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ class NormOver(rg.Layer):
 
 
 def pruned(layers, shape, keep=0.5):
-    """Return the network, random weights, what is coupled in it, the smaller network, a batch."""
+    """Return the network, random weights, its coupled channels, the smaller network and a batch."""
     network = rg.Network(*layers)
     rng = np.random.default_rng(0)
     batch = {"x": rng.normal(size=shape).astype(np.float32), "y": rng.integers(0, 2, shape[0])}
@@ -101,7 +101,7 @@ def pruned(layers, shape, keep=0.5):
 
 
 def with_partial_norms(network, coupling, gone):
-    """Return the network whose norms look at those channels alone that stayed."""
+    """Return the network with norms over the remaining channels only."""
     nodes = []
     for node in network:
         if isinstance(node.layer, (rg.LayerNorm, rg.RMSNorm)):
@@ -128,25 +128,25 @@ def test_the_smaller_network_equals_the_full_one_with_removed_parts_set_to_zero(
     def both(whole, small):
         return output(with_partial_norms(network, coupling, smaller.gone), whole), output(smaller.network, small)
 
-    wanted, got = jax.jit(both)(masked(coupling, variables, smaller.gone), smaller.variables)
-    np.testing.assert_allclose(got, wanted, atol=2e-5 * np.abs(wanted).max())  # float32: sums in another order
-    assert np.abs(wanted).max() > 1e-3
+    expected, got = jax.jit(both)(masked(coupling, variables, smaller.gone), smaller.variables)
+    np.testing.assert_allclose(got, expected, atol=2e-5 * np.abs(expected).max())  # float32: sums in another order
+    assert np.abs(expected).max() > 1e-3
 
 
 @pytest.mark.parametrize("case", ["residual", "shared"])
 def test_the_first_gradients_of_the_smaller_network_are_those_of_the_full_one_with_zeros(case):
-    """So that the training which follows begins where the masked network would; what went is cut off its gradients."""
+    """Fine-tuning therefore starts where the masked network would; removed parts are cut out of its gradients."""
     layers, shape, _ = HALVED[case]
     network, variables, coupling, smaller, batch = pruned(layers, shape)
 
-    def begun(network, variables):
+    def first_gradients(network, variables):
         objectives = [rg.Objective.on(network, rg.CrossEntropy())]
         return rg.backprop(network, objectives, *variables, rg.Context(), batch)[::4]  # loss, grads
 
-    (wanted, grads), (loss, got) = jax.jit(lambda whole, small: (begun(network, whole), begun(smaller.network, small)))(
-        masked(coupling, variables, smaller.gone), smaller.variables
-    )
-    np.testing.assert_allclose(loss, wanted, rtol=1e-6)  # float32: sums in another order
+    (expected, grads), (loss, got) = jax.jit(
+        lambda whole, small: (first_gradients(network, whole), first_gradients(smaller.network, small))
+    )(masked(coupling, variables, smaller.gone), smaller.variables)
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)  # float32: sums in another order
     largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(got))
     expected = _trimmed(coupling, Variables(grads, variables.state), smaller.gone).params
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6 * largest), got, expected)
@@ -233,7 +233,7 @@ def test_units_that_matter_are_kept(run, tmp_path):
         found, run=None, left=(*found.left, *(Left("deep/" * 20 + "x", "units", 9, 9, "why " * 30),) * 9)
     )
     text = words(long, max_drop=0.005)
-    assert [line for line in text.splitlines() if len(line) > 80 and "deep/" not in line] == []  # a path stays whole
+    assert [line for line in text.splitlines() if len(line) > 80 and "deep/" not in line] == []  # a path is not wrapped
     assert "dense_1  16  ->  8  units" in text
     assert "one of 30 rows is 3.33 %: too few to measure 0.5 %" in text
 

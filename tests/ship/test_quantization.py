@@ -39,14 +39,14 @@ def trained(tmp_path_factory):
 
 
 def graph_of(network, x, **others):
-    """A network with weights of no training, in float32, as (graph, columns, output, layers)."""
-    given = {name: Spec(a.shape, a.dtype) for name, a in {"x": x, **others}.items()}
-    specs = jax.eval_shape(lambda key: network.init(key, given), jax.random.key(0))
+    """Return an untrained network in float32 as (graph, columns, output, layers)."""
+    inputs = {name: Spec(a.shape, a.dtype) for name, a in {"x": x, **others}.items()}
+    specs = jax.eval_shape(lambda key: network.init(key, inputs), jax.random.key(0))
     params = jax.tree.map(lambda p: RNG.normal(0, p.shape[0] ** -0.5, p.shape).astype(p.dtype), specs.params)
     state = jax.tree.map(lambda s: RNG.uniform(0.5, 1.5, s.shape).astype(s.dtype), specs.state)
     graph = Graph()
     columns = {
-        graph.free(name): Value(name, (1, *spec.shape[1:]), dtype=str(spec.dtype)) for name, spec in given.items()
+        graph.free(name): Value(name, (1, *spec.shape[1:]), dtype=str(spec.dtype)) for name, spec in inputs.items()
     }
     nodes = write_network(graph, network, rg.Variables(params, state), columns)
     return graph, columns, nodes[network.output], [node.name for node in network]
@@ -66,24 +66,24 @@ def test_weights_become_integers_whatever_reads_them(name):
     x = RNG.normal(size=(80, *shape)).astype(np.float32)
     graph, columns, y, layers = graph_of(network, x)
     base = folded(graph, ())
-    wanted = outputs(graph, columns, y, {"x": x})
-    np.testing.assert_allclose(outputs(base, columns, y, {"x": x}), wanted, atol=1e-5)  # float32 sums
+    expected = outputs(graph, columns, y, {"x": x})
+    np.testing.assert_allclose(outputs(base, columns, y, {"x": x}), expected, atol=1e-5)  # float32 sums
     assert not any(node.op_type == "BatchNormalization" for node in base.nodes)
     whole = in_integers(base, layers, ranges(base, columns, layers, {"x": x}), 7)
     assert [n for n, a in whole.constants.items() if a.dtype == np.float32 and a.ndim > 1 and a.size >= 256] == []
-    found = outputs(whole, columns, y, {"x": x})
-    assert 0 < np.sum((found - wanted) ** 2) < 10**-2.5 * np.sum(wanted**2)  # 25 dB
+    computed = outputs(whole, columns, y, {"x": x})
+    assert 0 < np.sum((computed - expected) ** 2) < 10**-2.5 * np.sum(expected**2)  # 25 dB
 
 
 def test_an_embedding_and_its_transposed_weights_become_integers():
     network = rg.Network(rg.Embedding(64, 40), rg.named(rg.Dense(40), "out", share={"weight": "embedding_1/weight.T"}))
     ids = RNG.integers(0, 40, (20, 5)).astype(np.int32)
     graph, columns, y, layers = graph_of(network, ids)
-    wanted, seen = outputs(graph, columns, y, {"x": ids}), ranges(graph, columns, layers, {"x": ids})
-    for some in ([layers[0]], layers):  # the one that stays in float32 turns what stays there
-        whole = in_integers(graph, some, seen, 7)
-        found = outputs(whole, columns, y, {"x": ids})
-        assert 0 < np.sum((found - wanted) ** 2) < 10**-2.5 * np.sum(wanted**2)  # 25 dB
+    expected, observed = outputs(graph, columns, y, {"x": ids}), ranges(graph, columns, layers, {"x": ids})
+    for some in ([layers[0]], layers):  # if it stays in float32, it transposes the float32 weights
+        whole = in_integers(graph, some, observed, 7)
+        computed = outputs(whole, columns, y, {"x": ids})
+        assert 0 < np.sum((computed - expected) ** 2) < 10**-2.5 * np.sum(expected**2)  # 25 dB
     assert {a.dtype for a in constants_of(whole).values() if a.ndim > 1} == {np.dtype(np.int8)}
 
 
@@ -94,32 +94,36 @@ def test_products_that_read_their_weights_differently_compute_in_floating_point(
     columns = graph.op("Gather", table[::-1].copy(), RNG.integers(0, 32, 32), axis=1)
     y = Value(graph.op("Gemm", turned, graph.op("Transpose", columns, perm=[1, 0])), (1, 16))
     x, value = RNG.normal(size=(8, 16)).astype(np.float32), {"x": Value("x", (1, 16))}
-    seen = ranges(graph, value, ["own"], {"x": x})
-    assert seen == {}
-    whole = in_integers(graph, ["own"], seen, 7)
+    observed = ranges(graph, value, ["own"], {"x": x})
+    assert observed == {}
+    whole = in_integers(graph, ["own"], observed, 7)
     assert {array.dtype for array in whole.constants.values() if array.shape[:1] > (1,)} >= {np.dtype(np.int8)}
-    wanted, found = (outputs(each, value, y, {"x": x}) for each in (graph, whole))
-    assert 0 < np.sum((found - wanted) ** 2) < 10**-2.5 * np.sum(wanted**2)  # 25 dB
+    expected, computed = (outputs(each, value, y, {"x": x}) for each in (graph, whole))
+    assert 0 < np.sum((computed - expected) ** 2) < 10**-2.5 * np.sum(expected**2)  # 25 dB
 
 
 def test_a_file_computes_integer_arithmetic(trained, tmp_path):
-    """Against the same arithmetic in NumPy: sums of products of whole numbers, and a step for each channel."""
+    """Compared with the same arithmetic in NumPy: sums of integer products, and one step per channel."""
     rg.quantize(trained, tmp_path / "m.onnx", max_drop=0.1, from_x=True)
     file = onnx.load(tmp_path / "m.onnx")
-    held = {each.name: onnx.numpy_helper.to_array(each) for each in file.graph.initializer}
+    constants = {each.name: onnx.numpy_helper.to_array(each) for each in file.graph.initializer}
     makers = {name: node for node in file.graph.node for name in node.output}
-    held |= {
-        name: held[node.input[0]] for name, node in makers.items() if node.input[0] in held and node.op_type == "Cast"
+    constants |= {
+        name: constants[node.input[0]]
+        for name, node in makers.items()
+        if node.input[0] in constants and node.op_type == "Cast"
     }
     x = trained.dataset.test["x"][:50]
     y = x.astype(np.float64)
     for product, activate in zip([n for n in file.graph.node if n.op_type == "Gemm"], (relu, np.tanh), strict=False):
         read, weight, bias = (makers[name] for name in product.input)
-        step, zero = (held[name] for name in read.input[1:])
+        step, zero = (constants[name] for name in read.input[1:])
         whole = np.clip(np.rint(y / step) + zero, 0, 255).astype(np.int64) - int(zero)
-        integer, scales = (held[name] for name in weight.input[:2])
+        integer, scales = (constants[name] for name in weight.input[:2])
         assert np.abs(integer).max() == 63
-        y = activate((whole @ integer.astype(np.int64) + held[bias.input[0]]) * scales.astype(np.float64) * float(step))
+        y = activate(
+            (whole @ integer.astype(np.int64) + constants[bias.input[0]]) * scales.astype(np.float64) * float(step)
+        )
     tanh = next(node.output[0] for node in file.graph.node if node.op_type == "Tanh")
     file.graph.output.append(onnx.helper.make_tensor_value_info(tanh, 1, None))
     np.testing.assert_allclose(run(session(file), {"x": x}, [tanh])[tanh], y, atol=1e-5)  # float32
@@ -138,7 +142,7 @@ def accuracy(path, part):
 
 
 def spoilt(model, column, unit=None):
-    """A model that computes the same of rows whose column is 3000 times as large, and a layer inside that is so too."""
+    """Return a model of the same function for a column 3000 times as large, as an input of a hidden layer is too."""
     params = jax.tree.map(np.array, model.variables.params)
     params["dense_1"]["weight"][column] /= 3000
     if unit is not None:
@@ -168,8 +172,8 @@ def test_if_no_layer_fits_the_budget_the_table_is_shown_and_nothing_is_written(t
     np.savez(tmp_path / "rows.npz", **rows_in_thousands(trained.dataset.test, 0))
     arguments = [str(tmp_path / name) for name in ("model.rg", "m.onnx", "rows.npz")]
     assert main(["quantize", *arguments[:2], "--calibrate", arguments[2], "--from-x"]) == 4
-    said, error = capsys.readouterr()
-    assert {line.split()[0] for line in said.splitlines()[1:]} == {"dense_1", "dense_2"}
+    printed, error = capsys.readouterr()
+    assert {line.split()[0] for line in printed.splitlines()[1:]} == {"dense_1", "dense_2"}
     assert "accuracy falls by more than 0.5 %" in error
     assert not (tmp_path / "m.onnx").exists()
 
@@ -177,9 +181,9 @@ def test_if_no_layer_fits_the_budget_the_table_is_shown_and_nothing_is_written(t
 def test_the_metadata_describe_the_quantization(trained, tmp_path):
     made = rg.quantize(trained, tmp_path / "m.onnx", from_x=True, max_drop=0.1)
     (whole,) = onnx.load(made.path).metadata_props
-    said = json.loads(zlib.decompress(base64.b64decode(whole.value)))
-    assert said["checksum"] == trained.model.facts["weights"]
-    assert said["quantized"] == {"bits": 7, "float32": [], "accuracy": pytest.approx(made.float_score - made.drop),
+    metadata = json.loads(zlib.decompress(base64.b64decode(whole.value)))
+    assert metadata["checksum"] == trained.model.facts["weights"]
+    assert metadata["quantized"] == {"bits": 7, "float32": [], "accuracy": pytest.approx(made.float_score - made.drop),
                                  "in_float32": made.float_score}  # fmt: skip
     assert made.answers == made.rows == len(trained.dataset.test["y"])
     assert made.doubt >= 3 / made.rows
@@ -196,8 +200,8 @@ def test_narrow_constants_and_short_names_change_no_bit():
     model = model_of(whole, *ends)
     small = packed(model, layers)
     onnx.checker.check_model(small)
-    wanted, found = (run(session(each), {"x": x, "mask": mask})["y"] for each in (model, small))
-    np.testing.assert_array_equal(found, wanted)
+    expected, computed = (run(session(each), {"x": x, "mask": mask})["y"] for each in (model, small))
+    np.testing.assert_array_equal(computed, expected)
     assert small.ByteSize() < 0.8 * model.ByteSize()
     assert {layer_of(node) for node in small.graph.node} <= {"", *layers}
 
@@ -221,10 +225,10 @@ def test_each_channel_has_its_scale_and_biases_fit(bits):
 
 
 def test_zero_is_an_integer_of_every_range():
-    for seen in (Range().wider(1.0, 5.0), Range().wider(-3.0, -1.0), Range().wider(-1.0, 2.0), Range()):
-        assert seen.low <= 0 <= seen.high
-        assert 0 <= seen.zero <= 255
-        assert (float(seen.zero) + seen.high / seen.scale) == pytest.approx(255, abs=0.5) or seen == Range()
+    for range_ in (Range().wider(1.0, 5.0), Range().wider(-3.0, -1.0), Range().wider(-1.0, 2.0), Range()):
+        assert range_.low <= 0 <= range_.high
+        assert 0 <= range_.zero <= 255
+        assert (float(range_.zero) + range_.high / range_.scale) == pytest.approx(255, abs=0.5) or range_ == Range()
 
 
 def test_the_command_reports_the_same_as_text_and_as_json(trained, tmp_path, capsys):
@@ -234,12 +238,17 @@ def test_the_command_reports_the_same_as_text_and_as_json(trained, tmp_path, cap
     rows = tmp_path / "rows.npz"
     np.savez(rows, x=trained.dataset.test["x"], y=NAMES[trained.dataset.test["y"]])
     assert main([*arguments, "--calibrate", str(rows), "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["part"], said["rows"], said["metric"], said["kept_float"]) == ("calibration", 135, "accuracy", [])
-    assert said["bytes"] == (tmp_path / "m.onnx").stat().st_size < said["float_bytes"]
+    report = json.loads(capsys.readouterr().out)
+    assert (report["part"], report["rows"], report["metric"], report["kept_float"]) == (
+        "calibration",
+        135,
+        "accuracy",
+        [],
+    )
+    assert report["bytes"] == (tmp_path / "m.onnx").stat().st_size < report["float_bytes"]
     assert main([*arguments, "--calibrate", str(rows)]) == 0
     text = capsys.readouterr().out
-    assert f"{said['flipped']} of 135 predicted labels change" in text
+    assert f"{report['flipped']} of 135 predicted labels change" in text
     assert max(map(len, text.replace(str(tmp_path), "").splitlines())) <= 80
 
 
@@ -250,6 +259,6 @@ def test_cells_as_text_go_into_a_file_of_integers(tmp_path):
                   root=tmp_path, progress=False)  # fmt: skip
     made = rg.quantize(run_, tmp_path / "m.onnx", cells="text", max_drop=0.5)
     texts = np.array([[repr(row[0]), row[1]] for row in frame.rows()], object)
-    said = run(session(made.path), {"rows": texts})
-    assert said["cells"].tolist() == [[0, 0]] * 200
-    np.testing.assert_allclose(said["values"][:, 0], run_.predict(frame), atol=0.3)  # 7 bits of about 20
+    results = run(session(made.path), {"rows": texts})
+    assert results["cells"].tolist() == [[0, 0]] * 200
+    np.testing.assert_allclose(results["values"][:, 0], run_.predict(frame), atol=0.3)  # 7 bits of about 20

@@ -1,4 +1,4 @@
-"""Training steps as ONNX files: the same weights as retrograd's own step; and the loop around them without retrograd."""
+"""Training steps as ONNX files: the same weights as retrograd's step; and the loop that uses them without retrograd."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ from retrograd.ship.ways import columns_of
 
 RATE, MOMENTUM, STEPS = 0.05, 0.9, 200
 ALLOWED = 1e-5  # float32 sums in another order, over 200 steps
-# Without kinks: where a sum is 0 but for rounding, relu and max pool may go either way, and the weights part from there.
+# Without kinks: where a sum is 0 up to rounding, relu and max pool may go either way, and the weights diverge.
 CONVOLUTIONAL = [
     {"conv2d": {"filters": 4, "kernel": 3, "padding": "same", "activation": "tanh"}},
     "average_pool",
@@ -71,7 +71,7 @@ def test_two_hundred_steps_agree_with_retrograds_own(tmp_path, kind):
         fed |= dict(zip(moved, after, strict=True))
         train, outcome = stepper.single(train, {"x": x[chosen], "y": y[chosen].astype(np.int32)})
         assert abs(loss - outcome.loss) < ALLOWED
-    assert loss < 1.0  # it has learnt: log 3 is ignorance
+    assert loss < 1.0  # it has learnt: an uninformed prediction scores log 3
     for path in step.weights:
         node, _, name = path.rpartition("/")
         np.testing.assert_allclose(fed[path], train.params[node][name], atol=ALLOWED)
@@ -92,12 +92,12 @@ def test_either_slope_is_right_where_rounding_decides_whether_a_unit_is_on(tmp_p
     weights = {path: array.copy() for path, array in write_step(model, columns_of(model), "all", 18).weights.items()}
     weights["dense_1/weight"][:, 0] = (1, -1, 0, 0, 0, 0)
     weights["dense_1/bias"][0] = 0
-    x[:, 1] = x[:, 0]  # so that the unit is given 0
+    x[:, 1] = x[:, 0]  # so that the unit's sum is 0
     y = np.searchsorted(model.classes, labels).astype(np.int32)
     oracle = Oracle(model, {"x": x, "y": y}, weights)
     off = oracle.gradients(weights)[1]["dense_1/weight"]
     on = oracle.gradients(weights | {"dense_1/bias": weights["dense_1/bias"] + np.float32(1e-6)})[1]["dense_1/weight"]
-    apart = dict.fromkeys(weights, 0.0) | {"dense_1/weight": np.abs(on - off).max() / 4}  # of a few rows
+    apart = dict.fromkeys(weights, 0.0) | {"dense_1/weight": np.abs(on - off).max() / 4}  # over a few rows
     assert oracle.is_at_a_kink(weights, apart)
     weights["dense_1/bias"][0] = 1e-3
     assert not oracle.is_at_a_kink(weights, apart)
@@ -227,5 +227,7 @@ def test_the_loop_learns_from_drift_and_rolls_back_false_feedback_with_onnxrunti
             (packages / name).symlink_to(source)
     (place / "loop.py").write_text(f"import sys\nsys.path.insert(0, {str(packages)!r})\n{LOOP}")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run([sys.executable, "-S", "loop.py"], cwd=place, env=environment, capture_output=True, text=True)
-    assert done.stdout.startswith("done"), done.stderr
+    process = subprocess.run(
+        [sys.executable, "-S", "loop.py"], cwd=place, env=environment, capture_output=True, text=True
+    )
+    assert process.stdout.startswith("done"), process.stderr

@@ -1,4 +1,4 @@
-"""What a comparison with the run lets pass, and what it does not."""
+"""What a comparison with the run accepts, and what it rejects."""
 
 import numpy as np
 import pytest
@@ -16,11 +16,11 @@ OFF = np.nextafter(NUMBERS, np.float32(9))
 
 def test_a_label_may_differ_only_if_the_run_finds_both_equally_likely():
     scores = np.array([[0.5, 0.5, 0.0], [0.2, 0.2, 0.6]])
-    wanted = np.array(["low", "high"])
-    assert labels_apart(TARGET, np.array(["middle", "high"]), wanted, scores, ONES) == 0
-    assert labels_apart(TARGET, np.array(["high", "high"]), wanted, scores, ONES) == 0.5  # beside the tie of two others
-    assert labels_apart(TARGET, np.array(["low", "middle"]), wanted, scores, ONES) == pytest.approx(0.4)
-    assert labels_apart(TARGET, np.array(["low", "other"]), wanted, scores, ONES) == np.inf
+    expected = np.array(["low", "high"])
+    assert labels_apart(TARGET, np.array(["middle", "high"]), expected, scores, ONES) == 0
+    assert labels_apart(TARGET, np.array(["high", "high"]), expected, scores, ONES) == 0.5  # while two others are tied
+    assert labels_apart(TARGET, np.array(["low", "middle"]), expected, scores, ONES) == pytest.approx(0.4)
+    assert labels_apart(TARGET, np.array(["low", "other"]), expected, scores, ONES) == np.inf
 
 
 def test_columns_agree_to_the_last_bit_except_for_logarithms_and_sines():
@@ -30,22 +30,25 @@ def test_columns_agree_to_the_last_bit_except_for_logarithms_and_sines():
 
 
 def test_one_infinite_number_hides_no_other():
-    wanted = np.array([1.0, np.inf])
-    assert distance(np.array([1.5, np.inf]), wanted) == 0.5
-    assert distance(np.array([1.0, 2.0]), wanted) == np.inf
+    expected = np.array([1.0, np.inf])
+    assert distance(np.array([1.5, np.inf]), expected) == 0.5
+    assert distance(np.array([1.0, 2.0]), expected) == np.inf
 
 
 def test_an_error_in_a_small_quantity_is_not_hidden_by_a_large_one_or_by_values_below_1():
     target = Quantities(("large", "small"), Scaling((0.0, 0.0), (1e6, 1e-7)))
-    wanted = np.array([[2e6, 3e-7]])
+    expected = np.array([[2e6, 3e-7]])
     got = np.array([[2e6, 2e-7]])
-    assert distance(got, wanted) < ALLOWED < answers_apart(target, "values", got, wanted, got, {}, ONES)
-    assert answers_apart(target, "values", wanted, wanted, got, {}, ONES) == 0
+    assert distance(got, expected) < ALLOWED < answers_apart(target, "values", got, expected, got, {}, ONES)
+    assert answers_apart(target, "values", expected, expected, got, {}, ONES) == 0
 
 
 def test_probabilities_may_differ_by_the_rounding_of_their_logits():
-    wanted = np.array([[0.5, 0.5, 0.0], [0.2, 0.2, 0.6]])
-    got = wanted + np.array([[2e-5, -2e-5, 0.0], [0.0, 0.0, 0.0]])
-    assert answers_apart(TARGET, "probabilities", got, wanted, wanted, {}, ONES) > ALLOWED
-    assert answers_apart(TARGET, "probabilities", got, wanted, wanted, {}, np.array([500.0, 1.0])) < ALLOWED
-    assert answers_apart(TARGET, "probabilities", got[::-1], wanted[::-1], wanted, {}, np.array([500.0, 1.0])) > ALLOWED
+    expected = np.array([[0.5, 0.5, 0.0], [0.2, 0.2, 0.6]])
+    got = expected + np.array([[2e-5, -2e-5, 0.0], [0.0, 0.0, 0.0]])
+    assert answers_apart(TARGET, "probabilities", got, expected, expected, {}, ONES) > ALLOWED
+    assert answers_apart(TARGET, "probabilities", got, expected, expected, {}, np.array([500.0, 1.0])) < ALLOWED
+    assert (
+        answers_apart(TARGET, "probabilities", got[::-1], expected[::-1], expected, {}, np.array([500.0, 1.0]))
+        > ALLOWED
+    )

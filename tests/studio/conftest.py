@@ -1,4 +1,4 @@
-"""What the tests of the studio share: a client that speaks to the application without a network, and runs on a shelf."""
+"""Shared by the studio's tests: a client that calls the application without a network, and a folder of runs."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Client:
 
 
 class Refusing(Bench):
-    """A bench that notes what it was asked, and starts no process."""
+    """A bench that records its requests and starts no process."""
 
     def __init__(self):
         super().__init__()
@@ -81,7 +81,7 @@ class Refusing(Bench):
 
 
 class Idle(Jobs):
-    """A queue whose jobs never begin."""
+    """A queue whose jobs never start."""
 
     def _next(self):
         pass
@@ -98,7 +98,7 @@ def client(tmp_path):
 
 @pytest.fixture
 def write(client):
-    """Return a function that puts a run on the shelf."""
+    """Return a function that adds a run to the folder."""
 
     def write_run(name="xor", epochs=3, config=XOR, stopped=True):
         with RunWriter.create(client.studio.root, name, clock=lambda: datetime(2031, 5, 1, 9, 30, tzinfo=UTC)) as run:

@@ -1,7 +1,7 @@
-"""The page for everybody: axe finds nothing, and on a telephone nothing is cut off, small, or too small to touch.
+"""Accessibility: axe reports nothing, and on a phone nothing is cut off, too small to read or too small to touch.
 
-axe-core is not part of this project: `npm pack axe-core`, unpack it, and say where it is:
-`AXE=package/axe.min.js pytest tests/studio/test_access.py`. Without it sizes are tested all the same.
+axe-core is not part of this project: `npm pack axe-core`, unpack it, and pass its path:
+`AXE=package/axe.min.js pytest tests/studio/test_access.py`. Without it only sizes are tested.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from retrograd.record.events import Health, write_event
 from tests.studio.test_page import PATIENCE, browser, playwright, studio
 
-__all__ = ["browser", "playwright", "studio"]  # fixtures, and what says why this is skipped
+__all__ = ["browser", "playwright", "studio"]  # fixtures, and the reason for skipping
 
 AXE = os.environ.get("AXE")
 pytestmark = pytest.mark.xdist_group("studio")
@@ -30,8 +30,8 @@ SCREENS = {
     "predict": ("#run/{run}/predict", ".body .card"),
     "compare": ("#compare/{run},{run}", ".chart"),
 }
-# Text below 12 px as it is drawn; what can be touched and is smaller than 24 px, but for links within a line; what
-# reaches beyond the screen without a box that scrolls.
+# Text drawn below 12 px; controls smaller than 24 px, except links within a line; elements
+# that extend beyond the screen without a scrolling box.
 SIZES = """() => {
   const faults = [], seen = (e) => e.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && e.getClientRects().length;
   const name = (e) => `${e.tagName.toLowerCase()}.${e.getAttribute("class") ?? ""} "${(e.textContent || e.getAttribute("aria-label") || "").trim().slice(0, 30)}"`;
@@ -56,7 +56,7 @@ SIZES = """() => {
 
 
 def trained(root):
-    """Return a run with a model, and with more layers in its readings than a telephone is wide."""
+    """Return a run with a model and with more layers in its readings than fit on a phone."""
     path, config = root / "trained", root.parent / "xor.yaml"
     if not path.exists():
         config.write_text("data: xor\nnetwork:\n  - dense: {units: 2, activation: tanh}\n  - dense: 1\n")
@@ -81,14 +81,14 @@ def test_everybody_can_read_and_touch_every_screen(studio, browser, width, colou
     page.goto(f"{facts['url']}#token={facts['token']}")
     page.locator(".bar").wait_for()
     faults = {}
-    for name, (address, there) in SCREENS.items():
+    for name, (address, selector) in SCREENS.items():
         page.goto(f"{facts['url']}{address.format(run=run.name)}")
-        page.locator(there).first.wait_for()
-        found = page.evaluate(SIZES) if width == 390 else []
+        page.locator(selector).first.wait_for()
+        problems = page.evaluate(SIZES) if width == 390 else []
         if AXE:
             page.evaluate(Path(AXE).read_text(encoding="utf-8"))
             violations = json.loads(page.evaluate("axe.run().then((found) => JSON.stringify(found.violations))"))
-            found += [f"{v['id']}: {[node['html'][:120] for node in v['nodes'][:3]]}" for v in violations]
-        faults |= {name: found} if found else {}
+            problems += [f"{v['id']}: {[node['html'][:120] for node in v['nodes'][:3]]}" for v in violations]
+        faults |= {name: problems} if problems else {}
     context.close()
     assert faults == {}

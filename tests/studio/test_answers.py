@@ -16,8 +16,8 @@ from tests.studio.conftest import XOR
 
 def test_the_server_loads_neither_jax_nor_numpy():
     code = "import sys, retrograd.studio.serve, retrograd.app.cli.verbs.studio; print([m for m in ('jax', 'jaxlib', 'numpy', 'optax', 'sklearn', 'polars') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"
 
 
 # ------------------------------------------------------------------------------------------------------------- reading

@@ -1,4 +1,4 @@
-"""The large arrays of a step, as the page is sent them."""
+"""The large arrays of a step, as they are sent to the page."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_arrays_of_a_stop_are_sent_whole_and_pictures_are_marked(step):
     assert (facts["side"], facts["of"]) == (8, "weight")
     np.testing.assert_allclose(grads, step.nodes[0].grads["weight"], rtol=1e-6)
     assert set(sent(step, "forward", "dense_2")) == {"output:dense_2"}
-    assert sent(step, "update", "dense_2", "dense_2/bias") == {}  # small: its table says it all
+    assert sent(step, "update", "dense_2", "dense_2/bias") == {}  # small: its table shows everything
     assert sent(step, "loss") == {}
 
 

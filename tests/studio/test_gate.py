@@ -43,9 +43,9 @@ def test_nothing_is_answered_without_the_token(client, path, token):
 
 def test_another_user_of_the_machine_gets_nothing_from_any_address(client, write):
     run = write("secret-name").name
-    asked = [(route.path, method) for route in client.app.app.routes for method in route.methods]
-    assert len(asked) > 20
-    for path, method in asked:
+    routes = [(route.path, method) for route in client.app.app.routes for method in route.methods]
+    assert len(routes) > 20
+    for path, method in routes:
         if path in ASSETS and method in ("GET", "HEAD"):
             continue
         answer = client.call(method, path.replace("{run}", run).replace("{job:int}", "1"), b"{}", token="x" * 43)

@@ -1,4 +1,4 @@
-"""The page in a real browser: what a person does, from an empty folder to a run that is taken apart."""
+"""The page in a real browser: a person's way from an empty folder to a run examined in detail."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is no
 if not CHROMIUM.exists():
     pytest.skip(f"there is no {CHROMIUM}: the page is not tested", allow_module_level=True)
 
-PATIENCE = 60_000  # milliseconds; a machine that is busy compiles for long
+PATIENCE = 60_000  # milliseconds; a busy machine compiles slowly
 HOSTILE = "<img src=x onerror=alert(1)>\u202e" + "n" * 100
 pytestmark = pytest.mark.xdist_group("studio")  # one browser, one bench
 
@@ -45,7 +45,7 @@ def write_run(root, name, *, epochs=40, stopped=True):
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory):
-    """A studio of its own process; its folder, and what it printed."""
+    """A studio in its own process: its folder, and what it printed."""
     place = tmp_path_factory.mktemp("studio")
     command = [sys.executable, "-m", "retrograd", "studio", "runs", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=place, env={**os.environ, "NO_PROXY": "*"})
@@ -65,7 +65,7 @@ def browser():
 
 @pytest.fixture
 def page(studio, browser):
-    """A page of the studio; whatever it complains of, or asks of elsewhere, fails the test."""
+    """A page of the studio; any error on it and any request to another host fails the test."""
     _, facts = studio
     context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
     page = context.new_page()
@@ -106,15 +106,15 @@ def test_from_an_example_to_a_step_whose_weight_is_edited(page):
     page.locator(".layer").nth(1).wait_for()
     text = page.get_by_label("Configuration as YAML")
     text.fill(text.input_value().replace("- dense: 1\n", "- dens: 1\n"))
-    page.get_by_role("button", name="line 6").wait_for()  # the mistake is shown at its line
+    page.get_by_role("button", name="line 6").wait_for()  # the error is marked on its line
     text.fill(text.input_value().replace("- dens: 1\n", "- dense: 1\n").replace("epochs: 2000", "epochs: 50"))
     page.locator(".problem").first.wait_for(state="detached")
     page.get_by_text("9", exact=True).first.wait_for()
     page.get_by_role("button", name="Start training").click()
     page.get_by_text("Ended:").wait_for()
     page.locator(".tiles .big", has_text="accuracy").wait_for()
-    page.locator(".planes canvas[aria-label^='epoch 50']").wait_for()  # the weights of a small network are kept,
-    page.get_by_label("epoch", exact=True).fill("0")  # and so are what it answered with them
+    page.locator(".planes canvas[aria-label^='epoch 50']").wait_for()  # the weights of a small network are stored,
+    page.get_by_label("epoch", exact=True).fill("0")  # and so are its predictions with them
     page.locator(".planes canvas[aria-label^='epoch 0']").wait_for()
     page.locator(".weights", has_text="step 0").wait_for()
     page.get_by_role("link", name="Step by step").click()
@@ -128,7 +128,7 @@ def test_from_an_example_to_a_step_whose_weight_is_edited(page):
     field.press("Enter")
     page.locator(".lossline s", has_text=before).wait_for()
     assert loss.text_content() != before
-    page.locator(".sum.changed").first.wait_for()  # old beside new
+    page.locator(".sum.changed").first.wait_for()  # the old value next to the new one
     page.get_by_role("button", name="Undo 1 edit").click()
     page.locator(".lossline s").wait_for(state="detached")
     assert loss.text_content() == before
@@ -163,7 +163,7 @@ FOCUSED = """(() => {
 
 
 def press(page, name, key="Enter"):
-    """Go to a control by the Tab key alone, and press a key there."""
+    """Move to a control with the Tab key alone, and press a key there."""
     passed = []
     while not passed or name not in passed[-1]:
         page.keyboard.press("Tab")
@@ -187,7 +187,7 @@ def test_a_sick_network_is_cured_with_the_keyboard_alone(page):
     page.locator(".ask-doctor").wait_for()
     press(page, "Examine")
     page.locator(".verdictcard.bad").wait_for()
-    page.get_by_role("button", name="Examine again").wait_for()  # the examination has ended: nothing is drawn anew
+    page.get_by_role("button", name="Examine again").wait_for()  # the examination has ended: nothing is redrawn
     assert "Deep saturation" in page.locator(".cause h3").first.inner_text()
     press(page, "Hidden relu")
     page.locator(".diff .plus").first.wait_for()
@@ -232,7 +232,7 @@ def test_runs_of_any_name_are_listed_opened_and_compared(page, studio):
     page.go_back()
     page.locator(".item", has_text="onerror").locator("a.name").click()
     page.locator(".pins", has_text="the learning rate was halved").wait_for()
-    page.locator(".spine .down.odd").wait_for()  # a delta that has all but vanished
+    page.locator(".spine .down.odd").wait_for()  # an almost vanished delta
 
 
 @pytest.mark.parametrize("screen", ["#runs", "#new", "#run/{run}", "#run/{run}/doctor", "#compare/{run},{run}"])

@@ -1,4 +1,4 @@
-"""The command, its processes, and what becomes of them."""
+"""The command, its processes, and how they end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from retrograd.studio.serve import stored_token, taken
 
 @pytest.fixture
 def started(tmp_path):
-    """A studio of its own process, and what it printed."""
+    """A studio in its own process, and what it printed."""
     command = [sys.executable, "-m", "retrograd", "studio", str(tmp_path / "runs"), "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=tmp_path)
     yield process, json.loads(process.stdout.readline())
@@ -31,7 +31,7 @@ def started(tmp_path):
     process.stdout.close()
 
 
-def asked(facts, path, token=None):
+def response_to(facts, path, token=None):
     request = urllib.request.Request(facts["url"] + path, headers={"Authorization": f"Bearer {token}"} if token else {})
     with urllib.request.urlopen(request, timeout=10) as response:
         return response.read()
@@ -40,10 +40,10 @@ def asked(facts, path, token=None):
 def test_the_command_prints_one_line_and_answers(started, tmp_path):
     process, facts = started
     assert facts["process"] == process.pid
-    assert b"retrograd studio" in asked(facts, "")
-    assert json.loads(asked(facts, "api/runs", facts["token"])) == {"runs": [], "jobs": []}
+    assert b"retrograd studio" in response_to(facts, "")
+    assert json.loads(response_to(facts, "api/runs", facts["token"])) == {"runs": [], "jobs": []}
     with pytest.raises(urllib.error.HTTPError, match="401"):
-        asked(facts, "api/runs")
+        response_to(facts, "api/runs")
     assert facts["token"] not in Path(f"/proc/{process.pid}/cmdline").read_text()
     assert os.stat(tmp_path / "runs" / ".studio" / "token").st_mode & 0o777 == 0o600
     process.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""What happens to a training, and to who watches it, when the studio is killed."""
+"""What happens to training, and to an open page, when the studio is killed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ network:
 optimizer: {{sgd: {{learning_rate: 0.5, momentum: 0.9}}}}
 training: {{epochs: {EPOCHS}, batch_size: 4}}
 """
-PATIENCE = 120  # seconds; a machine that is busy compiles for long
+PATIENCE = 120  # seconds; a busy machine compiles slowly
 
 
 def start(folder):
@@ -66,8 +66,8 @@ def test_training_outlives_the_studio_and_is_shown_completely_when_it_is_back(tm
         os.killpg(back.pid, signal.SIGTERM)
         back.wait(20)
         back.stdout.close()
-    told = [json.loads(line) for line in (*before, *after)]
-    assert [event["epoch"] for event in told if event["kind"] == "epoch"] == list(range(1, EPOCHS + 1))
+    events = [json.loads(line) for line in (*before, *after)]
+    assert [event["epoch"] for event in events if event["kind"] == "epoch"] == list(range(1, EPOCHS + 1))
     assert (last.reason, last.epoch) == ("epochs", EPOCHS)
 
     (tmp_path / "xor.yaml").write_text(CONFIG)

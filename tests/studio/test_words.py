@@ -1,4 +1,4 @@
-"""The page's words: what the program may say of a run has a Chinese name."""
+"""The page's texts: everything that the program may report on a run has a Chinese name."""
 
 import re
 

@@ -1,10 +1,10 @@
-"""What several tests of training share."""
+"""Shared by several tests of training."""
 
 import pytest
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """A clock that a test advances."""
 
     now = 0.0
 

@@ -1,4 +1,4 @@
-"""Heat maps of attention, where its weights are an output: recorded at the end of a run, drawn in report and trace."""
+"""Heat maps of attention whose weights are an output: recorded at the end of a run, drawn in report and trace."""
 
 import base64
 import io
@@ -26,12 +26,12 @@ CAUSAL_MEANS = np.tril(np.ones((4, 4))) / np.arange(1, 5)[:, None]
 
 @pytest.fixture(scope="module")
 def attention():
-    """What a stack whose queries are zero sees: of all earlier places the same."""
+    """The weights of a stack whose queries are zero: equal for all earlier positions."""
     block = TransformerEncoder(4, 2, hidden=2, causal=True, qk_norm="rms", weights=True)
     network = Network(named(block, "stack", inputs=["x"]))
     x = np.linspace(-1, 1, 32, dtype=np.float32).reshape(2, 4, 4)
     variables = network.init(jax.random.key(0), {"x": x})
-    params = {node: dict(own) for node, own in variables.params.items()}
+    params = {node: dict(parameters) for node, parameters in variables.params.items()}
     params["stack/1/attention"]["query_weight"] = jnp.zeros((4, 4))
     return attention_of(network, Variables(params, variables.state), "test", {"x": x}, "float32")
 
@@ -65,7 +65,7 @@ def test_the_page_of_a_trace_shows_them_too(weights, of):
 
 
 def lightest(source):
-    """The place of the one lightest pixel of a picture."""
+    """Return the position of the single lightest pixel of a picture."""
     with Image.open(io.BytesIO(base64.b64decode(source.partition("base64,")[2]))) as image:
         grey = np.asarray(image.convert("RGB").convert("L"), int)
     (place,) = np.argwhere(grey == grey.max())

@@ -30,7 +30,7 @@ class Cube(rg.Activation):
 
 
 @pytest.fixture
-def own(tmp_path):
+def user_layers(tmp_path):
     """A file with a layer; forgotten afterwards."""
 
     def write(factor):
@@ -60,10 +60,10 @@ def test_training_refuses_a_wrong_gradient_and_leaves_no_run(tmp_path):
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(3, "exact"), (2, "wrong")])
-def test_a_file_of_user_layers_is_checked_by_its_examples(own, factor, verdict):
-    path = own(factor)
+def test_a_file_of_user_layers_is_checked_by_its_examples(user_layers, factor, verdict):
+    path = user_layers(factor)
     assert rg.check(path).verdict == verdict
-    assert rg.check(path).verdict == verdict  # it may be read again
+    assert rg.check(path).verdict == verdict  # it can be loaded again
 
 
 def test_a_layer_is_checked_by_name_or_with_specified_inputs():

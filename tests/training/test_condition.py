@@ -1,4 +1,4 @@
-"""The condition of weights: what is measured equals what the formulas of the activations say."""
+"""The condition of weights: the measurement equals the formulas of the activations."""
 
 import jax
 import numpy as np
@@ -27,13 +27,13 @@ def test_the_share_of_a_delta_that_passes_is_the_mean_slope_of_the_hidden_activa
     stepper = prepared.stepper()
     train = stepper.start(prepared.network.init(jax.random.key(0), columns), jax.random.key(0))
     halves = [{name: column[part] for name, column in columns.items()} for part in (slice(0, 20), slice(20, 40))]
-    found = Gauge(stepper)(train, halves)
+    condition = Gauge(stepper)(train, halves)
     p = jax.device_get(train.params)
     first = np.tanh(columns["x"][:40] @ p["dense_1"]["weight"] + p["dense_1"]["bias"])
     second = first @ p["dense_2"]["weight"] + p["dense_2"]["bias"]
     out = np.maximum(second, 0) @ p["dense_3"]["weight"] + p["dense_3"]["bias"]
-    assert found.passed == {  # not the last one, which the loss reads
+    assert condition.passed == {  # not the last one, which the loss reads
         "dense_1/tanh": pytest.approx(np.mean(1 - first**2), rel=1e-3),
         "dense_2/relu": pytest.approx(np.mean(second > 0)),
     }
-    assert found.loss == pytest.approx(np.mean((1 / (1 + np.exp(-out)) - columns["y"][:40].reshape(40, 1)) ** 2))
+    assert condition.loss == pytest.approx(np.mean((1 / (1 + np.exp(-out)) - columns["y"][:40].reshape(40, 1)) ** 2))

@@ -1,4 +1,4 @@
-"""Configurations: all mistakes at once, with their lines; what is stored can be read back and is complete."""
+"""Configurations: all mistakes are reported at once, with their lines; the stored form is complete and readable."""
 
 import json
 import math
@@ -34,7 +34,7 @@ training: {epochs: true, batch_size: 0.5, seed: -1}
 def test_every_mistake_is_reported_at_once_with_its_line():
     with pytest.raises(ConfigError) as caught:
         config_of(parse_document(SICK, "house.yaml"))
-    told = str(caught.value)
+    message = str(caught.value)
     for line, words in [
         (4, "unknown layer kind 'dens'; did you mean 'dense'?"),
         (5, "expected a positive integer, or classes, targets, features, found '3x'"),
@@ -47,7 +47,10 @@ def test_every_mistake_is_reported_at_once_with_its_line():
         (12, "training.batch_size: expected a positive integer, or all, found 0.5"),
         (12, "training.seed: expected an integer from 0 to 4294967295, found -1"),
     ]:
-        assert any(f"house.yaml:{line}: " in each and words in each for each in told.splitlines()), (line, words, told)
+        assert any(
+            f"house.yaml:{line}: " in line_of_message and words in line_of_message
+            for line_of_message in message.splitlines()
+        ), (line, words, message)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -231,7 +234,7 @@ def test_a_warmup_and_a_cosine_reach_their_peak_and_end_with_the_run(tmp_path):
     rate = {"cosine": {"initial": 0.1, "final": 0.001, "warmup": 4}}
     run = rg.train({"data": "xor", "network": [{"dense": 1}], "optimizer": {"sgd": {"learning_rate": rate}},
                     "training": {"epochs": 41, "batch_size": 4, "evaluate_every": 41}}, root=tmp_path)  # fmt: skip
-    rates = [epoch.learning_rate for epoch in run.history]  # one step an epoch
+    rates = [epoch.learning_rate for epoch in run.history]  # one step per epoch
     assert rates[4] == max(rates) == pytest.approx(0.1)
     assert rates[0] == pytest.approx(0.1 * 0.01)
     assert rates[:5] == sorted(rates[:5])

@@ -1,4 +1,4 @@
-"""Dispatches of some epochs: every row once, in order; looked at neither too often nor in the middle of one."""
+"""Dispatches of epochs: every row once, in order; observed neither too often nor in the middle of a dispatch."""
 
 import numpy as np
 import pytest
@@ -11,13 +11,13 @@ from retrograd.training.loop.course import dispatches, minibatches, stretches
 @pytest.mark.parametrize("steps", [1, 4, 64])
 def test_dispatches_contain_every_row_of_every_epoch_once_and_in_order(rows, steps):
     orders = [epoch_order(rows, 3, 0, epoch) for epoch in range(3)]
-    given = list(dispatches(orders, steps))
-    assert all(len(order) <= steps for order in given if order.ndim == 2)
-    assert all(order.ndim == 1 for order in given) is (steps == 1)
-    wanted = [part for order in orders for part in (*order.full, *([] if order.rest is None else [order.rest]))]
-    assert [chosen.tolist() for chosen in minibatches(given)] == [part.tolist() for part in wanted]
-    if rows == 12 and steps == 64:  # without a rest, epochs share a dispatch
-        assert [order.shape for order in given] == [(12, 3)]
+    groups = list(dispatches(orders, steps))
+    assert all(len(order) <= steps for order in groups if order.ndim == 2)
+    assert all(order.ndim == 1 for order in groups) is (steps == 1)
+    expected = [part for order in orders for part in (*order.full, *([] if order.rest is None else [order.rest]))]
+    assert [chosen.tolist() for chosen in minibatches(groups)] == [part.tolist() for part in expected]
+    if rows == 12 and steps == 64:  # without a remainder, epochs share a dispatch
+        assert [order.shape for order in groups] == [(12, 3)]
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,8 @@ def test_dispatches_contain_every_row_of_every_epoch_once_and_in_order(rows, ste
 )
 def test_a_long_group_is_observed_between_dispatches_and_a_short_one_at_its_end(total, per_dispatch, lengths):
     order = epoch_order(total, 1, 0, 0)
-    given = list(dispatches([order], per_dispatch))
-    found = list(stretches(given, total, least=100))
-    assert [sum(1 for _ in minibatches(stretch)) for stretch in found] == lengths
-    rows = [chosen for stretch in found for chosen in minibatches(stretch)]
+    groups = list(dispatches([order], per_dispatch))
+    looks = list(stretches(groups, total, least=100))
+    assert [sum(1 for _ in minibatches(stretch)) for stretch in looks] == lengths
+    rows = [chosen for stretch in looks for chosen in minibatches(stretch)]
     assert np.array_equal(np.concatenate(rows), order.full[:, 0])

@@ -1,4 +1,4 @@
-"""Decoding over a small table of probabilities, where the best text is known by trying all."""
+"""Decoding over a small table of probabilities, where the best text is known from an exhaustive search."""
 
 import itertools
 
@@ -11,33 +11,33 @@ TOKENS = 7  # four special ones, then 4, 5 and 6
 BEGUN = np.array([START], np.int32)
 
 
-def logits_of(begun):
-    """Logits that depend on the last two tokens, the same for the same beginning."""
-    found = []
-    for row in begun:
+def logits_of(prefixes):
+    """Return logits that depend on the last two tokens only."""
+    rows = []
+    for row in prefixes:
         rng = np.random.default_rng([int(token) for token in row[-2:]])
-        found.append(2 * rng.standard_normal(TOKENS))
-    return np.array(found)
+        rows.append(2 * rng.standard_normal(TOKENS))
+    return np.array(rows)
 
 
 def log_probability(tokens):
-    """Of a finished text, among tokens that may be said."""
-    total, begun = 0.0, [START]
+    """Return that of a finished text, among the tokens that may be generated."""
+    total, prefix = 0.0, [START]
     for token in [*tokens, END]:
-        logits = logits_of(np.array([begun]))[0]
-        said = logits[[END, 4, 5, 6]]
-        total += logits[token] - np.log(np.exp(said).sum())
-        begun.append(token)
+        logits = logits_of(np.array([prefix]))[0]
+        allowed = logits[[END, 4, 5, 6]]
+        total += logits[token] - np.log(np.exp(allowed).sum())
+        prefix.append(token)
     return total
 
 
 def test_a_wide_beam_finds_the_best_of_all_texts():
     texts = [text for n in range(4) for text in itertools.product((4, 5, 6), repeat=n)]
     best = max(texts, key=log_probability)
-    found = search(logits_of, BEGUN, 4, width=200, exponent=0.0)[: len(texts)]
-    assert tuple(found[0].tokens) == best
-    np.testing.assert_allclose(found[0].score, log_probability(best), rtol=1e-12)
-    scores = [beam.score for beam in found]
+    beams = search(logits_of, BEGUN, 4, width=200, exponent=0.0)[: len(texts)]
+    assert tuple(beams[0].tokens) == best
+    np.testing.assert_allclose(beams[0].score, log_probability(best), rtol=1e-12)
+    scores = [beam.score for beam in beams]
     assert scores == sorted(scores, reverse=True)
     np.testing.assert_allclose(sorted(scores), sorted(map(log_probability, texts)), rtol=1e-12)
 
@@ -55,8 +55,8 @@ def test_length_counts_as_the_exponent_says():
 
 
 def test_a_finished_row_is_filled_with_padding_while_others_continue():
-    found = extend(logits_of, np.array([[START, 4], [START, 5], [START, 6]], np.int32), 30, likeliest)
-    for row in found:
+    rows = extend(logits_of, np.array([[START, 4], [START, 5], [START, 6]], np.int32), 30, likeliest)
+    for row in rows:
         after = row[np.argmax(row == END) + 1 :] if END in row else []
         assert set(after) <= {PADDING}
 
@@ -71,10 +71,10 @@ def test_sampled_tokens_have_the_frequencies_that_the_logits_imply():
 
 
 def test_padding_unknown_and_start_tokens_are_never_generated():
-    found = extend(
-        lambda begun: np.tile([9.0, 9, 9, 0, 0, 0, 0], (len(begun), 1)),
+    rows = extend(
+        lambda prefixes: np.tile([9.0, 9, 9, 0, 0, 0, 0], (len(prefixes), 1)),
         BEGUN[None],
         20,
         drawn(1.0, None, np.random.default_rng(0)),
     )
-    assert not set(found[0, 1:]) & {1, START}
+    assert not set(rows[0, 1:]) & {1, START}

@@ -1,4 +1,4 @@
-"""Text beside numbers, end to end: the network that is chosen uses both, as an independent pipeline does."""
+"""Text along with numbers, end to end: the proposed network uses both, as an independent pipeline does."""
 
 import numpy as np
 import polars as pl
@@ -43,7 +43,7 @@ FILLER = [
 
 
 def reviews(rows=240, seed=0):
-    """Return reviews whose one telling word is good (1) or bad (-1), these signs, and an unrelated number."""
+    """Return reviews whose only decisive word is good (1) or bad (-1), these signs, and an unrelated number."""
     rng = np.random.default_rng(seed)
     signs = rng.choice([-1, 1], rows)
     texts = []
@@ -66,7 +66,7 @@ def test_text_and_number_decide_together_as_well_as_in_a_tf_idf_pipeline(tmp_pat
     y = 3 * signs + 2 * number + 0.3 * np.random.default_rng(1).normal(size=len(signs))
     run, chosen = trained(pl.DataFrame({"review": texts, "n": number, "y": y}), tmp_path / "run", epochs=30)
     assert [entry for entry in chosen.config.network if "mean_1" in str(entry)]
-    words = TfidfVectorizer().fit(texts[:168])  # the rows that train above, too
+    words = TfidfVectorizer().fit(texts[:168])  # the same training rows as above
     features = hstack([words.transform(texts), number[:, None]]).tocsr()
     oracle = Ridge().fit(features[:168], y[:168]).score(features[204:], y[204:])
     number_alone = Ridge().fit(number[:168, None], y[:168]).score(number[204:, None], y[204:])

@@ -75,12 +75,12 @@ def test_three_steps_of_a_convolutional_network_equal_the_recorded_ones():
             train, _ = step(train, batch)
             pairs += [(train.params, images(case, f"step{t + 1}.param"))]
             pairs += [(train.state, running(case, f"step{t + 1}.state"))]
-            for found, wanted in pairs:
-                jax.tree.map(lambda a, b: expect(case, a, b), found, wanted)
+            for computed, recorded in pairs:
+                jax.tree.map(lambda a, b: expect(case, a, b), computed, recorded)
 
 
 def test_three_steps_of_a_recurrent_classifier_equal_the_recorded_ones():
-    """There are two biases in the recorded one, each with its own decay; ours is their sum, so both are kept here."""
+    """The recorded network has two biases, each with its own decay; ours is their sum, so this test tracks both."""
     case = all_cases()["e2e_bilstm_ce_adamw"]
     network = rg.Network(
         rg.named(rg.Embedding(4, 7, 0), "emb"),
@@ -122,34 +122,44 @@ def nested(flat):
 
 
 def bilstm(params):
-    """The recorded parameters as ours: transposed weights, the two biases added."""
-    rnn, own = params["rnn"], {}
+    """The recorded parameters in our form: transposed weights, the two biases added."""
+    rnn, parameters = params["rnn"], {}
     for prefix, end in (("", "_l0"), ("reverse_", "_l0_reverse")):
-        own[f"{prefix}input_weight"] = rnn[f"weight_ih{end}"].T
-        own[f"{prefix}recurrent_weight"] = rnn[f"weight_hh{end}"].T
-        own[f"{prefix}bias"] = rnn[f"bias_ih{end}"] + rnn[f"bias_hh{end}"]
-    return {"emb": params["emb"], "rnn": own, "fc": {"weight": params["fc"]["weight"].T, "bias": params["fc"]["bias"]}}
+        parameters[f"{prefix}input_weight"] = rnn[f"weight_ih{end}"].T
+        parameters[f"{prefix}recurrent_weight"] = rnn[f"weight_hh{end}"].T
+        parameters[f"{prefix}bias"] = rnn[f"bias_ih{end}"] + rnn[f"bias_hh{end}"]
+    return {
+        "emb": params["emb"],
+        "rnn": parameters,
+        "fc": {"weight": params["fc"]["weight"].T, "bias": params["fc"]["bias"]},
+    }
 
 
 def bilstm_back(grads):
-    """Our gradients as recorded: that of the sum is that of each bias."""
-    rnn, own = grads["rnn"], {}
+    """Our gradients in the recorded form: the gradient of the sum is that of each bias."""
+    rnn, parameters = grads["rnn"], {}
     for prefix, end in (("", "_l0"), ("reverse_", "_l0_reverse")):
-        own[f"weight_ih{end}"] = rnn[f"{prefix}input_weight"].T
-        own[f"weight_hh{end}"] = rnn[f"{prefix}recurrent_weight"].T
-        own |= {f"bias_{which}{end}": rnn[f"{prefix}bias"] for which in ("ih", "hh")}
-    return {"emb": grads["emb"], "rnn": own, "fc": {"weight": grads["fc"]["weight"].T, "bias": grads["fc"]["bias"]}}
+        parameters[f"weight_ih{end}"] = rnn[f"{prefix}input_weight"].T
+        parameters[f"weight_hh{end}"] = rnn[f"{prefix}recurrent_weight"].T
+        parameters |= {f"bias_{which}{end}": rnn[f"{prefix}bias"] for which in ("ih", "hh")}
+    return {
+        "emb": grads["emb"],
+        "rnn": parameters,
+        "fc": {"weight": grads["fc"]["weight"].T, "bias": grads["fc"]["bias"]},
+    }
 
 
 def images(case, prefix):
     """The network's parameters: kernels from [filters, channels, ...] to [..., channels, filters], features likewise."""
-    given = {key.removeprefix(prefix + "."): jnp.asarray(a) for key, a in case.arrays.items() if key.startswith(prefix)}
-    kernels = {
-        f"c{i}": {"weight": given[f"c{i}.weight"].transpose(2, 3, 1, 0), "bias": given[f"c{i}.bias"]} for i in (1, 2)
+    arrays = {
+        key.removeprefix(prefix + "."): jnp.asarray(a) for key, a in case.arrays.items() if key.startswith(prefix)
     }
-    features = given["fc.weight"].reshape(3, 6, 2, 2).transpose(2, 3, 1, 0).reshape(24, 3)  # flattened channels last
-    norm = {"scale": given["bn.weight"], "bias": given["bn.bias"]}
-    return {**kernels, "bn": norm, "fc": {"weight": features, "bias": given["fc.bias"]}}
+    kernels = {
+        f"c{i}": {"weight": arrays[f"c{i}.weight"].transpose(2, 3, 1, 0), "bias": arrays[f"c{i}.bias"]} for i in (1, 2)
+    }
+    features = arrays["fc.weight"].reshape(3, 6, 2, 2).transpose(2, 3, 1, 0).reshape(24, 3)  # flattened channels last
+    norm = {"scale": arrays["bn.weight"], "bias": arrays["bn.bias"]}
+    return {**kernels, "bn": norm, "fc": {"weight": features, "bias": arrays["fc.bias"]}}
 
 
 def running(case, prefix):
@@ -165,5 +175,5 @@ def of(case, prefix):
     }
 
 
-def expect(case, found, wanted):
-    np.testing.assert_allclose(found, wanted, rtol=case.tol["rtol"], atol=case.tol["atol"])
+def expect(case, computed, recorded):
+    np.testing.assert_allclose(computed, recorded, rtol=case.tol["rtol"], atol=case.tol["atol"])

@@ -47,15 +47,17 @@ def test_three_steps_of_a_causal_transformer_equal_the_recorded_ones():
             if t == 0:
                 result = jax.jit(stepper.evaluate)(train, batch)
                 expect(case, result.outputs[network.output].swapaxes(1, 2), case.arrays["step1.out"])
-                kept = 0.5 / (case.arrays["step1.grad_norm"] + 1e-6)  # recorded after clipping
-                jax.tree.map(lambda a, b, kept=kept: expect(case, kept * a, b), result.grads, of(case, "step1.grad."))
+                factor = 0.5 / (case.arrays["step1.grad_norm"] + 1e-6)  # recorded after clipping
+                jax.tree.map(
+                    lambda a, b, factor=factor: expect(case, factor * a, b), result.grads, of(case, "step1.grad.")
+                )
             train, outcome = stepper.single(train, batch)
             expect(case, outcome.loss, case.arrays[f"step{t + 1}.loss"], CLIPPED)
             jax.tree.map(lambda a, b: expect(case, a, b, CLIPPED), train.params, of(case, f"step{t + 1}.param."))
 
 
 def of(case, prefix):
-    """All parameters by node, recorded under names that begin with this prefix."""
+    """Return all parameters by node, recorded under names that begin with this prefix."""
     params = {"encoder/1/attention": attention(case.arrays, f"{prefix}enc.self_attn.")}
     for name, (node, param) in PLACES.items():
         array = case.arrays[prefix + name]
@@ -63,5 +65,5 @@ def of(case, prefix):
     return params
 
 
-def expect(case, found, wanted, least=0.0):
-    np.testing.assert_allclose(found, wanted, rtol=case.tol["rtol"], atol=max(case.tol["atol"], least))
+def expect(case, computed, recorded, least=0.0):
+    np.testing.assert_allclose(computed, recorded, rtol=case.tol["rtol"], atol=max(case.tol["atol"], least))

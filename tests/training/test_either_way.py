@@ -1,4 +1,4 @@
-"""Short trainings in float32, with native kernels and with the formulas, go the way that float64 goes."""
+"""Short training runs in float32, with native kernels and with the formulas, follow the course of float64."""
 
 import functools
 
@@ -14,7 +14,7 @@ RNG = np.random.default_rng(3)
 IDS = RNG.integers(0, 12, (6, 18)).astype(np.int32)
 SERIES = RNG.normal(size=(6, 7, 5)).astype(np.float32)
 THERE = np.arange(7) < np.array([7, 6, 5, 3, 2, 1])[:, None]
-STORIES = {  # entries; the batch; kernels that the step calls
+STORIES = {  # entries; the batch; kernels called by the step
     "convolution": (
         [
             rg.Conv2D(16, groups=2), rg.BatchNorm(), rg.MaxPool(), rg.Conv2D(16, groups="depthwise", kernel=5),
@@ -40,11 +40,11 @@ STORIES = {  # entries; the batch; kernels that the step calls
     ),
 }  # fmt: skip
 STEPS = 5
-CLOSE = 1e-4  # of a loss: the roundings of some hundred thousand products, and of five steps upon one another
+CLOSE = 1e-4  # of a loss: the rounding of a few hundred thousand products, accumulated over five steps
 
 
 def losses(name, wide=False):
-    """Losses of some steps on one batch, and the compiled step's text before XLA sees it."""
+    """Return the losses of a few steps on one batch, and the text of the step before XLA compiles it."""
     entries, batch, _ = STORIES[name]
     network = rg.Network(*entries)
     stepper = rg.Stepper(network, [rg.Objective.on(network, rg.CrossEntropy())], rg.SGD(0.2, momentum=0.9))
@@ -52,11 +52,11 @@ def losses(name, wide=False):
     if wide:
         variables, batch = jax.tree.map(widened, (variables, batch))
     train = stepper.start(variables, jax.random.key(0))
-    text, found = stepper.single.remembered(as_text, train, batch), []
+    text, values = stepper.single.remembered(as_text, train, batch), []
     for _ in range(STEPS):
         train, outcome = stepper.single(train, batch)
-        found.append(float(outcome.loss))
-    return np.array(found), text
+        values.append(float(outcome.loss))
+    return np.array(values), text
 
 
 def as_text(lowered):
@@ -75,7 +75,7 @@ def exact(name):
 
 @pytest.mark.parametrize("name", STORIES)
 def test_a_network_learns_as_it_does_in_float64(name, either_way):
-    found, text = losses(name)
+    values, text = losses(name)
     assert all((f"retrograd_{kernel}" in text) == active() for kernel in STORIES[name][2])
-    np.testing.assert_allclose(found, exact(name), rtol=CLOSE)
-    assert found[-1] < 0.97 * found[0]
+    np.testing.assert_allclose(values, exact(name), rtol=CLOSE)
+    assert values[-1] < 0.97 * values[0]

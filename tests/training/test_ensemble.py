@@ -1,4 +1,4 @@
-"""Ensembles: members that are the runs of their seeds, averaged, in one file."""
+"""Ensembles: the averaged runs of several seeds, in one file."""
 
 import numpy as np
 import pytest

@@ -23,7 +23,7 @@ def test_any_number_of_rows_takes_a_program_for_each_power_of_two(evaluator):
     before = rg.programs().compiled
     for rows in range(1, 301):
         assert np.allclose(evaluator.outputs(variables, {"x": ROWS[:rows]}), whole[:rows], rtol=1e-6, atol=1e-6)
-    assert rg.programs().compiled - before <= 9  # 1, 2, 4 ... 256; 512 was there
+    assert rg.programs().compiled - before <= 9  # 1, 2, 4 ... 256; 512 existed already
 
 
 @pytest.mark.parametrize(("rows", "filled"), [(0, 0), (1, 1), (2, 2), (3, 4), (5, 8), (8, 8)])

@@ -1,4 +1,4 @@
-"""What `fit` takes, and what a run then answers: in the forms that people hold their data in."""
+"""What `fit` accepts, and what a run returns: in the forms in which people have their data."""
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,7 @@ NETWORK = [rg.Dense("targets")]
 
 
 class PandasSeries:
-    """What of a pandas series is used: name, iloc, to_numpy; the index counts from 5."""
+    """The used part of a pandas series: name, iloc, to_numpy; the index starts at 5."""
 
     def __init__(self, values, name=None):
         self.values, self.name, self.index = np.asarray(values), name, np.arange(5, 5 + len(values))
@@ -41,25 +41,25 @@ def dataset(x, y=None, target=None, valid=None):
     ids=["array", "column", "list", "polars", "pandas", "named"],
 )
 def test_x_and_y_are_accepted_in_any_usual_form_row_by_row(x, y):
-    found = dataset(x, y)
-    assert found.task == "regression"
+    data = dataset(x, y)
+    assert data.task == "regression"
     expected = PRICE if x is X else (PRICE - PRICE.mean()) / PRICE.std()
-    np.testing.assert_allclose(found.train["y"][:, 0], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(data.train["y"][:, 0], expected, rtol=1e-5, atol=1e-6)
     if x is not X:
-        assert np.array_equal(found.train["x"], dataset(FRAME, PRICE).train["x"])
+        assert np.array_equal(data.train["x"], dataset(FRAME, PRICE).train["x"])
 
 
 def test_named_columns_may_include_the_target():
-    found = dataset({**COLUMNS, "kind": ["u", "v"] * 20}, target="kind")
-    assert (found.task, found.classes, found.features) == ("binary", ("u", "v"), ("a", "b", "c"))
+    data = dataset({**COLUMNS, "kind": ["u", "v"] * 20}, target="kind")
+    assert (data.task, data.classes, data.features) == ("binary", ("u", "v"), ("a", "b", "c"))
     assert (
         dataset({"x": X, "y": PRICE[:40], "kind": ["u", "v"] * 20} | {"x": X[:, 0]}, target="kind").rows["train"] == 40
     )
 
 
 def test_a_frame_of_targets_is_several_targets():
-    found = dataset(FRAME, pl.DataFrame({"p": PRICE, "q": -PRICE}), valid=(FRAME, np.stack([PRICE, PRICE], 1)))
-    assert found.preprocessing.target.names == ("p", "q")
+    data = dataset(FRAME, pl.DataFrame({"p": PRICE, "q": -PRICE}), valid=(FRAME, np.stack([PRICE, PRICE], 1)))
+    assert data.preprocessing.target.names == ("p", "q")
 
 
 @pytest.mark.parametrize(

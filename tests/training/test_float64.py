@@ -1,4 +1,4 @@
-"""In float64 data, targets and given weights keep the digits that were written; in float32 nothing changes."""
+"""In float64, data, targets and initial weights keep the digits as written; in float32 nothing changes."""
 
 import numpy as np
 import pytest
@@ -30,9 +30,9 @@ def descended(steps):
 def test_a_run_in_float64_uses_the_numbers_as_written(tmp_path):
     run = rg.train(CONFIG, root=tmp_path)
     assert run.dataset.train["x"][0, 0] == 0.05
-    found, (w, b) = run.model.variables.params["dense_1"], descended(3)
-    np.testing.assert_allclose(found["weight"][:, 0], w, rtol=1e-14)
-    np.testing.assert_allclose(found["bias"], [b], rtol=1e-14)
+    trained, (w, b) = run.model.variables.params["dense_1"], descended(3)
+    np.testing.assert_allclose(trained["weight"][:, 0], w, rtol=1e-14)
+    np.testing.assert_allclose(trained["bias"], [b], rtol=1e-14)
     x = np.array(ROWS)[:, :2]
     np.testing.assert_allclose(run.predict(x).ravel(), x @ w + b, rtol=1e-14)
     again = rg.load(run.folder)

@@ -1,4 +1,4 @@
-"""Single parameters that stay as they are: neither clipping nor decay nor the optimizer's averages see them."""
+"""Frozen parameters: neither clipping nor decay nor the optimizer's averages include them."""
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,9 @@ def trained(freeze, root):
     run = rg.train(CONFIG | {"freeze": freeze}, root=root)
     first = run.model.network.init(jax.random.key(0), run.dataset.train).params
     last = jax.device_get(run.model.variables.params)
-    return {f"{n}/{k}" for n, own in first.items() for k, v in own.items() if np.array_equal(v, last[n][k])}
+    return {
+        f"{n}/{k}" for n, parameters in first.items() for k, v in parameters.items() if np.array_equal(v, last[n][k])
+    }
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,7 @@ def test_the_clipping_norm_covers_only_trained_parameters():
     chain = rg.SGD(1.0, clip_global_norm=0.4).build(None)
     after, _ = apply_gradients(chain, params, left, chain.init(without_frozen(network, ["dense_1/weight"], params)))
     assert after["dense_1"]["weight"] == 1.0
-    assert float(after["dense_1"]["bias"][0]) == pytest.approx(0.7)  # 0.3 is below 0.4: nothing is cut
+    assert float(after["dense_1"]["bias"][0]) == pytest.approx(0.7)  # 0.3 is below 0.4: nothing is clipped
 
 
 def test_a_trace_names_frozen_parameters_and_gives_them_no_update():

@@ -1,4 +1,4 @@
-"""The guard: training that goes wrong goes back, and on more mildly; it never ends with weights that are not finite."""
+"""The guard: failing training is rolled back and continues more gently; it never ends with non-finite weights."""
 
 import dataclasses
 from pathlib import Path
@@ -27,7 +27,7 @@ Y = (X @ np.array([1.0, -2.0, 0.5])).astype(np.float32)
 
 
 def fit(root, rate, **training):
-    settings = {"epochs": 6, "batch_size": 16, "early_stopping": None, **training}  # to the end, however well it fits
+    settings = {"epochs": 6, "batch_size": 16, "early_stopping": None, **training}  # even after a perfect fit
     return rg.fit(X, Y, network=[rg.Dense(1)], optimizer=rg.SGD(rate), root=root, **settings)
 
 
@@ -36,10 +36,10 @@ def test_a_rate_a_thousand_times_too_large_ends_healthy_and_the_interventions_ar
     assert run.stop.reason == "epochs"
     assert run.scores["test"]["r2"] > 0.9
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.model.variables))
-    told = [event for event in read_events(run.folder / "events.jsonl") if isinstance(event, Intervention)]
-    assert [event.action for event in told] == [event.action for event in run.interventions]
-    assert "back to the last healthy weights" in told[0].action
-    assert told[-1].permanent.startswith("optimizer.sgd.learning_rate: ")
+    recorded = [event for event in read_events(run.folder / "events.jsonl") if isinstance(event, Intervention)]
+    assert [event.action for event in recorded] == [event.action for event in run.interventions]
+    assert "back to the last healthy weights" in recorded[0].action
+    assert recorded[-1].permanent.startswith("optimizer.sgd.learning_rate: ")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_healthy_run_is_left_alone(tmp_path):
 
 ROWS = np.random.default_rng(1).normal(size=(1500, 3)).astype(np.float32)
 LONG = (ROWS, (ROWS @ np.array([1.0, -2.0, 0.5]) + 0.1 * RNG.normal(size=1500)).astype(np.float32))
-LEAP = 600  # the step at which the rate leaps
+LEAP = 600  # the step at which the rate jumps
 
 
 def fit_long(root, **training):
@@ -123,12 +123,12 @@ def test_a_long_epoch_is_rolled_back_a_few_hundred_steps_and_uses_every_row_once
     last = long_run.interventions[-1]
     assert last.clip_global_norm is None
     weights = descended(long_run.dataset.train, long_run.best_epoch, last.step, last.rate_factor)
-    found = long_run.model.variables.params["dense_1"]
-    assert np.allclose(np.append(found["weight"][:, 0], found["bias"]), weights, atol=1e-4)
+    trained = long_run.model.variables.params["dense_1"]
+    assert np.allclose(np.append(trained["weight"][:, 0], trained["bias"]), weights, atol=1e-4)
 
 
 def descended(columns, epochs, step, factor):
-    """Descent on squared errors, a row a step, written out: the rates times `factor` from `step` on."""
+    """Descent on squared errors, one row per step, written out; from `step` on the rates are multiplied by `factor`."""
     x = np.hstack([columns["x"], np.ones((len(columns["x"]), 1))]).astype(float)
     y = np.ravel(columns["y"]).astype(float)
     first = rg.Network(rg.Dense(1)).init(jax.random.key(0), {"x": columns["x"]}).params["dense_1"]
@@ -172,16 +172,16 @@ def test_giving_up_within_an_epoch_keeps_the_progress_made_before(tmp_path):
 
 def test_a_run_asked_to_stop_within_an_epoch_ends_at_that_step(long_run):
     prepared = prepare(config_of_run(long_run), long_run.dataset)
-    asked = iter([None] * 9)  # before the first step, and after each dispatch of 64 and each stretch
+    answers = iter([None] * 9)  # before the first step, and after each dispatch of 64 and each stretch
     fitted = Loop(
         prepared.stepper(), prepared.config.training, long_run.dataset.train, lambda variables: {}, True,
-        asked_to_stop=lambda: next(asked, "interrupted"),
+        asked_to_stop=lambda: next(answers, "interrupted"),
     ).run(prepared.network.init(jax.random.key(0), long_run.dataset.train))  # fmt: skip
     assert fitted.stop.reason == "interrupted"
     assert [epoch.step for epoch in fitted.history] == [8 * 64]
 
 
-# ------------------------------------------------------------------------------------------------- what is no divergence
+# ------------------------------------------------------------------------------------------------ what is not divergence
 
 
 def test_an_easy_first_row_is_no_reason_to_call_the_others_too_hard(tmp_path):
@@ -193,7 +193,7 @@ def test_an_easy_first_row_is_no_reason_to_call_the_others_too_hard(tmp_path):
 
 
 def compared(*, first=1.0, passed=None):
-    """The guard's measurements: the loss of the initial weights on any rows, and the share of deltas that pass."""
+    """The guard's measurements: the loss of the initial weights on any rows, and the fraction of deltas that pass."""
     condition = never if passed is None else lambda: Condition(1.0, {"relu": passed})
     return Compared(lambda steps: first, lambda steps: first, condition)
 
@@ -253,7 +253,7 @@ def test_a_rescue_that_leaves_a_network_that_passes_no_deltas_is_followed_by_a_m
     assert guard.judged(alike, FULL, 0, compared(passed=0.4)) is None
     assert "relu passes on 1.0% of the deltas, 50% before" in guard.judged(alike, FULL, 0, compared(passed=0.01))
     assert guard.rescue(0, "ruined", 0.1, never).rate_factor == 0.01
-    assert guard.judged(0.05 * alike, FULL, 0, UNASKED) is None  # solved: what needs no deltas may be shut
+    assert guard.judged(0.05 * alike, FULL, 0, UNASKED) is None  # solved: units that need no deltas may be dead
     for _ in range(LOOKS - 1):
         assert guard.judged(alike, FULL, 0, compared(passed=0.4)) is None
     assert guard.judged(alike, FULL, 0, UNASKED) is None  # long enough
@@ -351,8 +351,8 @@ def test_non_finite_averages_are_trouble_too(tmp_path):
     ],
 )
 def test_divergence_is_a_loss_that_ends_far_above_the_first_one(losses, first, grown):
-    seen = np.array(losses)
-    assert suspicious(seen, gathered(seen, FULL[: len(seen)]), first) is grown
+    values = np.array(losses)
+    assert suspicious(values, gathered(values, FULL[: len(values)]), first) is grown
 
 
 def test_rescues_become_stronger():

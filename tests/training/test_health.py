@@ -1,4 +1,4 @@
-"""Readings: what they say of each layer, when they are taken, and that they change nothing."""
+"""Readings: what they report on each layer, when they are taken, and that they change nothing."""
 
 import jax
 import jax.numpy as jnp
@@ -27,11 +27,11 @@ SIZES = {"dense_1/weight": 16, "dense_1/bias": 8, "dense_2/weight": 8, "dense_2/
 
 
 def test_a_reading_contains_size_zeros_and_non_finite_values():
-    found = jax.device_get(read(jnp.array([3.0, 4.0, 0.0, jnp.nan, -jnp.inf])))
-    assert found.rms == pytest.approx(np.sqrt(25 / 5))
-    assert found.largest == 4
-    assert found.zeros == pytest.approx(1 / 5)
-    assert found.nonfinite == 2
+    reading = jax.device_get(read(jnp.array([3.0, 4.0, 0.0, jnp.nan, -jnp.inf])))
+    assert reading.rms == pytest.approx(np.sqrt(25 / 5))
+    assert reading.largest == 4
+    assert reading.zeros == pytest.approx(1 / 5)
+    assert reading.nonfinite == 2
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def test_a_reading_contains_size_zeros_and_non_finite_values():
     ],
 )
 def test_dead_and_saturated_units_are_counted_by_their_derivative(layer, x, dead, saturated):
-    found = units(layer, derivative(layer, {}, jnp.array(x)))
-    assert found.dead == dead
-    assert found.saturated == saturated
+    counts = units(layer, derivative(layer, {}, jnp.array(x)))
+    assert counts.dead == dead
+    assert counts.saturated == saturated
 
 
 @pytest.mark.parametrize("layer", [rg.ReLU(), rg.Sigmoid(), rg.Tanh()])
@@ -58,9 +58,9 @@ def test_readings_are_recorded_at_intervals_and_change_nothing(tmp_path):
     read_run = rg.train(CONFIG, root=tmp_path / "read", readings=True)
     for a, b in zip(*map(jax.tree.leaves, (plain.model.variables, read_run.model.variables)), strict=True):
         assert np.array_equal(a, b)
-    told = list(read_events(read_run.folder / "events.jsonl"))
-    assert [event.name for event in told if isinstance(event, Phase)] == ["compiling", "training", "finishing"]
-    events = [event for event in told if isinstance(event, Health)]
+    recorded = list(read_events(read_run.folder / "events.jsonl"))
+    assert [event.name for event in recorded if isinstance(event, Phase)] == ["compiling", "training", "finishing"]
+    events = [event for event in recorded if isinstance(event, Health)]
     steps = [event.step for event in events]
     assert [step for step, _ in read_weights(read_run.folder)] == [0, *steps]
     assert steps == [7, 14, 28, 42, 56, 70, 84, 98, 112, 126, 140, 154, 168, 182, 196, 210]
@@ -85,15 +85,15 @@ def test_after_a_rescue_the_reading_is_of_the_step_actually_taken():
         after, _ = stepper.single(copied(train), batch())
         moved.append(np.linalg.norm(after.params["dense_1"]["weight"] - before) / np.linalg.norm(before))
 
-    moved, told = [], []
+    moved, recorded = [], []
     x = np.random.default_rng(0).normal(size=(96, 3)).astype(np.float32)
     config = {"network": [{"dense": 1}], "optimizer": {"sgd": 5e4}, "training": {"epochs": 3, "batch_size": 16}}
     prepared = prepare(config_of(Document(config)), from_arrays(x, x.sum(1)))
-    watch = HealthWatch(prepared.steps, told.append)
+    watch = HealthWatch(prepared.steps, recorded.append)
     fitted = Loop(prepared.stepper(), prepared.config.training, prepared.dataset.train, lambda variables: {}, True,
                   look=look).run(prepared.network.init(jax.random.key(0), prepared.dataset.train))  # fmt: skip
     assert fitted.interventions[-1].clip_global_norm == 1.0
-    assert [event.readings["update_ratio"]["dense_1/weight"] for event in told] == pytest.approx(moved, rel=2e-3)
+    assert [event.readings["update_ratio"]["dense_1/weight"] for event in recorded] == pytest.approx(moved, rel=2e-3)
 
 
 def test_readings_are_in_the_order_of_the_forward_pass():

@@ -36,7 +36,7 @@ def tallied(target, outputs, truths, portions=3, link="logit"):
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    """A table of three kinds, of which one has a hostile name, with a row without its label before all others."""
+    """A table of three kinds, one with a hostile name, whose first row has no label."""
     rng = np.random.default_rng(0)
     kinds = rng.integers(0, 3, 80)
     height, width = rng.normal(kinds, 1.0).round(3), rng.normal(-kinds, 1.0).round(3)
@@ -54,7 +54,7 @@ def run(file, tmp_path_factory):
 
 
 def rows_of(file, judged):
-    """The rows of the file by the line that the judgement says."""
+    """Return the rows of the file by the line that the judgement names."""
     frame = pl.read_csv(file)
     return [frame.row(int(row.place.removeprefix("line ")) - 2, named=True) for row in judged.worst]
 
@@ -65,11 +65,11 @@ def rows_of(file, judged):
 def test_a_run_stores_the_confusion_of_its_test_part(run):
     judged = read_judged(run.folder)
     truth = run.dataset.test["y"]
-    found = run.model.evaluator.outputs(run.model.variables, run.dataset.test).argmax(1)
+    predicted = run.model.evaluator.outputs(run.model.variables, run.dataset.test).argmax(1)
     assert judged.part == "test"
     assert judged.classes == tuple(sorted(CLASSES))
-    assert np.array_equal(judged.counts, confusion_matrix(truth, found, labels=range(3)))
-    assert judged.right == (truth == found).sum()
+    assert np.array_equal(judged.counts, confusion_matrix(truth, predicted, labels=range(3)))
+    assert judged.right == (truth == predicted).sum()
     assert judged.count == len(truth) == 12
 
 
@@ -150,10 +150,10 @@ def test_two_classes_from_one_logit_are_counted_in_batches():
 def test_many_classes_are_their_most_confused_pairs():
     rng = np.random.default_rng(2)
     truth = rng.integers(0, 300, 4000)
-    found = np.where(rng.random(4000) < 0.7, truth, (truth + rng.integers(1, 4, 4000)) % 300)
+    predicted = np.where(rng.random(4000) < 0.7, truth, (truth + rng.integers(1, 4, 4000)) % 300)
     target = Labels("y", tuple(range(300)), False)
-    judged = judge("test", tallied(target, 9.0 * np.eye(300)[found], truth), BARE)
-    matrix = confusion_matrix(truth, found)
+    judged = judge("test", tallied(target, 9.0 * np.eye(300)[predicted], truth), BARE)
+    matrix = confusion_matrix(truth, predicted)
     right = np.trace(matrix)
     np.fill_diagonal(matrix, 0)
     assert judged.counts == ()
@@ -182,17 +182,17 @@ def test_each_of_several_labels_has_its_two_by_two_matrix():
 @pytest.mark.parametrize("count", [50, MOST_POINTS + 100])
 def test_residuals_are_in_the_targets_own_unit(count):
     rng = np.random.default_rng(4)
-    truth, found = rng.normal(1000, 50, (count, 1)), rng.normal(1000, 50, (count, 1))
+    truth, predicted = rng.normal(1000, 50, (count, 1)), rng.normal(1000, 50, (count, 1))
     target = Quantities(("price",), Scaling((1000.0,), (50.0,)))
-    judged = judge("test", tallied(target, (found - 1000) / 50, (truth - 1000) / 50), BARE)
+    judged = judge("test", tallied(target, (predicted - 1000) / 50, (truth - 1000) / 50), BARE)
     (price,) = judged.residuals
-    assert price.quantiles == pytest.approx(np.quantile(found - truth, QUANTILES), rel=1e-5)
+    assert price.quantiles == pytest.approx(np.quantile(predicted - truth, QUANTILES), rel=1e-5)
     if count <= MOST_POINTS:
-        assert np.array(price.points) == pytest.approx(np.hstack([truth, found]), rel=1e-5)
+        assert np.array(price.points) == pytest.approx(np.hstack([truth, predicted]), rel=1e-5)
     else:
-        expected, *_ = np.histogram2d(found[:, 0], truth[:, 0], CELLS, ((price.low, price.high),) * 2)
+        expected, *_ = np.histogram2d(predicted[:, 0], truth[:, 0], CELLS, ((price.low, price.high),) * 2)
         assert np.array_equal(price.counts, expected)
-    assert judged.worst[0].loss == pytest.approx((((found - truth) / 50) ** 2).max(), rel=1e-6)
+    assert judged.worst[0].loss == pytest.approx((((predicted - truth) / 50) ** 2).max(), rel=1e-6)
 
 
 def test_rows_with_non_finite_output_are_the_worst_and_are_not_counted_in_the_confusion():

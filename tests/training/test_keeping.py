@@ -39,7 +39,7 @@ def test_a_killed_run_leaves_the_best_weights_that_it_had_written(tmp_path):
         deadline = time.monotonic() + 120
         while not (folder / "model.safetensors").exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        time.sleep(0.5)  # some writings later, perhaps in the middle of one
+        time.sleep(0.5)  # a few writes later, perhaps in the middle of one
     finally:
         process.kill()
     assert process.wait() == -signal.SIGKILL
@@ -48,9 +48,9 @@ def test_a_killed_run_leaves_the_best_weights_that_it_had_written(tmp_path):
     summary = run.summary()
     assert (summary.status, summary.epochs, summary.stop_reason) == ("interrupted", epochs[-1].epoch, None)
     model = rg.load(folder)
-    kept = next(epoch for epoch in epochs if epoch.weights == digest(model.variables.params))
-    assert kept.metrics["valid"]["loss"] == min(epoch.metrics["valid"]["loss"] for epoch in epochs[: kept.epoch])
-    assert model.facts["metrics"] == kept.metrics
+    best = next(epoch for epoch in epochs if epoch.weights == digest(model.variables.params))
+    assert best.metrics["valid"]["loss"] == min(epoch.metrics["valid"]["loss"] for epoch in epochs[: best.epoch])
+    assert model.facts["metrics"] == best.metrics
     assert model.predict(np.zeros((3, 2), np.float32)).shape == (3,)
     assert {path.name for path in folder.iterdir() if path.suffix != ".tmp"} == {
         ".lock", "config.yaml", "events.jsonl", "model.safetensors",

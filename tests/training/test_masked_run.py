@@ -1,4 +1,4 @@
-"""A masked language model: hidden anew in every step and measured alike, the same when resumed, completing texts."""
+"""A masked language model: tokens are hidden anew in every step, metrics use fixed ones; resuming; completing texts."""
 
 import json
 
@@ -46,8 +46,8 @@ def test_a_resumed_run_ends_with_the_same_bits(run, tmp_path):
 def test_the_metrics_are_those_of_the_hidden_tokens(run):
     data = prepare(as_config(CONFIG)).dataset.test
     logits = run.model.evaluator.outputs(run.model.variables, data)
-    there = data["y"] != -1
-    assert run.scores["test"]["accuracy"] == pytest.approx(np.mean(logits.argmax(-1)[there] == data["y"][there]))
+    hidden = data["y"] != -1
+    assert run.scores["test"]["accuracy"] == pytest.approx(np.mean(logits.argmax(-1)[hidden] == data["y"][hidden]))
 
 
 def test_texts_are_completed_on_the_command_line(run, tmp_path, capsys):

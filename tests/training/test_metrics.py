@@ -1,4 +1,4 @@
-"""Metrics are scikit-learn's numbers, though it is not imported."""
+"""Metrics equal scikit-learn's, though it is not imported."""
 
 import subprocess
 import sys
@@ -57,5 +57,5 @@ def test_training_imports_neither_scikit_learn_nor_scipy(tmp_path):
         f"rg.train('examples/xor.yaml', root={str(tmp_path)!r});"
         "print([name for name in ('sklearn', 'scipy') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"

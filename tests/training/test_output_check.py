@@ -14,7 +14,7 @@ LABELS = np.stack([X[:, 0] > 0, X[:, 1] > 0], 1).astype(np.float32)
 BINARY, THREE, NUMBERS = np.arange(30) % 2, np.arange(30) % 3, X[:, 0]
 
 
-def found(y, *layers, loss=None):
+def sentences(y, *layers, loss=None):
     config = RunConfig(network=rg.Network(*layers).entries, loss=loss)
     return prepare(config, from_arrays(X, y)).warnings()
 
@@ -32,7 +32,7 @@ def found(y, *layers, loss=None):
     ],
 )
 def test_correct_networks_produce_no_report(y, layers, loss):
-    assert found(y, *layers, loss=loss) == ()
+    assert sentences(y, *layers, loss=loss) == ()
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,6 @@ def test_correct_networks_produce_no_report(y, layers, loss):
     ],
 )  # fmt: skip
 def test_each_mistake_is_named_with_its_place(y, layers, loss, place, words):
-    (told,) = found(y, *layers, loss=loss)
-    assert told.startswith(f"{place}: ")
-    assert words in told
+    (sentence,) = sentences(y, *layers, loss=loss)
+    assert sentence.startswith(f"{place}: ")
+    assert words in sentence

@@ -34,12 +34,12 @@ def trained(rows, folder, network, epochs=12, **data):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run of three classes by two columns of very different sizes."""
+    """A run with three classes and two columns of very different magnitudes."""
     return trained(frame(), tmp_path_factory.mktemp("runs") / "kinds", [{"dense": 4}, "tanh", {"dense": "classes"}])
 
 
 def cells(plane):
-    """The middle of every cell, in the columns' units, the row of the largest second value first."""
+    """Return the centre of every cell in the columns' units, beginning with the row of the largest second value."""
     (left, bottom), (right, top) = plane.low, plane.high
     middle = (np.arange(SIDE) + 0.5) / SIDE
     across, up = np.meshgrid(left + middle * (right - left), top - middle * (top - bottom))
@@ -52,13 +52,13 @@ def numbers(text):
 
 def test_the_last_grid_equals_the_models_predictions(run):
     plane = read_plane(run.folder)
-    kept = next(sample for sample in plane.samples if sample.epoch == run.best_epoch == plane.best)
+    best_sample = next(sample for sample in plane.samples if sample.epoch == run.best_epoch == plane.best)
     share = run.predict_proba(pl.DataFrame(dict(zip(plane.columns, cells(plane), strict=True))))
     assert plane.columns == ("size<b> cm", "ratio")
     assert plane.classes == run.model.classes
-    assert np.abs(numbers(kept.shades) - 255 * share.max(1)).max() <= 0.51
+    assert np.abs(numbers(best_sample.shades) - 255 * share.max(1)).max() <= 0.51
     apart = np.sort(share, 1)[:, -1] - np.sort(share, 1)[:, -2] > 1e-5
-    assert np.array_equal(numbers(kept.winners)[apart], share.argmax(1)[apart])
+    assert np.array_equal(numbers(best_sample.winners)[apart], share.argmax(1)[apart])
 
 
 def test_the_first_grid_is_of_the_untrained_weights_and_the_epochs_between_differ(run):
@@ -72,10 +72,10 @@ def test_the_first_grid_is_of_the_untrained_weights_and_the_epochs_between_diffe
 
 def test_the_points_are_the_training_rows(run):
     plane = read_plane(run.folder)
-    given = {(round(x, 3), round(y, 4), kind) for x, y, kind in frame().rows()}
-    found = {(round(p.x, 3), round(p.y, 4), plane.classes[int(p.target)]) for p in plane.points}
+    rows = {(round(x, 3), round(y, 4), kind) for x, y, kind in frame().rows()}
+    points = {(round(p.x, 3), round(p.y, 4), plane.classes[int(p.target)]) for p in plane.points}
     assert len(plane.points) == plane.rows == run.dataset.rows["train"]
-    near = [min(abs(x - a) + abs(y - b) for a, b, k in given if k == kind) for x, y, kind in found]
+    near = [min(abs(x - a) + abs(y - b) for a, b, k in rows if k == kind) for x, y, kind in points]
     assert max(near) < 2e-3  # float32 and six digits
 
 
@@ -96,16 +96,16 @@ def test_two_classes_and_a_quantity_are_shades_between_their_ends(tmp_path):
     two = trained(rows, tmp_path / "two", [{"dense": 1}], 2)
     plane = read_plane(two.folder)
     share = two.predict_proba(pl.DataFrame(dict(zip(plane.columns, cells(plane), strict=True))))[:, 1]
-    kept = next(sample for sample in plane.samples if sample.epoch == two.best_epoch)
-    assert np.abs(numbers(kept.shades) - 255 * share).max() <= 0.51
-    assert kept.winners == ""
+    best_sample = next(sample for sample in plane.samples if sample.epoch == two.best_epoch)
+    assert np.abs(numbers(best_sample.shades) - 255 * share).max() <= 0.51
+    assert best_sample.winners == ""
     rows = rows.with_columns(kind=pl.col("size<b> cm") * 2.5)
     quantity = trained(rows, tmp_path / "quantity", [{"dense": 1}], 2)
     plane = read_plane(quantity.folder)
     values = quantity.predict(pl.DataFrame(dict(zip(plane.columns, cells(plane), strict=True))))
     low, high = plane.values
-    kept = next(sample for sample in plane.samples if sample.epoch == quantity.best_epoch)
-    assert np.abs(numbers(kept.shades) - 255 * (values - low) / (high - low)).max() <= 0.51
+    best_sample = next(sample for sample in plane.samples if sample.epoch == quantity.best_epoch)
+    assert np.abs(numbers(best_sample.shades) - 255 * (values - low) / (high - low)).max() <= 0.51
     assert "Output over the plane" in (quantity.folder / "report.html").read_text()
 
 

@@ -1,4 +1,4 @@
-"""Runs in float32, float64 and bfloat16: they learn, are stored and predict; how far gradients are apart."""
+"""Runs in float32, float64 and bfloat16: they learn, are stored and predict; how far their gradients differ."""
 
 import jax
 import numpy as np
@@ -54,14 +54,16 @@ def gradients(network, batch, precision):
     stepper = rg.Stepper(network, [rg.Objective.on(network, rg.CrossEntropy())], rg.SGD(0.1), precision=precision)
     first = network.init(jax.random.key(0), batch)
     with computing_in(precision):
-        given = in_precision((first, batch), precision)
-        found = jax.jit(stepper.evaluate)(stepper.start(given[0], jax.random.key(1)), given[1])
-        return jax.device_get((found.grads, found.loss, found.deltas))
+        rounded = in_precision((first, batch), precision)
+        outcome = jax.jit(stepper.evaluate)(stepper.start(rounded[0], jax.random.key(1)), rounded[1])
+        return jax.device_get((outcome.grads, outcome.loss, outcome.deltas))
 
 
-def error(found, expected):
-    found, expected = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (found, expected))
-    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+def error(computed, expected):
+    computed, expected = (
+        np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (computed, expected)
+    )
+    return np.linalg.norm(computed - expected) / np.linalg.norm(expected)
 
 
 RNG = np.random.default_rng(2)
@@ -81,12 +83,12 @@ def test_gradients_of_bfloat16_are_near_those_of_float32_which_are_near_those_of
     if shape:
         batch = {"x": RNG.normal(size=shape).astype(np.float32), "y": RNG.integers(0, 5, shape[0]).astype(np.int32)}
     compared = ("float32", "bfloat16", *(("float64",) if name == "mlp" else ()))
-    found = {precision: gradients(network, batch, precision) for precision in compared}
-    assert 1e-5 < error(found["bfloat16"][0], found["float32"][0]) < allowed
-    leaves = {precision: jax.tree.leaves(found[precision]) for precision in found}
-    assert {leaf.dtype.name for leaf in leaves["bfloat16"]} == {"float32"}  # at every border
+    results = {precision: gradients(network, batch, precision) for precision in compared}
+    assert 1e-5 < error(results["bfloat16"][0], results["float32"][0]) < allowed
+    leaves = {precision: jax.tree.leaves(results[precision]) for precision in results}
+    assert {leaf.dtype.name for leaf in leaves["bfloat16"]} == {"float32"}  # at every boundary
     if name == "mlp":
-        assert error(found["float32"][0], found["float64"][0]) < 2e-5
+        assert error(results["float32"][0], results["float64"][0]) < 2e-5
         assert {leaf.dtype.name for leaf in leaves["float64"]} == {"float64"}
 
 

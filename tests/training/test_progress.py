@@ -1,4 +1,4 @@
-"""Lines of progress come by time."""
+"""Progress lines are printed by time."""
 
 from retrograd.record.events import Epoch
 from retrograd.training.progress import Lines

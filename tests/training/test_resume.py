@@ -44,7 +44,7 @@ CONFIG = {
 
 
 class Crash(Exception):
-    """What ends a run in the middle."""
+    """Ends a run in the middle."""
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def short_stretches(monkeypatch):
     monkeypatch.setattr(course_module, "FEW_LOOK_STEPS", 2)
     monkeypatch.setattr(step_module, "STEPS_PER_DISPATCH", 2)
     monkeypatch.setattr(saver_module, "SHARE", float("inf"))
-    monkeypatch.setattr(saver_module.Saver, "_is_writing", lambda self: False)  # wait for the one before
+    monkeypatch.setattr(saver_module.Saver, "_is_writing", lambda self: False)  # wait for the previous one
 
 
 def prepared(**training):
@@ -72,9 +72,9 @@ def whole(tmp_path_factory):
 
 
 def story(folder):
-    """Return what a run's events tell, but for times and resumptions."""
-    kept = (Epoch, Health, Intervention, Stopped)
-    events = [event for event in read_events(folder / "events.jsonl") if isinstance(event, kept)]
+    """Return a run's events without times and resumptions."""
+    compared = (Epoch, Health, Intervention, Stopped)
+    events = [event for event in read_events(folder / "events.jsonl") if isinstance(event, compared)]
     return [dataclasses.replace(e, time=None, **({"seconds": 0.0} if hasattr(e, "seconds") else {})) for e in events]
 
 
@@ -90,7 +90,7 @@ def same(run, whole):
 
 
 def crashing(folder, epoch, **training):
-    """Train until an epoch has ended, and break off."""
+    """Train until an epoch has ended, then crash."""
 
     def crash(event):
         if event.epoch == epoch:
@@ -109,17 +109,17 @@ def test_a_run_of_very_many_epochs_records_fewer_and_fewer_and_resumes_to_the_sa
     monkeypatch.setattr(events_module, "WHOLE", 4)
     settings = {"epochs": 21, "shuffle": False}
     unbroken = train_prepared(prepared(**settings), folder=tmp_path / "unbroken", readings=True)
-    recorded = [1, 2, 3, 4, 6, 8, 12, 16, 21]  # all of four, of each doubling two; and the last
+    recorded = [1, 2, 3, 4, 6, 8, 12, 16, 21]  # the first four, two of each doubling, and the last
     assert [epoch.epoch for epoch in unbroken.history] == recorded
     assert unbroken.epochs == 21
-    heard = []
+    events = []
     for epoch in (10, 19):
         folder = crashing(tmp_path / f"run {epoch}", epoch, **settings)
-        run = resume_prepared(RunFolder.open(folder), prepared(**settings), watchers=(heard.append,))
+        run = resume_prepared(RunFolder.open(folder), prepared(**settings), watchers=(events.append,))
         same(run, unbroken)
         assert run.best_epoch == unbroken.best_epoch
-        assert [event.epoch for event in heard] == list(range(epoch, 22))  # who watches hears of every epoch
-        heard.clear()
+        assert [event.epoch for event in events] == list(range(epoch, 22))  # watchers are notified of every epoch
+        events.clear()
 
 
 def test_a_run_whose_rules_follow_from_all_epochs_records_them_all(tmp_path, monkeypatch):
@@ -135,7 +135,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(whole, tmp_path, epoch):
     run = again(folder)
     same(run, whole)
     (resumed,) = (event for event in read_events(folder / "events.jsonl") if isinstance(event, Resumed))
-    assert resumed.epoch == epoch - 1  # it broke off before the epoch's end was saved
+    assert resumed.epoch == epoch - 1  # it crashed before the epoch's end was saved
     assert resumed.step > 0
 
 
@@ -217,7 +217,7 @@ def test_a_checkpoint_that_cannot_be_read_now_is_neither_skipped_nor_deleted(tmp
 
 
 def with_facts(folder, change):
-    """Write the newest checkpoint of a run once more, with other facts about what the guard remembers."""
+    """Rewrite the newest checkpoint of a run with a different memory of the guard."""
     (path, *_) = checkpoint_paths(folder)
     checkpoint = read_checkpoint(path)
     facts = {**checkpoint.facts, "guard": {**checkpoint.facts["guard"], **change}}
@@ -304,7 +304,7 @@ def test_a_run_interrupted_while_being_extended_continues(whole, tmp_path):
         if event.epoch == 5:
             raise Crash
 
-    longer = prepared(checkpoint={"keep": 0})  # no new checkpoint before it breaks off
+    longer = prepared(checkpoint={"keep": 0})  # no new checkpoint before it crashes
     with pytest.raises(Crash):
         resume_prepared(RunFolder.open(folder), longer, extends=True, watchers=(crash,))
     same(again(folder), whole)
@@ -441,8 +441,8 @@ def test_a_run_killed_at_any_moment_continues(tmp_path, monkeypatch):
     for _ in range(2):
         process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 100
-        known = checkpoint_paths(tmp_path / "run")
-        while checkpoint_paths(tmp_path / "run") == known and process.poll() is None and time.monotonic() < deadline:
+        earlier = checkpoint_paths(tmp_path / "run")
+        while checkpoint_paths(tmp_path / "run") == earlier and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL

@@ -1,4 +1,4 @@
-"""Training from end to end: it learns, stops for a named reason, keeps the best weights, and can be repeated."""
+"""Training from end to end: it learns, stops for a named reason, keeps the best weights, and is reproducible."""
 
 import json
 
@@ -117,8 +117,10 @@ def test_non_finite_training_names_the_layer_and_keeps_good_weights(tmp_path):
         rg.train(config, root=tmp_path)
     (folder,) = tmp_path.iterdir()
     assert "non-finite" in (folder / "report.html").read_text()
-    kept = rg.load(folder)
-    assert all(np.isfinite(leaf).all() for own in kept.variables.params.values() for leaf in own.values())
+    stored = rg.load(folder)
+    assert all(
+        np.isfinite(leaf).all() for parameters in stored.variables.params.values() for leaf in parameters.values()
+    )
     assert RunFolder.open(folder).summary().stop_reason == "non-finite"
 
 

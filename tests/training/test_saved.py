@@ -50,7 +50,7 @@ CASES = {
 
 @pytest.fixture(autouse=True)
 def short_stretches(monkeypatch):
-    """Look every few steps, so that a short epoch has several stretches."""
+    """Observe every few steps, so that a short epoch has several stretches."""
     monkeypatch.setattr(course_module, "LOOK_STEPS", 3)
     monkeypatch.setattr(course_module, "FEW_LOOK_STEPS", 3)
     monkeypatch.setattr(step_module, "STEPS_PER_DISPATCH", 2)
@@ -80,7 +80,7 @@ def test_continuing_from_any_place_ends_with_the_same_bits(name):
     places = []
     whole = loop_of(run, save=lambda take, moment: places.append(take())).run(run.first())
     starts = [place for place in places if "steps/loss" in place.arrays]
-    assert len({place.step for place in starts}) > len(whole.history)  # some lie within an epoch
+    assert len({place.step for place in starts}) > len(whole.history)  # some are within an epoch
     for place in places[:: max(1, len(places) // 6)]:
         assert outcome(loop_of(run).run(run.first(), place)) == outcome(whole)
     if "rescues" in name:
@@ -92,11 +92,11 @@ def test_an_interrupt_saves_the_last_whole_stretch_and_nothing_after_it():
     run = prepared(CASES["a guard that rescues"])
     whole = loop_of(run).run(run.first())
     for dispatches in (0, 1, 2, 5, 7, 12, 13):
-        asked, places = [], []
+        calls, places = [], []
 
-        def stop(asked=asked, dispatches=dispatches):
-            asked.append(True)
-            return "interrupted" if len(asked) > dispatches else None
+        def stop(calls=calls, dispatches=dispatches):
+            calls.append(True)
+            return "interrupted" if len(calls) > dispatches else None
 
         keep = lambda take, moment, places=places: places.append((take(), moment))  # noqa: E731
         loop = loop_of(run, asked_to_stop=stop, save=keep)
@@ -110,10 +110,10 @@ def test_an_interrupt_at_the_end_of_the_last_epoch_does_not_change_the_verdict_o
     run = prepared(CASES["early stopping, and epochs measured in groups"])
     whole = loop_of(run).run(run.first())
     assert whole.stop.reason == "early stopping"
-    asked, places = [], []
-    last = lambda event: asked.append("interrupted") if event.epoch == len(whole.history) else None  # noqa: E731
+    signals, places = [], []
+    last = lambda event: signals.append("interrupted") if event.epoch == len(whole.history) else None  # noqa: E731
     keep = lambda take, moment: places.append(take())  # noqa: E731
-    loop_of(run, watchers=(last,), asked_to_stop=lambda: asked[0] if asked else None, save=keep).run(run.first())
+    loop_of(run, watchers=(last,), asked_to_stop=lambda: signals[0] if signals else None, save=keep).run(run.first())
     assert len(places[-1].history) == len(whole.history)
     assert outcome(loop_of(run).run(run.first(), places[-1])) == outcome(whole)
 
@@ -154,28 +154,28 @@ def test_a_checkpoint_of_another_network_is_refused_by_name():
 
 
 class Stands(Pulse):
-    """A pulse that notes where the run stood before each dispatch, and where that began."""
+    """A pulse that records the run's step before each dispatch, and the step at which the dispatch began."""
 
     def dispatched(self, step, loss):
-        heard.append((self.step, step - loss.size, len(self._losses)))
+        dispatched.append((self.step, step - loss.size, len(self._losses)))
         super().dispatched(step, loss)
 
 
-heard: list[tuple[int, int, int]] = []
+dispatched: list[tuple[int, int, int]] = []
 
 
 def test_the_pulse_is_notified_of_steps_that_a_rescue_undoes():
     run = prepared(CASES["a guard that rescues"])
-    heard.clear()
+    dispatched.clear()
     whole = loop_of(run, pulse=Stands(lambda event: None)).run(run.first())
-    again = [stood for before, stood in itertools.pairwise(heard) if stood[1] <= before[1]]
+    again = [stood for before, stood in itertools.pairwise(dispatched) if stood[1] <= before[1]]
     assert again
     assert whole.interventions
     assert all(stood == begins and losses == 0 for stood, begins, losses in again)
 
 
 class Two(Team):
-    """One of two processes, whose question to the other is its end."""
+    """One of two processes; it ends at its first question to the other one."""
 
     size = 2
 
@@ -186,14 +186,17 @@ class Two(Team):
 def test_processes_compare_their_initial_weights():
     run = prepared(CASES["a guard that rescues"])
     first = run.first()
-    asked = []
+    questions = []
     for factor in (1, 1, 2):
-        params = {node: {name: factor * value for name, value in own.items()} for node, own in first.params.items()}
+        params = {
+            node: {name: factor * value for name, value in parameters.items()}
+            for node, parameters in first.params.items()
+        }
         with pytest.raises(KeyboardInterrupt) as caught:
             loop_of(run, team=Two()).run(first._replace(params=params))
-        asked.append(caught.value.args)
-    assert asked[0][0] == "initial weights (digest)"
-    assert asked[0] == asked[1] != asked[2]
+        questions.append(caught.value.args)
+    assert questions[0][0] == "initial weights (digest)"
+    assert questions[0] == questions[1] != questions[2]
 
 
 @pytest.mark.parametrize(("operations", "steps"), [(1.0, 448), (1e9, 448), (1e11, 40), (1e13, 16)])

@@ -1,4 +1,4 @@
-"""When the place of a run is saved, by whom, and what becomes of a failure."""
+"""When the place of a run is saved, by which thread, and what happens on failure."""
 
 import threading
 
@@ -10,14 +10,14 @@ from retrograd.training.loop.saver import SHARE, Saver
 
 
 def saved(saver, clock, moments):
-    """Offer a place at some moments, waiting for the thread each time; return those that were taken."""
-    taken = []
+    """Offer a place at several moments, waiting for the thread each time; return those that were saved."""
+    places = []
     for now, moment in moments:
         clock.now = now
-        saver(lambda now=now: taken.append(now), moment)
+        saver(lambda now=now: places.append(now), moment)
         if saver._thread is not None:
             saver._thread.join()
-    return taken
+    return places
 
 
 def test_a_place_is_saved_when_the_last_save_is_long_ago_and_at_an_interrupt(clock):
@@ -34,10 +34,10 @@ def test_a_place_is_saved_when_the_last_save_is_long_ago_and_at_an_interrupt(clo
 
 
 def test_the_end_of_a_long_run_is_saved_but_not_that_of_a_short_one(clock):
-    for before, taken in [(0.0, []), (55.0, [10])]:
+    for before, expected in [(0.0, []), (55.0, [10])]:
         clock.now = 0.0
         saver = Saver(lambda place: lambda: None, 60.0, before, clock)
-        assert saved(saver, clock, [(10, "ended")]) == taken
+        assert saved(saver, clock, [(10, "ended")]) == expected
 
 
 def test_slow_saves_are_made_less_often(clock):

@@ -1,4 +1,4 @@
-"""The JSON Schema accepts what the parser accepts and refuses its slips, as an independent validator reads it."""
+"""The JSON Schema accepts what the parser accepts and refuses mistakes, according to an independent validator."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs on images, texts and windows: the same numbers from memory and from files; models that carry their data's form."""
+"""Runs on images, texts and windows: the same numbers from memory and from files; models store their data's form."""
 
 import numpy as np
 import pytest
@@ -31,9 +31,9 @@ def images(folder, memory):
 
 
 def test_images_decoded_ahead_and_images_in_memory_train_to_the_same_weights_bit_for_bit(folder):
-    streamed, kept = images(folder, memory=36), images(folder, memory=14 * 36)
-    assert digest(streamed.model.variables.params) == digest(kept.model.variables.params)
-    assert streamed.scores == kept.scores
+    streamed, stored = images(folder, memory=36), images(folder, memory=14 * 36)
+    assert digest(streamed.model.variables.params) == digest(stored.model.variables.params)
+    assert streamed.scores == stored.scores
 
 
 def test_a_model_of_images_predicts_a_folder_without_labels_one_file_or_an_array(folder):
@@ -43,11 +43,11 @@ def test_a_model_of_images_predicts_a_folder_without_labels_one_file_or_an_array
     for name in ("00", "01"):
         source = next((folder / "set").rglob(f"{name}.png"))
         (folder / "new" / source.name).write_bytes(source.read_bytes())
-    found = model.predict(folder / "new")
-    np.testing.assert_array_equal(found, run.predict(folder / "set")[[0, 9]])
-    assert model.predict(folder / "new" / "01.png")[0] == found[1]
+    predicted = model.predict(folder / "new")
+    np.testing.assert_array_equal(predicted, run.predict(folder / "set")[[0, 9]])
+    assert model.predict(folder / "new" / "01.png")[0] == predicted[1]
     pixels = np.asarray(Image.open(folder / "new" / "01.png"))[None]
-    assert model.predict(pixels)[0] == found[1]
+    assert model.predict(pixels)[0] == predicted[1]
     assert model.evaluate(folder / "set")["accuracy"] == pytest.approx(
         np.mean(run.predict(folder / "set") == ["a"] * 9 + ["b"] * 9)
     )
@@ -65,9 +65,9 @@ def test_a_model_of_windows_forecasts_what_follows_the_last_row(tmp_path):
         "optimizer": {"adam": 0.05},
     }
     model = rg.load(rg.train(config, root=tmp_path).folder)
-    found = model.predict(tmp_path / "s.csv")
-    assert len(found) == 57
-    np.testing.assert_allclose(found[-1], 0, atol=0.05)  # 60 % 4
+    forecast = model.predict(tmp_path / "s.csv")
+    assert len(forecast) == 57
+    np.testing.assert_allclose(forecast[-1], 0, atol=0.05)  # 60 % 4
 
 
 def test_a_language_model_without_its_table_of_settings_still_reads_text_files(tmp_path):
@@ -83,9 +83,9 @@ def test_a_language_model_without_its_table_of_settings_still_reads_text_files(t
     assert model.evaluate(tmp_path / "t.txt")["accuracy"] > 0.9
     assert rg.generate(model, "ab", length=6, temperature=0) == "ababab"
     assert rg.generate(model, "a", length=20, seed=1) == rg.generate(model, "a", length=20, seed=1)
-    found = rg.beam_search(model, "ab", width=2, length=4)
-    assert len(found) == 2
-    assert set("".join(text for text, _ in found)) <= {"a", "b"}
+    beams = rg.beam_search(model, "ab", width=2, length=4)
+    assert len(beams) == 2
+    assert set("".join(text for text, _ in beams)) <= {"a", "b"}
     with pytest.raises(rg.UsageError, match="retrograd generate"):
         model.predict([text])
     with pytest.raises(rg.UsageError, match="temperature"):

@@ -1,4 +1,4 @@
-"""A language model token by token says what it says as a whole."""
+"""A language model gives the same results token by token as on the whole text."""
 
 import numpy as np
 import pytest
@@ -36,11 +36,11 @@ def test_keys_and_values_are_cached_and_rows_may_change_places(model):
     assert not can_step(model.network)  # it is adapted
     plain = without_adaptation(model)
     assert can_step(plain.network)
-    whole, kept = continuation(plain, plain.preprocessing.inputs), CachedLogits(plain, plain.preprocessing.inputs)
-    begun = np.array([[2, 5, 6], [2, 7, 5]], np.int32)
+    whole, cached = continuation(plain, plain.preprocessing.inputs), CachedLogits(plain, plain.preprocessing.inputs)
+    prefix = np.array([[2, 5, 6], [2, 7, 5]], np.int32)
     for order, tokens in (([0, 1], [8, 9]), ([1, 1], [6, 4]), ([1, 0], [5, 5])):
-        np.testing.assert_allclose(kept(begun), whole(begun), atol=1e-5)
-        begun = np.column_stack([begun[order], np.array(tokens, np.int32)])
+        np.testing.assert_allclose(cached(prefix), whole(prefix), atol=1e-5)
+        prefix = np.column_stack([prefix[order], np.array(tokens, np.int32)])
     assert rg.generate(model, "the ", length=20, temperature=0) == _slowly(plain, "the ", 20)
     assert len(rg.beam_search(model, "a", width=2, length=4)) == 2
 
@@ -67,11 +67,11 @@ def test_a_model_in_float64_keeps_its_keys_in_float64(tmp_path):
 
 def _slowly(model, text, length):
     vocabulary = model.preprocessing.inputs.vocabulary
-    logits_of, begun = continuation(model, model.preprocessing.inputs), [2, *vocabulary.encode(text)]
+    logits_of, prefix = continuation(model, model.preprocessing.inputs), [2, *vocabulary.encode(text)]
     for _ in range(length):
-        logits = logits_of(np.array([begun], np.int32))[0]
+        logits = logits_of(np.array([prefix], np.int32))[0]
         logits[[0, 1, 2]] = -np.inf
-        begun.append(int(logits.argmax()))
-        if begun[-1] == 3:
+        prefix.append(int(logits.argmax()))
+        if prefix[-1] == 3:
             break
-    return vocabulary.decode(begun[1 + len(vocabulary.encode(text)) :])
+    return vocabulary.decode(prefix[1 + len(vocabulary.encode(text)) :])

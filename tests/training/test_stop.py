@@ -1,4 +1,4 @@
-"""Rules that end a run: what they look at, and what they leave alone."""
+"""Rules that end a run: what they consider, and what they ignore."""
 
 import pytest
 
@@ -9,8 +9,8 @@ from retrograd.training.loop.stop import rules
 
 def stop(valid, *, rows=40, early=EarlyStopping(), loss=1e-9):  # noqa: B008  # frozen
     history = [Epoch(1, 10, loss, {"valid": valid} if valid else {"train": {"accuracy": 1.0, "loss": loss}}, 0.1, 1.0)]
-    found = (rule(history) for rule in rules(TrainingSettings(early_stopping=early), rows))
-    return next((each.reason for each in found if each), None)
+    results = (rule(history) for rule in rules(TrainingSettings(early_stopping=early), rows))
+    return next((each.reason for each in results if each), None)
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,9 @@ def stop(valid, *, rows=40, early=EarlyStopping(), loss=1e-9):  # noqa: B008  # 
         ({"accuracy": 1.0, "loss": 1e-3}, 40, "perfect"),  # 0.04 wrong rows are expected
         ({"accuracy": 1.0, "loss": 2e-3}, 40, None),
         ({"accuracy": 0.975, "loss": 1e-3}, 40, None),
-        ({"accuracy": 1.0, "loss": 1e-3}, 4000, None),  # of many rows some may still be gained
+        ({"accuracy": 1.0, "loss": 1e-3}, 4000, None),  # with many rows some may still improve
         ({"accuracy": 1.0, "loss": 4e-5}, 4000, "perfect"),
-        ({"accuracy": 1.0, "loss": 4e-5, "perplexity": 1.0}, 9, "perfect"),  # of tokens
+        ({"accuracy": 1.0, "loss": 4e-5, "perplexity": 1.0}, 9, "perfect"),  # for tokens
         ({"average_precision": 1.0, "loss": 4e-5}, 9, "perfect"),
         ({"r2": 0.99996, "loss": 4e-5}, 40, "perfect"),
         ({"r2": 0.9999, "loss": 1e-4}, 40, None),

@@ -1,4 +1,4 @@
-"""Training from columns in files has the bits of training from columns in memory, and learns from sorted files."""
+"""Training from columns in files has the same bits as training from columns in memory, and learns from sorted files."""
 
 import re
 from pathlib import Path
@@ -64,12 +64,12 @@ def test_a_window_contains_no_more_rows_than_its_steps_use(stepper, columns, tmp
 
 
 def resident_bytes(file):
-    """Return how much of a mapped file is resident in this process."""
-    own, total = False, 0
+    """Return how many bytes of a mapped file are resident in this process."""
+    is_mapping, total = False, 0
     for line in Path("/proc/self/smaps").read_text(encoding="ascii").splitlines():
         if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-            own = line.endswith(str(file))
-        elif own and line.startswith("Rss:"):
+            is_mapping = line.endswith(str(file))
+        elif is_mapping and line.startswith("Rss:"):
             total += 1024 * int(line.split()[1])
     return total
 

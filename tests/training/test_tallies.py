@@ -14,9 +14,9 @@ from retrograd.training.use.tallies import MaskTally, TokenTally, tally_of
 
 def test_intersection_over_union_is_the_mean_over_classes_that_occur():
     tally = MaskTally(Masks((0, 1, 2), Form(1, 4, "mask", "stretch", 9, 9), 9))
-    for truth, found in (([0, 0, 1, 1], [0, 1, 1, 1]), ([0, 0, 0, 0], [0, 0, 0, 2])):
-        tally.add(np.eye(3)[[found]], {"y": np.array([truth])})
-    # class 0: 4 of 6, class 1: 2 of 3; class 2 is nowhere
+    for truth, predicted in (([0, 0, 1, 1], [0, 1, 1, 1]), ([0, 0, 0, 0], [0, 0, 0, 2])):
+        tally.add(np.eye(3)[[predicted]], {"y": np.array([truth])})
+    # class 0: 4 of 6, class 1: 2 of 3; class 2 does not occur
     assert tally.scores(True) == pytest.approx({"accuracy": 6 / 8, "mean_iou": (4 / 6 + 2 / 3) / 2})
 
 
@@ -42,19 +42,19 @@ def test_overlap_is_intersection_over_union():
 def test_the_likeliest_of_overlapping_boxes_of_a_class_is_kept():
     edges = np.array([[0, 0, 1, 1], [0, 0, 1, 0.9], [0, 0, 1, 0.9], [0.5, 0.5, 1, 1]])
     scores, classes = np.array([0.8, 0.9, 0.7, 0.2]), np.array([0, 0, 1, 0])
-    kept = chosen_boxes(edges, scores, classes)
-    assert kept[:, 4:].tolist() == [[0.9, 0], [0.7, 1]]
+    boxes = chosen_boxes(edges, scores, classes)
+    assert boxes[:, 4:].tolist() == [[0.9, 0], [0.7, 1]]
 
 
 def test_average_precision_is_the_area_under_precision_over_recall():
     truth = [np.array([[0, 0, 1, 1, 0], [2, 2, 3, 3, 0]]), np.array([[0, 0, 1, 1, 0]])]
-    found = [
-        np.array([[0, 0, 1, 1, 0.9, 0], [0, 0, 1, 1, 0.8, 0], [2, 2, 3, 3, 0.6, 0]]),  # right, found twice, right
+    detections = [
+        np.array([[0, 0, 1, 1, 0.9, 0], [0, 0, 1, 1, 0.8, 0], [2, 2, 3, 3, 0.6, 0]]),  # right, a duplicate, right
         np.array([[5, 5, 6, 6, 0.7, 0]]),  # wrong
     ]
     # by score: right, wrong, wrong, right: precision 1 up to recall 1/3, then 2/4 up to 2/3
-    assert average_precision(found, truth) == pytest.approx(1 / 3 + 1 / 3 * 1 / 2)
-    assert average_precision([each[:, :6][:0] for each in found], truth) == 0
+    assert average_precision(detections, truth) == pytest.approx(1 / 3 + 1 / 3 * 1 / 2)
+    assert average_precision([each[:, :6][:0] for each in detections], truth) == 0
     perfect = [np.column_stack([each[:, :4], np.ones(len(each)), each[:, 4]]) for each in truth]
     assert average_precision(perfect, truth) == 1
 

@@ -1,4 +1,4 @@
-"""A warm start: training begins with the weights of another run, and with nothing else of it."""
+"""A warm start: training starts with the weights of another run, and with nothing else of it."""
 
 import shutil
 
@@ -91,7 +91,7 @@ def test_a_path_is_relative_to_the_configurations_folder_and_a_name_to_the_runs(
     assert starts == [str(tmp_path / "old"), "older"]
 
 
-# ------------------------------------------------------------------------------------- the weights that a run keeps
+# ------------------------------------------------------------------------------------ the weights that a run stores
 
 
 def test_a_run_whose_initial_weights_are_missing_does_not_claim_to_have_started_with_others(runs, tmp_path):

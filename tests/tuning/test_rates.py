@@ -1,4 +1,4 @@
-"""The rate that a sweep chooses, beside the best rates of linear networks, whose whole course NumPy computes."""
+"""The rate that a sweep chooses, compared with the best rates of linear networks, which NumPy computes."""
 
 import numpy as np
 import pytest
@@ -10,14 +10,14 @@ from retrograd.training.config.config import config_of
 from retrograd.tuning.rate import RANGE, RATES, USUAL, rounds, sweep
 
 EPOCHS, ROWS, FEATURES = 120, 96, 4
-NEAR = 1.1  # times the lowest loss of all rates: the region that is known to be best
-FINE = 400  # rates by which it is found, of which the sweep tries every twelfth
+NEAR = 1.1  # times the lowest loss of all rates: the region of the best rates
+FINE = 400  # rates that define it; the sweep tries every twelfth
 MOMENTUM, BETAS, EPS = 0.9, (0.9, 0.999), 1e-8
 KINDS = {"sgd": {"sgd": {}}, "momentum": {"sgd": {"momentum": MOMENTUM}}, "adam": {"adam": {}}}
 
 
 def columns(seed):
-    """Return rows whose features differ in scale, so that the best rates of the seeds lie decades apart."""
+    """Return rows whose features differ in scale, so that the best rates of the seeds are decades apart."""
     rng = np.random.default_rng(seed)
     scale = 10 ** rng.uniform(-0.5, 1.0) * 10 ** rng.uniform(-0.6, 0.6, FEATURES)
     x = (rng.normal(size=(2 * ROWS, FEATURES)) * scale).astype(np.float32)

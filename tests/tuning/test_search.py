@@ -83,7 +83,7 @@ def test_rungs_end_with_the_whole_training_and_each_costs_about_the_same(epochs,
 
 
 def finished(search, method, cost):
-    """All proposals of a search whose trials cost what a function of their settings says, in the order asked for."""
+    """Return all proposals of a search in their order; a function of the settings is the cost of a trial."""
     costs, order = {}, []
     while True:
         waiting, is_over = method(search, 27, costs)
@@ -110,7 +110,7 @@ def test_halving_promotes_the_best_third_and_no_setting_that_failed():
     assert order[-1].epochs == 27
 
 
-BRACKETS = ((27, 9, 3, 1), (12, 4, 2), (6, 2), (4,))  # settings in each rung, from ever higher rungs on
+BRACKETS = ((27, 9, 3, 1), (12, 4, 2), (6, 2), (4,))  # settings in each rung, starting from higher and higher rungs
 
 
 def test_with_a_time_budget_brackets_of_new_settings_follow_one_another():
@@ -129,7 +129,7 @@ def test_with_a_time_budget_brackets_of_new_settings_follow_one_another():
     assert (
         ninth == halving(search, epochs, dict(reversed(costs.items())), timed=True)[0]
     )  # in whatever order they ended
-    assert halving(search, epochs, costs) == ([], True)  # without a budget one bracket is all
+    assert halving(search, epochs, costs) == ([], True)  # without a budget there is only one bracket
     assert len(proposals(searched(method="random"), epochs, {}, timed=True)[0]) > 27
     assert halving(searched(trials=9), epochs, {}, timed=True) == halving(searched(trials=9), epochs, {})
 
@@ -148,13 +148,13 @@ def test_brackets_start_in_every_rung_even_if_there_are_few(epochs, trials):
 def test_later_brackets_sample_around_the_best_so_far_and_improve_on_it():
     search = searched(seeds=1)
     cost, costs = lambda proposal: abs(math.log10(dict(proposal.values)["optimizer.adam.learning_rate"]) + 2.2), {}
-    drawn = []
+    sampled = []
     for bracket in (*BRACKETS, *BRACKETS):
         for rung in range(len(bracket)):
             waiting, _ = halving(search, 27, costs, timed=True)
-            drawn += [] if rung else sorted(map(cost, waiting))
+            sampled += [] if rung else sorted(map(cost, waiting))
             costs |= {proposal.key: cost(proposal) for proposal in waiting}
-    first, later = drawn[:27], drawn[27:]
+    first, later = sampled[:27], sampled[27:]
     assert statistics.median(later) < 0.5 * statistics.median(first)
     assert min(later) < min(first)
 

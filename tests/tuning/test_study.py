@@ -1,4 +1,4 @@
-"""Studies on disk: whole, killed and resumed, by several processes; the learning rate; the optimizers."""
+"""Studies on disk: complete, killed and resumed, in several processes; the learning rate; the optimizers."""
 
 import json
 import math
@@ -52,13 +52,13 @@ def config(**more):
 
 
 def facts(study):
-    """What must be the same in two studies of one configuration."""
+    """Return what must be equal in two studies of one configuration."""
     return [(each.number, each.values, each.rung, each.costs) for each in study.tried], study.verdict
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A study that nothing disturbed."""
+    """An undisturbed study."""
     return rg.tune(PLAIN, root=tmp_path_factory.mktemp("whole"))
 
 
@@ -74,7 +74,7 @@ def test_the_winner_is_a_run_folder_that_has_not_seen_the_test_part(whole):
     run = whole.folder / "trials" / whole.tried[0].run
     folders = list((whole.folder / "trials").iterdir())
     assert run in folders
-    assert len(folders) < 4  # nearly all trials were brief; the first ones also compile
+    assert len(folders) < 4  # nearly all trials were short; the first ones also compile
     scores = rg.load(run).facts["metrics"]
     assert set(scores) == {"train", "valid"}
     assert scores["valid"]["loss"] == pytest.approx(whole.tried[0].score)
@@ -117,7 +117,7 @@ def test_an_interrupted_study_continues_to_the_same_end(whole, tmp_path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         rg.tune(PLAIN, root=tmp_path)
     with open(tmp_path / "tune-small" / "study.jsonl", "ab") as journal:
-        journal.write(b'{"event":"ended","trial":"00')  # a line that a dying process left
+        journal.write(b'{"event":"ended","trial":"00')  # an incomplete line of a dying process
     again = rg.tune(PLAIN, root=tmp_path, resume=True)
     assert facts(again) == facts(whole)
     assert again.notes == ()
@@ -135,15 +135,15 @@ def test_no_trial_is_lost_if_one_of_two_processes_is_killed(whole, tmp_path, mon
 
     killed = []
 
-    def said(key):
+    def report(key):
         trials = tmp_path / "tune-small" / "study.jsonl"
         if not killed and started and f"{started[0].pid}" and trials.read_text().count("began") > 3:
             os.kill(started[0].pid, signal.SIGKILL)
             killed.append(time.time())
 
     monkeypatch.setattr(subprocess, "Popen", start)
-    found = rg.tune(PLAIN, root=tmp_path, jobs=2, progress=said)
-    assert facts(found) == facts(whole)
+    study = rg.tune(PLAIN, root=tmp_path, jobs=2, progress=report)
+    assert facts(study) == facts(whole)
 
 
 def test_the_terminals_interrupt_does_not_reach_a_further_process(tmp_path, monkeypatch):
@@ -213,15 +213,15 @@ def test_a_metric_that_is_not_measured_is_refused_before_anything_is_trained(tmp
     with pytest.raises(ConfigError, match=r"search.metric: no metric 'acuracy'.*valid.accuracy"):
         rg.tune({**PLAIN, "search": {**PLAIN["search"], "metric": "acuracy"}}, root=tmp_path)
     assert not list(tmp_path.iterdir())
-    for metric in ("train.accuracy", "valid.roc_auc", "log_loss"):  # of which some are measured at the end only
+    for metric in ("train.accuracy", "valid.roc_auc", "log_loss"):  # some of them are measured only at the end
         Bench(config(), None, metric, tmp_path).check_metric()
 
 
 def test_a_time_budget_is_respected_and_the_end_is_reported(tmp_path):
-    begun = time.perf_counter()
-    found = rg.tune(PLAIN, root=tmp_path, budget="0.001s")
-    assert time.perf_counter() - begun < 20  # generous: it only must not run the whole study
-    assert any("budget" in note for note in found.notes)
+    start = time.perf_counter()
+    study = rg.tune(PLAIN, root=tmp_path, budget="0.001s")
+    assert time.perf_counter() - start < 20  # generous: enough to show that the study was not completed
+    assert any("budget" in note for note in study.notes)
 
 
 def test_a_trial_cut_off_by_the_budget_is_no_result_and_is_trained_again(tmp_path, monkeypatch):
@@ -303,13 +303,13 @@ def test_the_guard_stops_a_trial_and_does_not_lower_its_rate(tmp_path):
 
 
 def test_the_budget_is_reported_as_the_end_of_a_search_only_if_trials_remained(tmp_path):
-    begun = config(search={"optimizer.adam.learning_rate": [0.1, 0.01], "method": "grid"})
+    tuned = config(search={"optimizer.adam.learning_rate": [0.1, 0.01], "method": "grid"})
     journal, note = Journal(tmp_path), "the budget ended the search early"
-    for trial in due(begun.search, begun, journal.read()):
+    for trial in due(tuned.search, tuned, journal.read()):
         journal.append(event="closed")
-        assert outcome(tmp_path, begun, begun.search).notes == (note,)
+        assert outcome(tmp_path, tuned, tuned.search).notes == (note,)
         journal.append(event="ended", trial=trial.key, cost=1.0, **_facts(trial))
-    assert outcome(tmp_path, begun, begun.search).notes == ()
+    assert outcome(tmp_path, tuned, tuned.search).notes == ()
 
 
 @pytest.mark.parametrize(("metric", "disaster"), [("r2", -100.0), ("loss", 100.0)])
@@ -319,19 +319,19 @@ def test_a_picture_leaves_out_the_worst_scores_whichever_way_the_metric_goes(met
     search = parse_search({"a.b": {"linear": [0, 1]}, "metric": metric}, "search")
     page = study_page(Study(Path("small"), search, tried, (), None, config(), ()))
     drawings = [ElementTree.fromstring(drawing) for drawing in re.findall("<svg.*?</svg>", page)]
-    assert [len(drawing) for drawing in drawings] == [9, 10]  # dots, and lines through all settings
-    assert [drawing[-1].get("class") for drawing in drawings] == ["dot best", "best"]  # the winner lies on top
+    assert [len(drawing) for drawing in drawings] == [9, 10]  # points, and lines through all settings
+    assert [drawing[-1].get("class") for drawing in drawings] == ["dot best", "best"]  # the winner is drawn on top
 
 
 def test_one_fresh_seed_does_not_show_whether_the_winner_is_better(tmp_path):
-    begun = config(search={"optimizer.adam.learning_rate": [0.1, 0.01], "method": "grid"})
+    tuned = config(search={"optimizer.adam.learning_rate": [0.1, 0.01], "method": "grid"})
     journal = Journal(tmp_path)
-    for trial in due(begun.search, begun, journal.read()):
+    for trial in due(tuned.search, tuned, journal.read()):
         journal.append(event="ended", trial=trial.key, cost=1.0, **_facts(trial))
-    for trial in due(begun.search, begun, journal.read())[:3]:  # the winner in a run folder, and one seed
+    for trial in due(tuned.search, tuned, journal.read())[:3]:  # the winner in a run folder, and one seed
         cost = 2.0 if trial.number == ORIGINAL else 1.0
         journal.append(event="ended", trial=trial.key, cost=cost, **_facts(trial))
-    verdict = outcome(tmp_path, begun, begun.search).verdict
+    verdict = outcome(tmp_path, tuned, tuned.search).verdict
     assert verdict.sentence.startswith(
         "loss 2 originally, 1 with the winner on 1 fresh seed: better by 1, which may be"
     )
@@ -339,13 +339,13 @@ def test_one_fresh_seed_does_not_show_whether_the_winner_is_better(tmp_path):
 
 
 def test_a_failed_configuration_is_reported_as_failed(tmp_path):
-    begun = config(search={"optimizer.adam.learning_rate": [0.1, 0.01], "method": "grid", "metric": "accuracy"})
+    tuned = config(search={"optimizer.adam.learning_rate": [0.1, 0.01], "method": "grid", "metric": "accuracy"})
     journal = Journal(tmp_path)
-    for trial in due(begun.search, begun, journal.read()):
+    for trial in due(tuned.search, tuned, journal.read()):
         journal.append(event="ended", trial=trial.key, cost=-0.5, **_facts(trial))
-    for trial in due(begun.search, begun, journal.read()):
+    for trial in due(tuned.search, tuned, journal.read()):
         journal.append(event="ended", trial=trial.key, cost=None if trial.number == ORIGINAL else -0.5, **_facts(trial))
-    verdict = outcome(tmp_path, begun, begun.search).verdict
+    verdict = outcome(tmp_path, tuned, tuned.search).verdict
     assert verdict.sentence == "the original configuration failed on fresh seeds; accuracy 0.5 with the winner"
     assert verdict.is_better
 
@@ -392,46 +392,46 @@ def test_a_trial_without_a_validation_score_is_not_compared_by_its_training_scor
 
 def of_eighteen(folder, costs_of_finals, **closed):
     """A study of 18 settings, each as good as its number, whose finals had these costs by number and seed."""
-    begun = config(search={"optimizer.adam.learning_rate": {"log": [1e-5, 0.3]}, "method": "random", "trials": 18})
+    tuned = config(search={"optimizer.adam.learning_rate": {"log": [1e-5, 0.3]}, "method": "random", "trials": 18})
     journal = Journal(folder)
-    for trial in due(begun.search, begun, journal.read()):
+    for trial in due(tuned.search, tuned, journal.read()):
         journal.append(event="ended", trial=trial.key, cost=float(trial.number), **_facts(trial))
     if closed:
         journal.append(event="closed", **closed)
-    for trial in due(begun.search, begun, journal.read()):
+    for trial in due(tuned.search, tuned, journal.read()):
         if (cost := costs_of_finals.get((trial.number, trial.seed), "")) != "":
             journal.append(event="ended", trial=trial.key, cost=cost, **_facts(trial))
-    return begun, journal
+    return tuned, journal
 
 
 FINALS = {(0, 1): 9.0, (0, 2): 9.0, (0, 3): 9.0, (1, 1): 5.0, (1, 2): 0.5, (1, 3): 5.0}
 
 
 def test_further_seeds_decide_between_the_best_settings(tmp_path):
-    begun, journal = of_eighteen(tmp_path, FINALS)
-    storing = due(begun.search, begun, journal.read())[0]
+    tuned, journal = of_eighteen(tmp_path, FINALS)
+    storing = due(tuned.search, tuned, journal.read())[0]
     assert (storing.number, storing.rung, storing.seed) == (1, STORING, 2)  # the best seed of the lowest mean
-    tried = outcome(tmp_path, begun, begun.search).tried
+    tried = outcome(tmp_path, tuned, tuned.search).tried
     assert [each.number for each in tried] == [1, 0, *range(2, 18)]
     assert tried[0].costs == (1.0, 5.0, 0.5, 5.0)
     assert tried[0].run == storing.folder == "0001-2"
 
 
 def test_incomplete_finals_decide_nothing(tmp_path):
-    begun, journal = of_eighteen(tmp_path, dict(list(FINALS.items())[:-1]))
-    assert [(each.number, each.seed) for each in due(begun.search, begun, journal.read())] == [(1, 3)]
-    assert outcome(tmp_path, begun, begun.search).tried[0].number == 0
+    tuned, journal = of_eighteen(tmp_path, dict(list(FINALS.items())[:-1]))
+    assert [(each.number, each.seed) for each in due(tuned.search, tuned, journal.read())] == [(1, 3)]
+    assert outcome(tmp_path, tuned, tuned.search).tried[0].number == 0
 
 
 def test_settings_that_fail_with_a_further_seed_do_not_win(tmp_path):
-    begun, _ = of_eighteen(tmp_path, FINALS | {(1, 3): None})
-    assert [each.number for each in outcome(tmp_path, begun, begun.search).tried][:2] == [0, 1]
+    tuned, _ = of_eighteen(tmp_path, FINALS | {(1, 3): None})
+    assert [each.number for each in outcome(tmp_path, tuned, tuned.search).tried][:2] == [0, 1]
 
 
 @pytest.mark.parametrize("finalists", [0, 1])
 def test_there_are_no_finals_without_time_for_two_settings(tmp_path, finalists):
-    begun, journal = of_eighteen(tmp_path, {}, finalists=finalists)
-    assert due(begun.search, begun, journal.read())[0].rung == STORING
+    tuned, journal = of_eighteen(tmp_path, {}, finalists=finalists)
+    assert due(tuned.search, tuned, journal.read())[0].rung == STORING
 
 
 def test_the_winner_has_a_run_folder_even_if_the_budget_ends_with_the_search(tmp_path):
