@@ -1,6 +1,6 @@
 """Score reached against budget: `retrograd tune`, random search, and Optuna with PyTorch where these are installed.
 
-python benchmarks/bench_tune.py [--seconds 60] [--seeds 3] [--only iris,wine] [--json FILE]
+python benchmarks/bench_tune.py [--seconds 60] [--seeds 3] [--only iris,wine] [--searchers halving,optuna] [--json FILE]
 
 Every searcher gets the same seconds for the same network and the same ranges (learning rate, width, weight decay) on
 the same training and validation rows; the score is the accuracy, or R2, of its winner on rows that nobody has seen.
@@ -167,6 +167,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="")
+    parser.add_argument("--searchers", default="halving,random,optuna")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -174,6 +175,8 @@ def main() -> None:
     results: dict[str, Any] = {}
     for name in names:
         for searcher, search in searchers().items():
+            if searcher not in chosen.searchers.split(","):
+                continue
             begin = time.perf_counter()
             found = [search(rows_of(name, seed), chosen.seconds, seed) for seed in range(chosen.seeds)]
             used = (time.perf_counter() - begin) / chosen.seeds

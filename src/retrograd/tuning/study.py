@@ -27,12 +27,12 @@ from retrograd.tuning.trial import Bench, Outcome, changed_config
 from retrograd.tuning.verdict import (
     CONFIRM,
     FINAL_SEEDS,
+    FINALISTS,
     FRESH,
     ORIGINAL,
     Tried,
     Verdict,
     final_trials,
-    finalist_count,
     finalists,
     judged,
     ranked,
@@ -157,14 +157,14 @@ class Course:
         if is_after or math.isinf(end):
             return end
         count, seconds = self._whole(state)
-        trials = FINAL_SEEDS * finalist_count(count) + AFTER
+        trials = FINAL_SEEDS * min(FINALISTS, count) + AFTER
         return max(search, end - RESERVE * trials * seconds) if count else search
 
     def _affordable(self, state: State) -> int:
         """Return the number of finalists that the time left allows for, besides confirming the winner."""
         count, seconds = self._whole(state)
         left = self.deadlines[1] - time.time() - RESERVE * AFTER * seconds
-        return min(finalist_count(count), max(0, int(left / (FINAL_SEEDS * seconds)))) if seconds else 0
+        return min(FINALISTS, count, max(0, int(left / (FINAL_SEEDS * seconds)))) if seconds else 0
 
     def _whole(self, state: State) -> tuple[int, float]:
         """Return the number of trials of all epochs, and the seconds that one takes."""

@@ -15,7 +15,7 @@ from retrograd.tuning.proposals import CONFIRMING, FINAL, STORING, Proposal, Val
 CONFIRM = 3  # number of fresh seeds, which were not used for the choice
 FRESH = 1000  # the first fresh seed, relative to the seed of the configuration
 ORIGINAL = 9999  # the number of the original configuration
-FINALISTS, FINALISTS_EACH = 8, 9  # settings in the finals: at most, and one in how many
+FINALISTS, FINALISTS_EACH = 8, 9  # settings in the finals: at most, and without a time budget one in how many
 FINAL_SEEDS = 3  # further seeds for each
 
 
@@ -80,19 +80,14 @@ def searched(search: Search, state: State) -> list[Tried]:
 
 
 def finalists(search: Search, state: State, tried: Sequence[Tried], epochs: int) -> list[Tried]:
-    """Return the settings whose order further seeds decide: the best ninth of those trained for all epochs.
+    """Return the settings whose order further seeds decide: the best of those trained for all epochs.
 
     The lowest of many validation losses is partly luck: on 8 splits of the diabetes table, the settings with the lowest
     mean over four seeds reached an R2 of 0.38 on unseen rows, those with the lowest loss of one seed 0.35.
     """
     whole = [trial for trial in tried if trial.epochs == epochs]
-    count = finalist_count(len(whole)) if state.finalists is None else state.finalists
+    count = min(FINALISTS, len(whole) // FINALISTS_EACH) if state.finalists is None else state.finalists
     return whole[:count] if count > 1 else []
-
-
-def finalist_count(whole: int) -> int:
-    """Return the number of finalists among settings that were trained for all epochs."""
-    return min(FINALISTS, whole // FINALISTS_EACH)
 
 
 def final_trials(search: Search, best: Sequence[Tried]) -> list[Proposal]:
