@@ -64,7 +64,7 @@ def test_arithmetic_among_numbers_is_done_once_in_double_precision():
     def rest(setting, x):
         return x * (1 - setting.rate)
 
-    found = Program(rest, Setting(0.999))(jnp.ones(()))
+    found = Program(rest, Setting(0.999))(ONE)
     assert found == np.float32(1 - 0.999) != np.float32(1) - np.float32(0.999)
 
 
@@ -82,7 +82,7 @@ def test_a_number_that_only_python_reads_is_part_of_the_program(compiled):
     def rounded(setting, x):
         return x * float(setting.rate)
 
-    assert [float(Program(rounded, Setting(rate))(jnp.ones(()))) for rate in (0.25, 0.5, 0.25)] == [0.25, 0.5, 0.25]
+    assert [float(Program(rounded, Setting(rate))(ONE)) for rate in (0.25, 0.5, 0.25)] == [0.25, 0.5, 0.25]
     assert compiled() == 2
 
 
