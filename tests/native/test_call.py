@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from retrograd.native.convolution import Behind
+from retrograd.native.convolution import Epilogue
 from retrograd.native.library import kernels
 from retrograd.network.layers.convolution.convolution import convolve, weight_gradient
 from retrograd.network.layers.shared.window import place_window
@@ -32,7 +32,7 @@ def forward(x, weight):
 
 
 def fused(x, weight, residual):
-    return convolve(x, weight, WINDOW, 1, Behind(BIAS, residual, True))
+    return convolve(x, weight, WINDOW, 1, Epilogue(BIAS, residual, True))
 
 
 def gradient(x, dy):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retrograd.native import convolution as native
-from retrograd.native.convolution import NOTHING, Behind
+from retrograd.native.convolution import NOTHING, Epilogue
 from retrograd.native.library import kernels
 from retrograd.network.layers import ReLU
 from retrograd.network.layers.convolution import convolution as layer
@@ -46,7 +46,7 @@ def drawn(seed):
     return window, groups, x, weight, dy
 
 
-def everything_behind(seed, shape, bad=0.0):
+def everything_after(seed, shape, bad=0.0):
     """A bias and a residual, `bad` added to one number of each."""
     rng = np.random.default_rng([seed, 1])
     arrays = [rng.normal(size=shape[-1:]).astype(np.float32), rng.normal(size=shape).astype(np.float32)]
@@ -57,24 +57,24 @@ def everything_behind(seed, shape, bad=0.0):
 
 def drawn_behind(seed, shape):
     """What follows the sums: each part half of the time."""
-    bias, residual = everything_behind(seed, shape)
+    bias, residual = everything_after(seed, shape)
     chosen = np.random.default_rng([seed, 2]).random(3) < 0.5
-    return Behind(bias if chosen[0] else None, residual if chosen[1] else None, bool(chosen[2]))
+    return Epilogue(bias if chosen[0] else None, residual if chosen[1] else None, bool(chosen[2]))
 
 
-def arrays_of(behind):
-    return [array for array in behind[:2] if array is not None]
+def arrays_of(epilogue):
+    return [array for array in epilogue[:2] if array is not None]
 
 
-def products(window, groups, behind, x, weight, dy, *rest):
+def products(window, groups, epilogue, x, weight, dy, *rest):
     return (
-        layer.convolve(x, weight, window, groups, behind.of(rest)),
+        layer.convolve(x, weight, window, groups, epilogue.of(rest)),
         layer.data_gradient(dy, weight, window, groups),
         layer.weight_gradient(x, dy, window, groups, weight.dtype),
     )
 
 
-def defined(window, groups, behind, x, weight, dy):
+def defined(window, groups, epilogue, x, weight, dy):
     """The three sums, entry of the kernel by entry, in float64, and what follows the first."""
     x, weight, dy = (a.astype(np.float64) for a in (x, weight, dy))
     margins = [
@@ -97,20 +97,20 @@ def defined(window, groups, behind, x, weight, dy):
             "ngc,ngf->cgf", parted[seen].reshape(*rows, parted.shape[-1]), deltas.reshape(*rows, deltas.shape[-1])
         )
     inside = (slice(None), *(slice(low, low + n) for (low, _), n in zip(window.padding, window.lengths, strict=True)))
-    y = y.reshape(dy.shape) + sum(arrays_of(behind))
-    y = np.maximum(y, 0) if behind.relu else y
+    y = y.reshape(dy.shape) + sum(arrays_of(epilogue))
+    y = np.maximum(y, 0) if epilogue.relu else y
     return y, dx[inside].reshape(x.shape), dweight.reshape(weight.shape)
 
 
 def test_the_three_products_are_the_sums_that_define_them(cases):
     for seed in cases:
         window, groups, *arrays = drawn(seed)
-        behind = drawn_behind(seed, arrays[-1].shape)
-        run = jax.jit(lambda *a, w=window, g=groups, b=behind: products(w, g, b, *a))
-        found, expected = run(*arrays, *arrays_of(behind)), defined(window, groups, behind, *arrays)
+        epilogue = drawn_behind(seed, arrays[-1].shape)
+        run = jax.jit(lambda *a, w=window, g=groups, b=epilogue: products(w, g, b, *a))
+        found, expected = run(*arrays, *arrays_of(epilogue)), defined(window, groups, epilogue, *arrays)
         for name, one, exact in zip(("y", "dx", "dweight"), found, expected, strict=True):
             error = error_by_norm(one, exact)
-            assert error <= CLOSE, (seed, name, error, window, groups, arrays_of(behind), behind.relu)
+            assert error <= CLOSE, (seed, name, error, window, groups, arrays_of(epilogue), epilogue.relu)
 
 
 def test_kernels_are_what_runs(every_shape):
@@ -118,9 +118,9 @@ def test_kernels_are_what_runs(every_shape):
     text = jax.jit(lambda *a: products(window, groups, NOTHING, *a)).lower(*arrays).as_text()
     assert all(f"retrograd_{name}" in text for name in ("convolve", "data_gradient", "weight_gradient"))
     assert "stablehlo.convolution" not in text
-    behind = Behind(*everything_behind(0, arrays[-1].shape), relu=True)
-    run = jax.jit(lambda x, w, *rest: layer.convolve(x, w, window, groups, behind.of(rest)))
-    text = run.lower(*arrays[:2], *arrays_of(behind)).as_text()
+    epilogue = Epilogue(*everything_after(0, arrays[-1].shape), relu=True)
+    run = jax.jit(lambda x, w, *rest: layer.convolve(x, w, window, groups, epilogue.of(rest)))
+    text = run.lower(*arrays[:2], *arrays_of(epilogue)).as_text()
     assert "retrograd_convolve" in text
     assert not any(f"stablehlo.{name}" in text for name in ("convolution", "add", "maximum"))
     with kernels(False):
@@ -151,12 +151,12 @@ def same_where_not_finite(one, other):
 @pytest.mark.parametrize("seed", [0, 1, 2])  # by fewer products (where all is finite), read in place, and from a band
 def test_what_follows_the_sums_gives_the_same_bits_at_the_store_as_after_it(seed, bad):
     window, groups, x, weight, dy = drawn(seed)
-    bias, residual = everything_behind(seed, dy.shape, bad)
+    bias, residual = everything_after(seed, dy.shape, bad)
     x[tuple(np.random.default_rng(seed).integers(0, x.shape))] += bad
     for relu in (True, False):
 
         def fused(x, weight, bias, residual, relu=relu):
-            return layer.convolve(x, weight, window, groups, Behind(bias, residual, relu))
+            return layer.convolve(x, weight, window, groups, Epilogue(bias, residual, relu))
 
         sums = jax.jit(lambda x, weight: layer.convolve(x, weight, window, groups))(x, weight)
         with np.errstate(invalid="ignore"):  # infinity and its opposite

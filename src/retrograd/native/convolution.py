@@ -33,18 +33,18 @@ class Window(Protocol):
     outputs: tuple[int, ...]
 
 
-class Behind(NamedTuple):
+class Epilogue(NamedTuple):
     """What follows a convolution's sums: + bias [filters], + residual (shaped like the result), then relu."""
 
     bias: Array | None = None
     residual: Array | None = None
     relu: bool = False
 
-    def of(self, arrays: Sequence[Array]) -> Behind:
+    def of(self, arrays: Sequence[Array]) -> Epilogue:
         """Return the same with other arrays, given in the order of the fields."""
         left = iter(arrays)
         bias, residual = (None if array is None else next(left) for array in (self.bias, self.residual))
-        return Behind(bias, residual, self.relu)
+        return Epilogue(bias, residual, self.relu)
 
     @property
     def attribute(self) -> np.ndarray:
@@ -52,30 +52,30 @@ class Behind(NamedTuple):
         return np.array([self.bias is not None, self.residual is not None, self.relu], np.int64)
 
 
-NOTHING = Behind()
+NOTHING = Epilogue()
 
 
 def convolve_natively(formula: Callable[..., Array]) -> Callable[..., Array]:
-    """Let a kernel compute convolve(x, weight, window, groups, behind) where it is faster than the formula."""
+    """Let a kernel compute convolve(x, weight, window, groups, epilogue) where it is faster than the formula."""
 
     @functools.wraps(formula)
-    def convolve(x: Array, weight: Array, window: Window, groups: int = 1, behind: Behind = NOTHING) -> Array:
+    def convolve(x: Array, weight: Array, window: Window, groups: int = 1, epilogue: Epilogue = NOTHING) -> Array:
         arrays, axes = [x, weight], list(FORWARD.arguments)
-        for array, axis in ((behind.bias, None), (behind.residual, 0)):
+        for array, axis in ((epilogue.bias, None), (epilogue.residual, 0)):
             if array is not None:
                 arrays.append(array)
                 axes.append(axis)
         if not (FORWARD.suits(*arrays) and faster(FORWARD, window, groups, x.shape[-1], weight.shape[-1])):
-            return formula(x, weight, window, groups, behind)
+            return formula(x, weight, window, groups, epilogue)
 
         def bound_formula(x: Array, weight: Array, *rest: Array) -> Array:
-            return formula(x, weight, window, groups, behind.of(rest))
+            return formula(x, weight, window, groups, epilogue.of(rest))
 
         def specs(x: Array, weight: Array, *_: Array) -> list[Spec]:
             return [Spec((x.shape[0], *window.outputs, weight.shape[-1]), x.dtype)]
 
         kernel = FORWARD._replace(arguments=tuple(axes))
-        return _call(kernel, bound_formula, specs, window, groups, *arrays, behind=behind.attribute)
+        return _call(kernel, bound_formula, specs, window, groups, *arrays, epilogue=epilogue.attribute)
 
     return convolve
 

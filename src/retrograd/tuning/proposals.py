@@ -27,7 +27,7 @@ MOST_TRIALS = 10_000  # in a search that only its time budget ends
 SHRINK = 3  # one in three settings is promoted to the next rung, with three times the epochs
 PORTION = 8  # settings that TPE proposes at a time, and that can run in parallel
 MOST_OF_GRID = 10_000
-# Rungs after the search: further seeds of the best settings, the winner's run folder, and the trials that confirm it.
+# Rungs after those of the search: further seeds of the best, the winner's run folder, and what confirms it.
 FINAL, STORING, CONFIRMING = 97, 98, 99
 TPE_CURE = "pip install 'retrograd[tune]', or choose the method halving, random or grid"
 
@@ -44,12 +44,17 @@ class Proposal(NamedTuple):
     @property
     def key(self) -> str:
         """The name of the trial in the journal."""
-        return f"{self.number:04d}-{self.rung}-{self.seed}"
+        return key_of(self.number, self.rung, self.seed)
 
     @property
     def folder(self) -> str:
         """The name of its run folder; a promoted trial continues in its folder."""
         return f"{self.number:04d}-{self.seed}"
+
+
+def key_of(number: int, rung: int, seed: int) -> str:
+    """Return the name of a trial in the journal."""
+    return f"{number:04d}-{rung}-{seed}"
 
 
 def short(path: str) -> str:
@@ -209,7 +214,7 @@ def best(search: Search, numbers: Sequence[int], rung: int, costs: Costs) -> lis
 
 def mean_cost(number: int, rung: int, seeds: int, costs: Costs) -> float:
     """Return the mean cost of settings over their seeds in one rung; infinite if one failed or is missing."""
-    by_seed = [costs.get(f"{number:04d}-{rung}-{seed}", math.inf) for seed in range(seeds)]
+    by_seed = [costs.get(key_of(number, rung, seed), math.inf) for seed in range(seeds)]
     return math.fsum(by_seed) / seeds if all(map(math.isfinite, by_seed)) else math.inf
 
 

@@ -118,7 +118,7 @@ class Course:
             if not is_ours:
                 return False
             state = self.journal.read()
-            is_after = proposal.rung in (FINAL, STORING, CONFIRMING)
+            is_after = proposal.rung >= FINAL
             if key in state.costs or (state.is_closed and not is_after):
                 return key in state.costs
             if state.begun.get(key, 0) >= ATTEMPTS:

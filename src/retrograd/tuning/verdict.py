@@ -10,7 +10,7 @@ from retrograd.present.numbers import number
 from retrograd.training.config.search import Search
 from retrograd.training.loop.stop import falls
 from retrograd.tuning.journal import State
-from retrograd.tuning.proposals import CONFIRMING, FINAL, STORING, Proposal, Values, mean_cost
+from retrograd.tuning.proposals import CONFIRMING, FINAL, STORING, Proposal, Values, key_of, mean_cost
 
 CONFIRM = 3  # number of fresh seeds, which were not used for the choice
 FRESH = 1000  # the first fresh seed, relative to the seed of the configuration
@@ -67,14 +67,14 @@ def searched(search: Search, state: State) -> list[Tried]:
     latest: dict[int, dict[str, Any]] = {}
     for event in state.ended.values():
         number, rung = event["number"], event["rung"]
-        if rung in (FINAL, STORING, CONFIRMING) or not math.isfinite(mean_cost(number, rung, seeds, state.costs)):
+        if rung >= FINAL or not math.isfinite(mean_cost(number, rung, seeds, state.costs)):
             continue
         if number not in latest or rung > latest[number]["rung"]:
             latest[number] = event
     tried = []
     for number, event in latest.items():
         rung, values = event["rung"], tuple(event["values"].items())
-        costs = tuple(state.costs[f"{number:04d}-{rung}-{seed}"] for seed in range(seeds))
+        costs = tuple(state.costs[key_of(number, rung, seed)] for seed in range(seeds))
         tried.append(_tried(search, Tried(number, values, rung, event["epochs"], 0.0, costs), rung, costs))
     return sorted(tried, key=_order)
 
@@ -117,7 +117,7 @@ def judged(search: Search, state: State, tried: Sequence[Tried]) -> Verdict | No
         return None
     winner, metric = tried[0], search.options.metric
     pairs = [
-        tuple(state.costs.get(f"{number:04d}-{CONFIRMING}-{seed}", math.nan) for number in (ORIGINAL, winner.number))
+        tuple(state.costs.get(key_of(number, CONFIRMING, seed), math.nan) for number in (ORIGINAL, winner.number))
         for seed in range(FRESH, FRESH + CONFIRM)
     ]
     pairs = [pair for pair in pairs if not any(map(math.isnan, pair))]

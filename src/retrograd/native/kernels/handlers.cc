@@ -334,7 +334,7 @@ static ffi::Error AttendBack(ffi::ThreadPool threads, Array mask, Array y, Array
 #define OUT .Ret<Array>()
 #pragma GCC visibility push(default)
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_convolve, Convolve,
-                              POOL IN IN.RemainingArgs() OUT.Attr<Numbers>("window").Attr<Numbers>("behind"));
+                              POOL IN IN.RemainingArgs() OUT.Attr<Numbers>("window").Attr<Numbers>("epilogue"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_data_gradient, DataGradient, POOL IN IN OUT.Attr<Numbers>("window"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_weight_gradient, WeightGradient, POOL IN IN OUT.Attr<Numbers>("window"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_transposed_product, TransposedProduct, POOL IN IN OUT);

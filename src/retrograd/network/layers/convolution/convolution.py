@@ -16,7 +16,7 @@ from retrograd.base.errors import Problem, ShapeError
 from retrograd.base.quantities import PositiveInt
 from retrograd.native.convolution import (
     NOTHING,
-    Behind,
+    Epilogue,
     convolve_natively,
     data_gradient_natively,
     weight_gradient_natively,
@@ -156,7 +156,7 @@ class Convolution(Layer):
         if residual is not None:
             expect_same_shapes((Spec((len(x), *window.outputs, weight.shape[-1]), x.dtype), residual))
         bias = params["bias"].astype(x.dtype) if "bias" in params else None
-        return Forward(convolve(x, weight, window, groups, Behind(bias, residual, relu)), tape)
+        return Forward(convolve(x, weight, window, groups, Epilogue(bias, residual, relu)), tape)
 
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         """dx = dy ∗ flipped W, dW = x ⋆ dy, db = the sum of dy over batch and positions."""
@@ -193,12 +193,12 @@ def groups_of(groups: int | str, channels: int, filters: int) -> int:
 
 
 @convolve_natively
-def convolve(x: Array, weight: Array, window: Window, groups: int = 1, behind: Behind = NOTHING) -> Array:
-    """Return y[b, i] = the sum over p and c of x[b, stride i + dilation p, c] weight[p, c], then apply `behind`."""
+def convolve(x: Array, weight: Array, window: Window, groups: int = 1, epilogue: Epilogue = NOTHING) -> Array:
+    """Return y[b, i] = the sum over p and c of x[b, stride i + dilation p, c] weight[p, c], then apply `epilogue`."""
     y = _sums(x, weight, window, groups)
-    y = y if behind.bias is None else y + behind.bias
-    y = y if behind.residual is None else y + behind.residual
-    return relu(y) if behind.relu else y
+    y = y if epilogue.bias is None else y + epilogue.bias
+    y = y if epilogue.residual is None else y + epilogue.residual
+    return relu(y) if epilogue.relu else y
 
 
 def _sums(x: Array, weight: Array, window: Window, groups: int) -> Array:
