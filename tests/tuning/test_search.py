@@ -11,7 +11,19 @@ from retrograd.base.document import Document
 from retrograd.base.errors import ConfigError, UsageError
 from retrograd.training.config.config import config_of, plain_config
 from retrograd.training.config.search import Range, parse_search, search_schema
-from retrograd.tuning.proposals import brackets, by_tpe, draw, grid, halving, proposals, rungs
+from retrograd.tuning.proposals import (
+    FINAL,
+    STORING,
+    Proposal,
+    brackets,
+    by_tpe,
+    draw,
+    grid,
+    halving,
+    proposals,
+    rungs,
+    seed_offset,
+)
 
 PLAIN = {
     "data": "xor",
@@ -154,9 +166,37 @@ def test_later_brackets_sample_around_the_best_so_far_and_improve_on_it():
             waiting, _ = halving(search, 27, costs, timed=True)
             sampled += [] if rung else sorted(map(cost, waiting))
             costs |= {proposal.key: cost(proposal) for proposal in waiting}
-    first, later = sampled[:27], sampled[27:]
+    first, later = sampled[:27], sampled[len(sampled) // 2 :]
     assert statistics.median(later) < 0.5 * statistics.median(first)
     assert min(later) < min(first)
+
+
+def test_with_time_for_many_whole_trials_settings_are_no_longer_judged_by_few_epochs():
+    search, costs, sizes = searched(seeds=1), {}, []
+    for _ in range(12):
+        waiting, is_over = halving(search, 27, costs, timed=True, to_end=True)
+        assert not is_over
+        sizes.append((len(waiting), waiting[0].epochs))
+        costs |= {proposal.key: proposal.number / 100 for proposal in waiting}
+    assert sizes[:4] == [(27, 1), (9, 3), (3, 9), (1, 27)]  # the first bracket, which shows how long a trial takes
+    assert {length for _, length in sizes[4:]} == {27}
+    assert all(8 <= count <= 12 for count, _ in sizes[4:])
+
+
+@pytest.mark.parametrize("method", ["halving", "random", "tpe"])
+def test_settings_have_seeds_of_their_own_and_share_those_after_the_search(method):
+    search = searched(method=method)
+    trials = [Proposal(number, 0, seed, 27, ()) for number in (0, 1) for seed in (0, 1)]
+    assert len({seed_offset(search, trial) for trial in trials}) == 4
+    finals = [Proposal(number, FINAL, 2, 27, ()) for number in (0, 1)]
+    assert len({seed_offset(search, trial) for trial in finals}) == 1
+    stored = [Proposal(0, STORING, seed, 27, ()) for seed in (1, 2)]  # the seed of a trial of the search, of the finals
+    assert [seed_offset(search, trial) for trial in stored] == [seed_offset(search, trials[1]), 2]
+
+
+def test_the_points_of_a_grid_share_their_seeds():
+    search = searched(method="grid")
+    assert {seed_offset(search, Proposal(number, 0, 1, 27, ())) for number in range(9)} == {1}
 
 
 def test_promoted_settings_run_best_first_so_that_an_interrupted_rung_has_tried_the_best():

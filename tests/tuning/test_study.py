@@ -29,11 +29,11 @@ from retrograd.tuning import brief, workers
 from retrograd.tuning.journal import Journal
 from retrograd.tuning.optimizers import Compared, half_way, sentence
 from retrograd.tuning.page import study_page
-from retrograd.tuning.proposals import CONFIRMING, STORING, Proposal
+from retrograd.tuning.proposals import CONFIRMING, STORING, Proposal, seed_offset
 from retrograd.tuning.rate import reason
 from retrograd.tuning.study import Course, Study, _facts, due, outcome
-from retrograd.tuning.trial import Bench, Ended, score_of, smoothed, trial_config
-from retrograd.tuning.verdict import ORIGINAL, Tried, ranked
+from retrograd.tuning.trial import Bench, Ended, Outcome, score_of, smoothed, trial_config
+from retrograd.tuning.verdict import ORIGINAL, Tried, ranked, storing_trial
 
 PLAIN = {
     "name": "small",
@@ -82,7 +82,9 @@ def test_the_winner_is_a_run_folder_that_has_not_seen_the_test_part(whole):
 
 def test_a_promoted_trial_ends_like_one_that_trained_in_one_piece(whole, tmp_path):
     best = whole.tried[0]
+    seed = seed_offset(config_of(Document(PLAIN)).search, storing_trial(best))
     alone = {**PLAIN, "optimizer": {"adam": best.values[0][1]}, "search": None}
+    alone["training"] = {**PLAIN["training"], "seed": seed}
     run = rg.train(alone, root=tmp_path)
     assert run.scores["valid"]["loss"] == best.score
 
@@ -391,8 +393,12 @@ def test_a_trial_without_a_validation_score_is_not_compared_by_its_training_scor
 
 
 def of_eighteen(folder, costs_of_finals, **closed):
-    """A study of 18 settings, each as good as its number, whose finals had these costs by number and seed."""
-    tuned = config(search={"optimizer.adam.learning_rate": {"log": [1e-5, 0.3]}, "method": "random", "trials": 18})
+    """A study of 18 settings, each as good as its number, whose finals had these costs by number and seed.
+
+    A setting's neighbours along its range are those with the numbers before and after it.
+    """
+    rates = [0.3 * 0.6**number for number in range(18)]
+    tuned = config(search={"optimizer.adam.learning_rate": rates, "method": "grid"})
     journal = Journal(folder)
     for trial in due(tuned.search, tuned, journal.read()):
         journal.append(event="ended", trial=trial.key, cost=float(trial.number), **_facts(trial))
@@ -503,3 +509,25 @@ def test_the_halfway_point_and_the_sentence_follow_from_the_curves():
     assert half_way([], 0.0) is None
     rows = [Compared("A", 0.1, (1.0, 1.1), None, (), None), Compared("B", 0.2, (1.05, 1.15), None, (), None)]
     assert sentence(rows) == "A at 0.1 has the lowest loss, 1.05; equally good within the spread over seeds: B"
+
+
+@pytest.mark.parametrize(("takes", "to_end"), [(0.0, True), (0.05, False)])
+def test_the_first_bracket_shows_whether_the_budget_suffices_to_train_settings_to_the_end(
+    tmp_path, monkeypatch, takes, to_end
+):
+    search = {"optimizer.adam.learning_rate": {"log": [1e-5, 0.3]}}
+    course = Course(tmp_path, config(search=search), None, (time.time() + 2.0, time.time() + 3.0))
+
+    def run(trial, seconds=None):
+        time.sleep(takes if trial.epochs == 9 else 0.0)
+        return Outcome(trial.number / 100, 0.5, "", trial.epochs)
+
+    monkeypatch.setattr(course.bench, "run", run)
+    course.work()
+    events = [json.loads(line) for line in (tmp_path / "study.jsonl").read_text().splitlines()]
+    assert [event["to_end"] for event in events if event["event"] == "paced"] == [to_end]
+    later = [event for event in events if event["event"] == "ended" and event["rung"] < 3 and event["number"] > 26]
+    assert later
+    assert all(event["epochs"] == 9 for event in later) == to_end
+    again = Course(tmp_path, config(search=search), None, (time.time() + 2.0, time.time() + 3.0)).journal.read()
+    assert again.to_end == to_end  # a resumed study goes on as it began

@@ -27,6 +27,7 @@ class State:
     costs: dict[str, float] = field(default_factory=dict)  # of finished trials, by key
     ended: dict[str, dict[str, Any]] = field(default_factory=dict)  # events of finished trials, by key
     begun: dict[str, int] = field(default_factory=dict)  # attempts without the interrupted ones, by key
+    to_end: bool | None = None  # whether settings are trained for all epochs after the first bracket; None: undecided
     is_closed: bool = False  # no time for new trials: only the finals and the confirmation of the winner remain
     finalists: int | None = None  # number of settings in the finals, if the time left allows no more
     retried: list[str] = field(default_factory=list)
@@ -116,6 +117,8 @@ def _apply(event: Any, state: State) -> None:
         cost = event.get("cost")
         state.costs[key] = cost if isinstance(cost, (int, float)) and math.isfinite(cost) else math.inf
         state.ended[key] = event
+    elif kind == "paced" and state.to_end is None:
+        state.to_end = event.get("to_end") is True
     elif kind == "closed" and not state.is_closed:
         state.is_closed, state.finalists = True, event.get("finalists")
     elif kind == "opened":

@@ -18,6 +18,7 @@ from retrograd.base.errors import UsageError
 from retrograd.present.numbers import number
 from retrograd.present.wording import in_yaml
 from retrograd.training.config.search import Search
+from retrograd.tuning.neighbourhood import MOST_SETTINGS, Place, best_with_neighbours
 
 TRIALS = 27  # default number of trials; for halving with a time budget, per bracket
 LEADERS = 4  # settings around which later brackets are drawn
@@ -25,8 +26,9 @@ UNIFORM = 1 / 3  # share of a later bracket that is drawn from the whole ranges
 NEAR, NEAREST = 0.15, 0.03  # standard deviation around a leader, in shares of the range: over the bracket; its minimum
 MOST_TRIALS = 10_000  # in a search that only its time budget ends
 SHRINK = 3  # one in three settings is promoted to the next rung, with three times the epochs
-PORTION = 8  # settings that TPE proposes at a time, and that can run in parallel
+PORTION = 8  # settings that are proposed at a time, and can run in parallel
 MOST_OF_GRID = 10_000
+OWN_SEEDS = 10_000  # the first seed of the settings' own ones, relative to the seed of the configuration
 # Rungs after those of the search: further seeds of the best, the winner's run folder, and what confirms it.
 FINAL, STORING, CONFIRMING = 97, 98, 99
 TPE_CURE = "pip install 'retrograd[tune]', or choose the method halving, random or grid"
@@ -37,7 +39,7 @@ class Proposal(NamedTuple):
 
     number: int
     rung: int
-    seed: int  # 0 for the seed of the configuration, 1 for the next, ...
+    seed: int  # 0 for the first trial of these settings in a rung, 1 for the next, ...
     epochs: int
     values: tuple[tuple[str, Any], ...]
 
@@ -50,6 +52,17 @@ class Proposal(NamedTuple):
     def folder(self) -> str:
         """The name of its run folder; a promoted trial continues in its folder."""
         return f"{self.number:04d}-{self.seed}"
+
+
+def seed_offset(search: Search, proposal: Proposal) -> int:
+    """Return what a trial adds to the seed of the configuration.
+
+    In a search that follows the best settings, each has seeds of its own; with shared ones, it would follow the luck of
+    one seed, which similar settings have in common. The points of a grid, and the trials after the search, are compared
+    on the same seeds.
+    """
+    shares = search.options.method == "grid" or proposal.seed >= search.options.seeds
+    return proposal.seed if shares else OWN_SEEDS + proposal.number * search.options.seeds + proposal.seed
 
 
 def key_of(number: int, rung: int, seed: int) -> str:
@@ -71,13 +84,16 @@ Costs = Mapping[str, float]  # of finished trials by key; smaller is better, inf
 Values = tuple[tuple[str, Any], ...]
 
 
-def proposals(search: Search, epochs: int, costs: Costs, timed: bool = False) -> tuple[list[Proposal], bool]:
+def proposals(
+    search: Search, epochs: int, costs: Costs, timed: bool = False, to_end: bool = False
+) -> tuple[list[Proposal], bool]:
     """Return the trials that can start now, and whether the search is over.
 
-    With a time budget and no number of trials (`timed`), halving and random continue with new settings.
+    With a time budget and no number of trials (`timed`), halving and random continue with new settings; `to_end`, where
+    it suffices for many, halving trains these for all epochs.
     """
     if search.options.method == "halving":
-        return halving(search, epochs, costs, timed)
+        return halving(search, epochs, costs, timed, to_end)
     if search.options.method == "tpe":
         return by_tpe(search, epochs, costs)
     is_grid, count = search.options.method == "grid", search.options.trials or (MOST_TRIALS if timed else TRIALS)
@@ -99,9 +115,6 @@ def grid(search: Search) -> list[Values]:
     names = [path for path, _ in search.ranges]
     combinations = [tuple(zip(names, values, strict=True)) for values in itertools.product(*points)]
     return combinations[: search.options.trials]
-
-
-Place = tuple[float, ...]  # of settings: the position of each along its range, from 0 to 1
 
 
 def draw(search: Search, number: int) -> Values:
@@ -147,25 +160,24 @@ def rungs(epochs: int, trials: int) -> list[tuple[int, int]]:
     ]
 
 
-def halving(search: Search, epochs: int, costs: Costs, timed: bool = False) -> tuple[list[Proposal], bool]:
+def halving(
+    search: Search, epochs: int, costs: Costs, timed: bool = False, to_end: bool = False
+) -> tuple[list[Proposal], bool]:
     """Successive halving: all settings for a few epochs, the best third of them three times as long, and so on.
 
     With a time budget, one bracket of settings follows another until it is used up; from the second on, they are drawn
-    near the best so far.
+    near the best so far, judged together with their neighbours.
 
     See:  Jamieson & Talwalkar 2016, arXiv:1502.07943. A rung starts when the previous one is complete, so that
           promotion does not depend on which process is faster.
     """
     steps = rungs(epochs, search.options.trials or TRIALS)
-    places: dict[int, Place] = {}
-    leaders: list[int] = []
-    for bracket, (numbers, start) in enumerate(brackets(steps, timed and search.options.trials is None)):
-        around = tuple(places[number] for number in leaders)
+    whole: list[tuple[Place, float]] = []  # settings trained for all epochs, with their costs
+    for bracket, (numbers, start) in enumerate(brackets(steps, timed and search.options.trials is None, to_end)):
+        leaders = tuple(whole[i][0] for i in best_with_neighbours(whole, LEADERS))
         width = max(NEAREST, NEAR / max(bracket, 1))
-        drawn = {}
-        for i in numbers:
-            places[i] = near(search, i, around, width) if around else anywhere(search, i)
-            drawn[i] = values_at(search, places[i])
+        places = {i: near(search, i, leaders, width) if leaders else anywhere(search, i) for i in numbers}
+        drawn = {i: values_at(search, place) for i, place in places.items()}
         chosen: Sequence[int] = numbers
         for rung, (_, length) in enumerate(steps[start:], start):
             if rung > start:  # best first, so that they are tried even if the budget cuts the rung short
@@ -173,35 +185,32 @@ def halving(search: Search, epochs: int, costs: Costs, timed: bool = False) -> t
             waiting, is_over = _unfinished(_rung(search, drawn, chosen, rung, length), costs)
             if not is_over:
                 return waiting, False
-        leaders = sorted(
-            [*leaders, *drawn], key=lambda number: standing(number, len(steps), search.options.seeds, costs)
-        )[:LEADERS]
+        ended = [(places[i], mean_cost(i, len(steps) - 1, search.options.seeds, costs)) for i in chosen]
+        whole = sorted([*whole, *ended], key=lambda one: one[1])[:MOST_SETTINGS]
     return [], True
 
 
-def brackets(steps: Sequence[tuple[int, int]], timed: bool) -> Iterator[tuple[range, int]]:
+def brackets(steps: Sequence[tuple[int, int]], timed: bool, to_end: bool = False) -> Iterator[tuple[range, int]]:
     """Yield the numbers of the settings of each bracket, and the rung in which it starts.
 
     A search of a number of trials is one bracket from the lowest rung. Within a time budget, further brackets start
     ever higher, with fewer settings: few epochs tell good settings from bad ones, not from the best. After the highest
-    rung, the next bracket starts in the lowest one again.
+    rung, the next bracket starts in the lowest one again; `to_end`, all further ones start in the highest.
 
     See:  Li et al. 2018, "Hyperband", arXiv:1603.06560
     """
-    first, size = 0, steps[0][0]
-    for start in itertools.cycle(range(len(steps))):
+    first, top = 0, len(steps) - 1
+    further = itertools.repeat(top) if to_end else itertools.cycle([*range(1, top + 1), 0])
+    for start in itertools.chain([0], further):
         left = len(steps) - start
-        count = size if start == 0 else math.ceil(len(steps) / left * SHRINK ** (left - 1))
+        if first and to_end:
+            count = max(PORTION, first // SHRINK**2)
+        else:
+            count = steps[0][0] if start == 0 else math.ceil(len(steps) / left * SHRINK ** (left - 1))
         yield range(first, first + count), start
         first += count
         if not timed or first >= MOST_TRIALS:
             return
-
-
-def standing(number: int, rungs: int, seeds: int, costs: Costs) -> tuple[int, float, int]:
-    """Return the sort key of settings: the furthest rung first, then the lowest cost in it."""
-    reached = [(-rung, cost) for rung in range(rungs) if math.isfinite(cost := mean_cost(number, rung, seeds, costs))]
-    return (*min(reached, default=(1, math.inf)), number)
 
 
 def best(search: Search, numbers: Sequence[int], rung: int, costs: Costs) -> list[int]:

@@ -22,7 +22,7 @@ from retrograd.record.strict_json import write_json
 from retrograd.training.config.config import RunConfig, config_of, plain_config, portable
 from retrograd.training.config.search import Search
 from retrograd.tuning.journal import ATTEMPTS, JOURNAL, SETTINGS, TRIALS, Journal, State, read_settings
-from retrograd.tuning.proposals import CONFIRMING, FINAL, SHRINK, STORING, Proposal, proposals, short, shown
+from retrograd.tuning.proposals import CONFIRMING, FINAL, SHRINK, STORING, Proposal, key_of, proposals, short, shown
 from retrograd.tuning.trial import Bench, Outcome, changed_config
 from retrograd.tuning.verdict import (
     CONFIRM,
@@ -43,6 +43,7 @@ from retrograd.tuning.workers import end_with, helpers
 
 SEARCH_SHARE = 0.75  # least share of a time budget; the rest is for confirming the winner
 PROMOTED = SHRINK / (SHRINK - 1)  # seconds of a whole trial, to those of the part after its promotion
+PLENTY = 100  # trials of all epochs for which the time suffices: then there is no need to judge by fewer epochs
 RESERVE = 2  # the search goes on while the trials after it may take this many times as long as the median one
 AFTER = 1 + 2 * CONFIRM  # trials that store and confirm the winner
 WAIT = 0.05  # seconds between checks whether other processes have finished what the next rung needs
@@ -105,6 +106,9 @@ class Course:
                 words, count = "the time for the search is over", self._affordable(state)
                 self.journal.append(event="closed", words=words, finalists=count)
                 continue
+            if state.to_end is None and self._is_first_over(state):
+                self.journal.append(event="paced", to_end=self._has_plenty(state))
+                continue
             waiting = due(self.search, self.config, state, math.isfinite(self.deadlines[0]))
             if not waiting or time.time() >= self.deadlines[1]:
                 return
@@ -160,6 +164,18 @@ class Course:
         trials = FINAL_SEEDS * min(FINALISTS, count) + AFTER
         return max(search, end - RESERVE * trials * seconds) if count else search
 
+    def _is_first_over(self, state: State) -> bool:
+        """Return whether further brackets follow in this search, and the first one is complete."""
+        continues = self.search.options.method == "halving" and self.search.options.trials is None
+        if not continues or math.isinf(self.deadlines[0]):
+            return False
+        return proposals(self.search, self.config.training.epochs, state.costs)[1]
+
+    def _has_plenty(self, state: State) -> bool:
+        """Return whether the time left suffices for PLENTY of trials of all epochs."""
+        count, seconds = self._whole(state)
+        return bool(count) and self._deadline(state, is_after=False) - time.time() > PLENTY * seconds
+
     def _affordable(self, state: State) -> int:
         """Return the number of finalists that the time left allows for, besides confirming the winner."""
         count, seconds = self._whole(state)
@@ -168,9 +184,12 @@ class Course:
 
     def _whole(self, state: State) -> tuple[int, float]:
         """Return the number of trials of all epochs, and the seconds that one takes."""
-        epochs = self.config.training.epochs
-        seconds = [event.get("seconds", 0.0) for event in state.ended.values() if event["epochs"] == epochs]
-        return len(seconds), PROMOTED * statistics.median(seconds) if seconds else 0.0
+        epochs, seconds = self.config.training.epochs, []
+        for event in state.ended.values():
+            if event["epochs"] == epochs:
+                is_promoted = key_of(event["number"], event["rung"] - 1, event["seed"]) in state.costs
+                seconds.append(event.get("seconds", 0.0) * (PROMOTED if is_promoted else 1.0))
+        return len(seconds), statistics.median(seconds) if seconds else 0.0
 
 
 def _facts(proposal: Proposal) -> dict[str, Any]:
@@ -180,7 +199,7 @@ def _facts(proposal: Proposal) -> dict[str, Any]:
 
 def due(search: Search, config: RunConfig, state: State, timed: bool = False) -> list[Proposal]:
     """Return the trials that can start now; none if the study is over."""
-    waiting, is_over = proposals(search, config.training.epochs, state.costs, timed)
+    waiting, is_over = proposals(search, config.training.epochs, state.costs, timed, state.to_end is True)
     if not (is_over or state.is_closed):
         return waiting
     epochs, seeds = config.training.epochs, range(FRESH, FRESH + CONFIRM)

@@ -33,7 +33,7 @@ from retrograd.training.prepare import Prepared, prepare
 from retrograd.training.resume import resume_prepared, stored_config
 from retrograd.training.run import Run, train_prepared
 from retrograd.tuning.brief import States, may_be_brief, train_briefly
-from retrograd.tuning.proposals import CONFIRMING, STORING, Proposal
+from retrograd.tuning.proposals import CONFIRMING, STORING, Proposal, seed_offset
 
 SMOOTHED = 0.1  # share of the epochs
 
@@ -64,13 +64,14 @@ def trial_config(config: RunConfig, proposal: Proposal) -> RunConfig:
 
     In the search the guard only stops runs: if it reduced a learning rate, that would be another one.
     """
+    assert config.search is not None
     variant = changed_config(config, dict(proposal.values))
     repairs = variant.training.guard == "repair" and proposal.rung != CONFIRMING
     training = dataclasses.replace(
         variant.training,
         epochs=proposal.epochs,
         guard="stop" if repairs else variant.training.guard,
-        seed=(variant.training.seed + proposal.seed) % SEED_LIMIT,
+        seed=(variant.training.seed + seed_offset(config.search, proposal)) % SEED_LIMIT,
         checkpoint=Checkpoint(seconds=0.0, keep=1),
     )
     return dataclasses.replace(variant, training=training, name=f"trial-{proposal.folder}")

@@ -39,6 +39,13 @@ class Range:
         )
         return float(f"{value:.{DIGITS}g}")
 
+    def share(self, value: Any) -> float:
+        """Return the position of a value along the range, from 0 to 1."""
+        if self.kind == "choice":
+            return self.values.index(value) / max(len(self.values) - 1, 1)
+        low, high = self.values
+        return math.log(value / low) / math.log(high / low) if self.kind == "log" else (value - low) / (high - low)
+
     def points(self, most: int = POINTS) -> tuple[Any, ...]:
         """Return the grid values: all of a list, or points of an interval including its ends."""
         if self.kind == "choice":
@@ -67,7 +74,7 @@ class Options(Settings):
     metric: Annotated[str, Words("metric to compare settings by, e.g. `loss` or `accuracy`")] = "loss"
     seeds: Annotated[
         PositiveInt,
-        Words("trials per setting, with consecutive seeds", more="compares more reliably, costs more"),
+        Words("trials per setting, each with another seed", more="compares more reliably, costs more"),
     ] = 1
     trials: Annotated[
         PositiveInt | None,
@@ -90,6 +97,10 @@ class Search:
     def reads_data(self) -> bool:
         """Whether a range changes how the data are read, so that each trial must read them again."""
         return any(path.partition(".")[0] == "data" for path, _ in self.ranges)
+
+    def place(self, values: Mapping[str, Any]) -> tuple[float, ...]:
+        """Return the position of each setting along its range."""
+        return tuple(span.share(values[path]) for path, span in self.ranges)
 
     def plain(self) -> dict[str, Any]:
         """Return the section in configuration syntax."""
