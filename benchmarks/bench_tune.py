@@ -36,6 +36,14 @@ TABLES = {
     "digits": (datasets.load_digits, True),
     "diabetes": (datasets.load_diabetes, False),
     "friedman": (lambda return_X_y: datasets.make_friedman1(1000, noise=1.0, random_state=0), False),
+    "classes": (
+        lambda return_X_y: datasets.make_classification(4000, 20, n_informative=10, n_classes=5, random_state=0),
+        True,
+    ),
+    "quantiles": (
+        lambda return_X_y: datasets.make_gaussian_quantiles(n_samples=4000, n_features=8, n_classes=4, random_state=0),
+        True,
+    ),
 }
 TEST, VALID = 0.4, 0.25  # shares: of all rows, and of the remaining ones
 EPOCHS, BATCH = 54, 32
