@@ -64,12 +64,22 @@ def tables(folder: Path) -> Iterator[Table]:
         yield Table(name, pl.DataFrame(x, schema=[f"x{i}" for i in range(x.shape[1])]), y, is_class)
     for file, (header, target) in FILES.items():
         if (folder / file).exists():
-            frame = pl.read_csv(folder / file, has_header=header, null_values=MISSING, infer_schema_length=None)
+            frame = cleaned(pl.read_csv(folder / file, has_header=header, infer_schema=False))
             chosen = frame.columns[target]
             frame = frame.drop_nulls(chosen)
             frame = frame.sample(MOST_ROWS, seed=0) if len(frame) > MOST_ROWS else frame
             is_class = file != "auto-mpg.csv"
             yield Table(Path(file).stem, frame.drop(chosen), frame[chosen].to_numpy(), is_class)
+
+
+def cleaned(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of text without blanks around its cells and with numbers as numbers, as a careful user would."""
+    frame = frame.select(pl.all().str.strip_chars().replace(MISSING, None))
+    numbers = frame.select(pl.all().cast(pl.Float64, strict=False))
+    are_numbers = [numbers[name].null_count() == frame[name].null_count() for name in frame.columns]
+    return frame.with_columns(
+        numbers[name] for name, is_number in zip(frame.columns, are_numbers, strict=True) if is_number
+    )
 
 
 def contestants(table: Table, seed: int) -> dict[str, Callable[[], Any]]:
