@@ -169,12 +169,13 @@ def _tried(study: Study) -> Markup:
 
 def tried_head(study: Study) -> list[str]:
     """Return the headings of the table of trials; settings appear as the last part of their path."""
-    return ["", *(short(path) for path, _ in study.search.ranges), "epochs", study.search.options.metric]
+    return ["", *(short(path) for path, _ in study.search.ranges), "epochs", "seeds", study.search.options.metric]
 
 
 def tried_row(tried: Tried) -> list[str]:
     """Return the cells of one trial."""
-    return [f"{tried.number}", *(shown(value) for _, value in tried.values), str(tried.epochs), number(tried.score, 4)]
+    values = (shown(value) for _, value in tried.values)
+    return [f"{tried.number}", *values, str(tried.epochs), str(len(tried.costs)), number(tried.score, 4)]
 
 
 def _settings(path: str, values: Range, study: Study) -> Markup:

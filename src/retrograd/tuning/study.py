@@ -84,7 +84,7 @@ def _in_words(proposal: Proposal, outcome: Outcome, metric: str) -> str:
     if proposal.rung in (FINAL, CONFIRMING):
         name = f"seed {proposal.seed}, {'original' if proposal.number == ORIGINAL else settings}"
     result = outcome.words if outcome.score is None else f"{metric} {number(outcome.score, 4)}"
-    return f"  {name}: {result} after {outcome.epochs} epochs"
+    return f"  {name}: {result} after {outcome.epochs} epoch{'s' * (outcome.epochs != 1)}"
 
 
 class Course:

@@ -118,7 +118,9 @@ def say_study(study: Study) -> None:
     else:  # too many settings for a line
         for trial in study.tried[:SHOWN]:
             settings = ", ".join(f"{short(path)} {shown(value)}" for path, value in trial.values)
-            print(filled(f"{number(trial.score, 4)} after {trial.epochs} epochs: {settings}"))
+            length = f"{trial.epochs} epoch{'s' * (trial.epochs != 1)}"
+            seeds = f" of {len(trial.costs)} seeds" * (len(trial.costs) > 1)
+            print(filled(f"{number(trial.score, 4)} after {length}{seeds}: {settings}"))
     if left > 0:
         print(f"... and {left} more")
     for words in (*study.notes, *study.failed):
