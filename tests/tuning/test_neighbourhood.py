@@ -57,10 +57,19 @@ def test_few_equal_failed_and_huge_costs(ended):
     assert all(math.isfinite(ended[i][1]) for i in chosen)
 
 
-def test_only_the_best_of_many_are_compared():
-    ended = valley(3 * MOST_SETTINGS)
-    by_cost = sorted(range(len(ended)), key=lambda i: ended[i][1])
-    assert set(best_with_neighbours(ended, 10**6)) == set(by_cost[:MOST_SETTINGS])
+@pytest.mark.parametrize("count", [MOST_SETTINGS, MOST_SETTINGS + 1, 3 * MOST_SETTINGS])
+def test_of_many_settings_an_even_selection_is_compared_not_the_lucky_ones(count):
+    compared = sorted(best_with_neighbours(valley(count), 10**6))
+    assert MOST_SETTINGS / 2 < len(compared) <= MOST_SETTINGS
+    assert len(set(np.diff(compared))) == 1
+
+
+def test_a_region_of_many_mediocre_trials_and_a_few_lucky_ones_is_not_better_than_a_good_one():
+    wild = [((float(x),), float(y)) for x, y in zip(RNG.normal(0.8, 0.02, 400), RNG.normal(1.0, 0.3, 400), strict=True)]
+    good = [((float(x),), float(y)) for x, y in zip(RNG.normal(0.2, 0.02, 60), RNG.normal(0.7, 0.05, 60), strict=True)]
+    chosen = best_with_neighbours([*wild, *good], 8)
+    assert min(cost for _, cost in wild) < min(cost for _, cost in good)
+    assert all(i >= len(wild) for i in chosen)
 
 
 @pytest.mark.parametrize(

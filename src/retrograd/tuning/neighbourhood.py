@@ -13,7 +13,7 @@ import numpy as np
 WIDTHS = (0.05, 0.1, 0.2, 0.4, 0.8, 3.0)  # of a neighbourhood along a range, in shares of it; 3: all of it
 FIRST_WIDTH = 0.2
 ROUNDS = 2  # in which the width along each range is chosen in turn
-MOST_SETTINGS = 100  # compared: the best by their own cost
+MOST_SETTINGS = 200  # compared; of more, an even selection: the best alone would all be lucky
 
 Place = tuple[float, ...]  # of settings: the position of each along its range, from 0 to 1
 
@@ -24,11 +24,11 @@ def best_with_neighbours(ended: Sequence[tuple[Place, float]], count: int) -> li
     The neighbours of a lucky trial show that it was lucky. Failed settings, whose cost is infinite, are left out.
     """
     good = [i for i, (_, cost) in enumerate(ended) if np.isfinite(cost)]
-    order = sorted(good, key=lambda i: ended[i][1])[:MOST_SETTINGS]
-    if len(order) <= 1:
-        return order[:count]
-    means = neighbourhood_means(tuple(ended[i][0] for i in order), tuple(ended[i][1] for i in order))
-    return [order[i] for i in np.argsort(means, kind="stable")[:count]]
+    compared = good[:: -(-len(good) // MOST_SETTINGS) or 1]
+    if len(compared) <= 1:
+        return compared[:count]
+    means = neighbourhood_means(tuple(ended[i][0] for i in compared), tuple(ended[i][1] for i in compared))
+    return [compared[i] for i in np.argsort(means, kind="stable")[:count]]
 
 
 @functools.lru_cache(maxsize=512)

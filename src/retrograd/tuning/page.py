@@ -225,7 +225,7 @@ def _rungs(study: Study) -> Markup:
     if len(by_epochs) < 2:
         return Markup("")
     rows = [[str(epochs), str(count)] for epochs, count in sorted(by_epochs.items())]
-    caption = "The number of settings by the epochs that they reached: only the best were trained further."
+    caption = "The number of settings by the epochs that they reached: of those tried briefly, only the best went on."
     return joined([
         element("h2", "Rungs"),
         element("p", caption, class_="soft"),

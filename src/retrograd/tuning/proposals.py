@@ -18,7 +18,7 @@ from retrograd.base.errors import UsageError
 from retrograd.present.numbers import number
 from retrograd.present.wording import in_yaml
 from retrograd.training.config.search import Search
-from retrograd.tuning.neighbourhood import MOST_SETTINGS, Place, best_with_neighbours
+from retrograd.tuning.neighbourhood import Place, best_with_neighbours
 
 TRIALS = 27  # default number of trials; for halving with a time budget, per bracket
 LEADERS = 4  # settings around which later brackets are drawn
@@ -185,8 +185,7 @@ def halving(
             waiting, is_over = _unfinished(_rung(search, drawn, chosen, rung, length), costs)
             if not is_over:
                 return waiting, False
-        ended = [(places[i], mean_cost(i, len(steps) - 1, search.options.seeds, costs)) for i in chosen]
-        whole = sorted([*whole, *ended], key=lambda one: one[1])[:MOST_SETTINGS]
+        whole += [(places[i], mean_cost(i, len(steps) - 1, search.options.seeds, costs)) for i in chosen]
     return [], True
 
 
