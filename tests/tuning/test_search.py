@@ -1,6 +1,7 @@
 """The section `search`, and what each method proposes."""
 
 import itertools
+import json
 import math
 import statistics
 
@@ -192,6 +193,18 @@ def test_settings_have_seeds_of_their_own_and_share_those_after_the_search(metho
     assert len({seed_offset(search, trial) for trial in finals}) == 1
     stored = [Proposal(0, STORING, seed, 27, ()) for seed in (1, 2)]  # the seed of a trial of the search, of the finals
     assert [seed_offset(search, trial) for trial in stored] == [seed_offset(search, trials[1]), 2]
+
+
+@pytest.mark.parametrize("method", ["halving", "random", "grid"])
+def test_choices_may_be_mappings_and_lists(method):
+    choices = [{"adam": 0.01}, "rmsprop", {"adamw": {"learning_rate": 0.003}}]
+    weights = ["he_normal", [[1.0, 2.0]]]
+    search = parse_search({"optimizer": choices, "network.0.dense.weight": weights, "method": method}, "search")
+    waiting, _ = proposals(search, 27, {}, timed=True)
+    for trial in waiting[:9]:
+        stored = json.loads(json.dumps(dict(trial.values)))
+        place = search.place(stored)
+        assert [span.at(share) for (_, span), share in zip(search.ranges, place, strict=True)] == list(stored.values())
 
 
 def test_the_points_of_a_grid_share_their_seeds():

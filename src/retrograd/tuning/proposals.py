@@ -119,7 +119,7 @@ def grid(search: Search) -> list[Values]:
 
 def draw(search: Search, number: int) -> Values:
     """Return the random settings with this number, which depend only on the number and the seed of the search."""
-    return values_at(search, anywhere(search, number))
+    return values_at(search, anywhere(search.options.seed, number, len(search.ranges)))
 
 
 def values_at(search: Search, place: Place) -> Values:
@@ -128,27 +128,27 @@ def values_at(search: Search, place: Place) -> Values:
 
 
 @functools.lru_cache(MOST_TRIALS)
-def anywhere(search: Search, number: int) -> Place:
-    """Return a random place in the ranges."""
-    return tuple(map(float, _generator(search, number).random(len(search.ranges))))
+def anywhere(seed: int, number: int, ranges: int) -> Place:
+    """Return a random place in so many ranges, which depends only on the seed and the number."""
+    return tuple(map(float, _generator(seed, number).random(ranges)))
 
 
 @functools.lru_cache(MOST_TRIALS)
-def near(search: Search, number: int, leaders: tuple[Place, ...], width: float) -> Place:
+def near(seed: int, number: int, leaders: tuple[Place, ...], width: float) -> Place:
     """Return a random place: two in three lie around one of the leaders, the others anywhere.
 
     See:  Falkner et al. 2018, arXiv:1807.01774, who draw from densities of the best settings in the same way
     """
-    rng = _generator(search, number)
-    place = rng.random(len(search.ranges))
+    rng = _generator(seed, number)
+    place = rng.random(len(leaders[0]))
     if rng.random() >= UNIFORM:
         place = leaders[rng.integers(len(leaders))] + width * rng.normal(size=len(place))
         place = 1 - np.abs(1 - np.abs(place) % 2)  # reflected at the ends of the range
     return tuple(map(float, place))
 
 
-def _generator(search: Search, number: int) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence([search.options.seed, number]))
+def _generator(seed: int, number: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence([seed, number]))
 
 
 def rungs(epochs: int, trials: int) -> list[tuple[int, int]]:
@@ -171,12 +171,12 @@ def halving(
     See:  Jamieson & Talwalkar 2016, arXiv:1502.07943. A rung starts when the previous one is complete, so that
           promotion does not depend on which process is faster.
     """
-    steps = rungs(epochs, search.options.trials or TRIALS)
+    steps, seed, ranges = rungs(epochs, search.options.trials or TRIALS), search.options.seed, len(search.ranges)
     whole: list[tuple[Place, float]] = []  # settings trained for all epochs, with their costs
     for bracket, (numbers, start) in enumerate(brackets(steps, timed and search.options.trials is None, to_end)):
         leaders = tuple(whole[i][0] for i in best_with_neighbours(whole, LEADERS))
         width = max(NEAREST, NEAR / max(bracket, 1))
-        places = {i: near(search, i, leaders, width) if leaders else anywhere(search, i) for i in numbers}
+        places = {i: near(seed, i, leaders, width) if leaders else anywhere(seed, i, ranges) for i in numbers}
         drawn = {i: values_at(search, place) for i, place in places.items()}
         chosen: Sequence[int] = numbers
         for rung, (_, length) in enumerate(steps[start:], start):
