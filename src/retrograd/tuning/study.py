@@ -304,10 +304,12 @@ def outcome(folder: Path, config: RunConfig, search: Search) -> Study:
     """Return the result of a study according to its journal."""
     state = Journal(folder).read()
     tried = tuple(ranked(search, state, config.training.epochs))
+    by_words: dict[str, list[str]] = {}
+    for key, event in state.ended.items():
+        if not math.isfinite(state.costs[key]):
+            by_words.setdefault(event.get("words", ""), []).append(key)
     failed = tuple(
-        f"trial {key}: {event.get('words', '')}"
-        for key, event in state.ended.items()
-        if not math.isfinite(state.costs[key])
+        f"trial {keys[0]}{f' and {len(keys) - 1} more' * (len(keys) > 1)}: {words}" for words, keys in by_words.items()
     )
     notes = [f"trial {key} was restarted because its process had died" for key in dict.fromkeys(state.retried)]
     is_short = state.is_closed and not proposals(search, config.training.epochs, state.costs)[1]

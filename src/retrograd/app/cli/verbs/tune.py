@@ -123,7 +123,7 @@ def say_study(study: Study) -> None:
             print(filled(f"{number(trial.score, 4)} after {length}{seeds}: {settings}"))
     if left > 0:
         print(f"... and {left} more")
-    for words in (*study.notes, *study.failed):
+    for words in (*study.notes, *study.failed[:SHOWN]):
         print(filled(f"note: {words}"))
     if study.verdict is None:
         print("every trial failed")
