@@ -467,6 +467,23 @@ def test_a_study_without_a_finished_trial_fails_and_does_not_block_the_next_one(
     assert main(["tune", "small.yaml", "--budget", "2"]) == 0
 
 
+def test_an_interrupted_command_reports_how_to_continue(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("small.yaml").write_text(json.dumps(PLAIN), encoding="utf-8")
+    run = Bench.run
+
+    def interrupted(bench, trial, seconds=None):
+        if trial.number == 3:
+            raise KeyboardInterrupt
+        return run(bench, trial, seconds)
+
+    monkeypatch.setattr(Bench, "run", interrupted)
+    assert main(["tune", "small.yaml"]) == 130
+    assert "add --resume to the command for small.yaml" in capsys.readouterr().err
+    monkeypatch.setattr(Bench, "run", run)
+    assert main(["tune", "small.yaml", "--resume"]) == 0
+
+
 # ------------------------------------------------------------------------------------------- the rate and the optimizers
 
 

@@ -21,6 +21,7 @@ from retrograd.present.text import filled
 from retrograd.record.files import write_file
 from retrograd.record.strict_json import write_json
 from retrograd.training.config.config import plain_config, portable
+from retrograd.tuning.journal import JOURNAL
 from retrograd.tuning.page import tried_head, tried_row
 from retrograd.tuning.proposals import short, shown
 from retrograd.tuning.rate import Sweep
@@ -76,16 +77,21 @@ def tune(
         return
     count = len(search.ranges)
     print(f"{METHODS[search.options.method]} over {count} setting{'s' * (count != 1)}", file=sys.stderr)
-    study = run_tune(
-        program.config,
-        dataset=None if jobs > 1 or search.reads_data else program.dataset,
-        budget=budget,
-        jobs=jobs,
-        resume=resume,
-        root=runs,
-        layers=layers or (),
-        progress=lambda line: print(filled(line), file=sys.stderr),
-    )
+    try:
+        study = run_tune(
+            program.config,
+            dataset=None if jobs > 1 or search.reads_data else program.dataset,
+            budget=budget,
+            jobs=jobs,
+            resume=resume,
+            root=runs,
+            layers=layers or (),
+            progress=lambda line: print(filled(line), file=sys.stderr),
+        )
+    except KeyboardInterrupt:
+        if (runs / f"tune-{program.config.name}" / JOURNAL).exists():
+            print(f"the study is saved; to continue, add --resume to the command for {source}", file=sys.stderr)
+        raise
     if not study.tried and not study.failed:
         cure = "allow more with --budget"
         raise UsageError(f"no trial was finished within {budget}", where=str(study.folder), cure=cure)
